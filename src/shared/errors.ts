@@ -1,0 +1,35 @@
+/**
+ * Errors say what happened, to whom, and what to do. There is one class for each answer the system gives,
+ * not one for each place that throws.
+ *
+ *   InputError      the request, the media or the model is at fault: said to the user, never retried
+ *   TransientError  the world is at fault for a moment: retried with back-off
+ *   LostError       the worker is going away: the batch goes back, no attempt is spent
+ *   ResourceError   memory, disk or the engine gave out: the engine is restarted, then retried
+ *   CancelledError  the job was cancelled or has failed already: the work is dropped
+ */
+export class InputError extends Error {
+  override name = 'InputError'
+  /** A stable word for programs, such as `source-not-found`. */
+  readonly code: string
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+export class TransientError extends Error {
+  override name = 'TransientError'
+}
+
+export class LostError extends Error {
+  override name = 'LostError'
+}
+
+export class ResourceError extends Error {
+  override name = 'ResourceError'
+}
+
+export class CancelledError extends Error {
+  override name = 'CancelledError'
+}

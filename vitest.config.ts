@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config'
+
+const project = (name: string, testTimeout: number) => ({
+  extends: true as const,
+  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: 60_000 },
+})
+
+export default defineConfig({
+  test: {
+    // Two test files side by side is what two cores carry: each starts real services of its own.
+    maxWorkers: 2,
+    projects: [project('unit', 20_000), project('integration', 60_000), project('e2e', 180_000)],
+  },
+})
