@@ -1,0 +1,28 @@
+import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { saveEndpoint } from '../api-client.ts'
+import { startStack } from '../embedded-stack.ts'
+
+/** Runs the whole system on this machine until it is told to stop; data stays under `dir`. */
+export async function up(options: { workers: number; port: number; dir: string }, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<number> {
+  const say = (line: string) => void process.stderr.write(`${line}\n`)
+  const stack = await startStack({ ...options, env, restart: true, onEvent: say })
+  const dir = resolve(options.dir)
+  await saveEndpoint(dir, {
+    ...{ apiUrl: stack.apiUrl, token: stack.token },
+    mediaAccount: stack.env['FRAMEFLEET_MEDIA_ACCOUNT'],
+    mediaContainer: stack.env['FRAMEFLEET_MEDIA_CONTAINER'] ?? 'media',
+  })
+  say(`framefleet is up with ${options.workers} workers`)
+  say(`  API     ${stack.apiUrl}/v1/jobs   (docs at ${stack.apiUrl}/docs)`)
+  say(`  queues  ${stack.apiUrl}/queues   (any user name; the token is the password)`)
+  say(`  token   npx framefleet token`)
+  say(`  logs    ${join(dir, 'logs')}`)
+  say('Ctrl-C stops it; data stays.')
+  if (!signal.aborted) await once(signal, 'abort')
+  say('stopping ...')
+  await stack.stop()
+  await rm(join(dir, 'endpoint.json'), { force: true })
+  return 0
+}

@@ -1,0 +1,182 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { z } from 'zod'
+import { type Service, freePort, startRole, startService } from './services.ts'
+
+/**
+ * The whole system on this machine: Redis (with its append-only file), Azurite with two accounts, a producer, workers
+ * and a stitcher, each a process of its own. Services that the environment names are used instead of embedded ones.
+ */
+export type StackOptions = {
+  /** Where all data of the stack lies. */
+  dir: string
+  workers: number
+  /** Port of the API; 0 takes any free one. */
+  port: number
+  env: NodeJS.ProcessEnv
+  /** Whether a role that dies is started again. */
+  restart: boolean
+  onEvent?: (line: string) => void
+}
+
+export type Stack = {
+  apiUrl: string
+  token: string
+  /** The settings the roles run with: secrets inside. */
+  env: NodeJS.ProcessEnv
+  workers: () => Service[]
+  services: () => Service[]
+  stop(): Promise<void>
+}
+
+const Secrets = z.object({ apiToken: z.string(), redisPassword: z.string(), mediaKey: z.string(), systemKey: z.string() })
+type Secrets = z.infer<typeof Secrets>
+
+const stopGraceMs = 15_000
+
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const dir = resolve(options.dir)
+  await mkdir(join(dir, 'logs'), { recursive: true })
+  const secrets = await keptSecrets(dir)
+  const running: Service[] = []
+  let stopping = false
+  const stop = async () => {
+    stopping = true
+    // Roles before the services they need, the producer first: nothing new comes in.
+    const roles = running.filter((service) => isRole(service.name))
+    await Promise.all(roles.map((role) => role.stop(stopGraceMs)))
+    await Promise.all(running.filter((service) => !isRole(service.name)).map((service) => service.stop(stopGraceMs)))
+  }
+
+  try {
+    const services = await Promise.all([startRedis(dir, secrets, options.env), startAzurite(dir, secrets, options.env)])
+    running.push(...services.flatMap(({ service }) => (service ? [service] : [])))
+    const port = options.port || (await freePort())
+    const env: NodeJS.ProcessEnv = {
+      ...roleDefaults(dir, options.workers),
+      ...options.env,
+      ...services[0].env,
+      ...services[1].env,
+      FRAMEFLEET_API_PORT: String(port),
+      FRAMEFLEET_API_TOKENS: options.env['FRAMEFLEET_API_TOKENS'] ?? secrets.apiToken,
+    }
+    const launch = async (name: string, role: string): Promise<void> => {
+      const service = await startRole({ name, main: roleMain(role), env, logFile: join(dir, 'logs', `${name}.ndjson`) })
+      running.push(service)
+      service.process.once('exit', (code, signal) => {
+        running.splice(running.indexOf(service), 1)
+        if (stopping) return
+        options.onEvent?.(`${name} ended (${signal ?? code})`)
+        // Work that was under way is claimed by others meanwhile; a role that can't start at all is said and left.
+        if (options.restart) launch(name, role).catch((error: Error) => options.onEvent?.(error.message))
+      })
+    }
+    const workers = Array.from({ length: options.workers }, (_, i) => launch(`worker-${i + 1}`, 'worker'))
+    await settleAll([launch('producer', 'producer'), launch('stitcher', 'stitcher'), ...workers])
+    return {
+      apiUrl: `http://127.0.0.1:${port}`,
+      token: (env['FRAMEFLEET_API_TOKENS'] ?? '').split(',')[0] ?? '',
+      env,
+      workers: () => running.filter(({ name }) => name.startsWith('worker')),
+      services: () => [...running],
+      stop,
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+const isRole = (name: string) => !['redis', 'azurite'].includes(name)
+
+/** Waits for all, also when one fails, so that whatever did start can be stopped; then throws the first failure. */
+async function settleAll(starts: Promise<void>[]): Promise<void> {
+  const ended = await Promise.allSettled(starts)
+  const failed = ended.find((each) => each.status === 'rejected')
+  if (failed) throw failed.reason
+}
+
+function roleMain(role: string): URL {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  return new URL(`../${role}/main.${extension}`, import.meta.url)
+}
+
+function roleDefaults(dir: string, workers: number): NodeJS.ProcessEnv {
+  return {
+    FRAMEFLEET_CACHE_DIR: join(dir, 'cache'),
+    FRAMEFLEET_SCRATCH_DIR: join(dir, 'scratch'),
+    FRAMEFLEET_CACHE_MAX_BYTES: String(20e9),
+    // Several workers on one machine would fight for health ports; one local stack needs none but the API's.
+    FRAMEFLEET_WORKER_PORT: '0',
+    FRAMEFLEET_STITCHER_PORT: '0',
+    FRAMEFLEET_DRAIN_MS: '3000',
+    // Workers share the cores: each running as many threads as there are cores would only make them wait for each other.
+    FRAMEFLEET_INFERENCE_THREADS: String(Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers)))),
+  }
+}
+
+type Started = { service?: Service; env: NodeJS.ProcessEnv }
+
+async function startRedis(dir: string, { redisPassword }: Secrets, env: NodeJS.ProcessEnv): Promise<Started> {
+  if (env['FRAMEFLEET_REDIS_URL']) return { env: {} }
+  const port = await freePort()
+  const data = join(dir, 'redis')
+  await mkdir(data, { recursive: true })
+  const settings = [
+    ...[`bind 127.0.0.1`, `port ${port}`, `dir "${data}"`, `requirepass ${redisPassword}`],
+    // Queues must not be evicted, and must survive a restart.
+    ...['appendonly yes', 'appendfsync everysec', 'save ""', 'maxmemory-policy noeviction', 'daemonize no'],
+  ]
+  const service = await startService({
+    ...{ name: 'redis', command: 'redis-server', args: ['-'], input: settings.join('\n') },
+    ...{ ready: /Ready to accept connections/, logFile: join(dir, 'logs', 'redis.log') },
+  })
+  return { service, env: { FRAMEFLEET_REDIS_URL: `redis://:${redisPassword}@127.0.0.1:${port}` } }
+}
+
+async function startAzurite(dir: string, secrets: Secrets, env: NodeJS.ProcessEnv): Promise<Started> {
+  if (env['FRAMEFLEET_MEDIA_ACCOUNT']) return { env: {} }
+  // The port is kept: blob URLs that jobs were given stay good when the stack is started again.
+  const port = await keptPort(join(dir, 'azurite.port'))
+  const data = join(dir, 'azurite')
+  await mkdir(data, { recursive: true })
+  const main = join(dirname(createRequire(import.meta.url).resolve('azurite/package.json')), 'dist/src/blob/main.js')
+  const service = await startService({
+    ...{ name: 'azurite', command: process.execPath },
+    args: [main, ...['--blobHost', '127.0.0.1', '--blobPort', String(port), '--location', data, '--disableTelemetry', '--skipApiVersionCheck']],
+    env: { ...process.env, AZURITE_ACCOUNTS: `media:${secrets.mediaKey};system:${secrets.systemKey}` },
+    ...{ ready: /successfully listen/, logFile: join(dir, 'logs', 'azurite.log') },
+  })
+  const account = (name: string, key: string) =>
+    `DefaultEndpointsProtocol=http;AccountName=${name};AccountKey=${key};BlobEndpoint=http://127.0.0.1:${port}/${name};`
+  return {
+    service,
+    env: { FRAMEFLEET_MEDIA_ACCOUNT: account('media', secrets.mediaKey), FRAMEFLEET_SYSTEM_ACCOUNT: account('system', secrets.systemKey) },
+  }
+}
+
+async function keptSecrets(dir: string): Promise<Secrets> {
+  const path = join(dir, 'secrets.json')
+  const kept = await readFile(path, 'utf8').catch(() => undefined)
+  if (kept) return Secrets.parse(JSON.parse(kept))
+  const made: Secrets = {
+    apiToken: randomBytes(24).toString('base64url'),
+    redisPassword: randomBytes(24).toString('hex'),
+    mediaKey: randomBytes(64).toString('base64'),
+    systemKey: randomBytes(64).toString('base64'),
+  }
+  await writeFile(`${path}.new`, JSON.stringify(made), { mode: 0o600 })
+  await rename(`${path}.new`, path)
+  return made
+}
+
+async function keptPort(path: string): Promise<number> {
+  const kept = Number(await readFile(path, 'utf8').catch(() => ''))
+  if (kept > 0) return kept
+  const port = await freePort()
+  await writeFile(path, String(port))
+  return port
+}

@@ -1,0 +1,101 @@
+#!/usr/bin/env node
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { redact } from '../shared/redact.ts'
+import { demo } from './commands/demo.ts'
+import { doctor } from './commands/doctor.ts'
+import { cancel, models, submit, token, watch } from './commands/jobs.ts'
+import { up } from './commands/up.ts'
+
+const { env } = process
+const stopping = new AbortController()
+let asked = 0
+const stop = () => {
+  stopping.abort(new Error('stopped'))
+  // The second time means now; what the embedded stack started dies with this process.
+  if (++asked > 1) process.exit(130)
+}
+process.on('SIGINT', stop)
+process.on('SIGTERM', stop)
+const { signal } = stopping
+
+function count(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1 || value > 64) throw new InvalidArgumentError('must be a whole number from 1 to 64.')
+  return value
+}
+
+function port(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1 || value > 65_535) throw new InvalidArgumentError('must be a port number.')
+  return value
+}
+
+/** Commands answer their exit code: 0 done, 1 the job or a check failed, 2 used wrongly. */
+const ending = (code: Promise<number>) => code.then((value) => void (process.exitCode = value))
+
+const json = new Option('--json', 'one JSON value on standard output, nothing else').default(false)
+const dir = new Option('--dir <folder>', 'where the local stack keeps its data').default('.framefleet')
+const onError = new Option('--on-error <what>', 'what a frame that cannot be scored does').choices(['fail', 'passthrough']).default('fail')
+
+const program = new Command('framefleet')
+  .description('Every frame of a video, scored by a model, on a fleet of workers.')
+  .showHelpAfterError('(framefleet --help lists the commands)')
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+
+program
+  .command('up')
+  .description('run the whole system on this machine: Redis, storage, producer, workers, stitcher')
+  .option('--workers <n>', 'worker processes', count, 2)
+  .option('--port <n>', 'port of the API', port, 8080)
+  .addOption(dir)
+  .action((options) => ending(up(options, env, signal)))
+
+program
+  .command('demo [video]')
+  .description('score one video (or a clip rendered for the occasion) with a stack of its own, and take it down again')
+  .option('--model <name|path.onnx>', 'model', 'relief')
+  .option('--manifest <file>', "the model's model.json, for a model given as a path")
+  .option('--out <file>', 'where to write the video; its extension picks the container')
+  .option('--workers <n>', 'worker processes', count, 2)
+  .addOption(onError)
+  .addOption(json)
+  .action((video, options) => ending(demo(video, options, env, signal)))
+
+program
+  .command('submit <file|url>')
+  .description('submit a video; prints the job id')
+  .option('--model <name>', 'model, or model@version', 'relief')
+  .option('--container <name>', 'mp4, mkv or webm; follows the source by default')
+  .option('--codec <name>', 'h264, hevc, vp9 or av1')
+  .option('--wait', 'follow the job to its end', false)
+  .addOption(onError)
+  .addOption(dir)
+  .addOption(json)
+  .action((source, options) => ending(submit(source, options, env, signal)))
+
+program
+  .command('watch <id>')
+  .description('follow a job to its end')
+  .addOption(dir)
+  .addOption(json)
+  .action((id, options) => ending(watch(id, options, env, signal)))
+
+program
+  .command('cancel <id>')
+  .description('stop a job and delete what it made so far')
+  .addOption(dir)
+  .addOption(json)
+  .action((id, options) => ending(cancel(id, options, env)))
+
+program.command('models').description('list the models').addOption(dir).addOption(json).action((options) => ending(models(options, env)))
+program.command('token').description("print the local stack's API token").addOption(dir).addOption(json).action((options) => ending(token(options, env)))
+program
+  .command('doctor')
+  .description('say what is missing here, and the command that mends it')
+  .addOption(json)
+  .action((options) => ending(doctor(options)))
+
+await program.parseAsync().catch((error: unknown) => {
+  if (!signal.aborted) process.stderr.write(`framefleet: ${redact((error as Error).message)}\n`)
+  process.exitCode = signal.aborted ? 130 : 1
+})

@@ -1,0 +1,101 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type { FlowProducer } from 'bullmq'
+import { checkWish } from '../shared/encoding.ts'
+import { InputError } from '../shared/errors.ts'
+import type { JobRequest, JobSpec } from '../shared/job.ts'
+import type { JobFiles } from '../shared/job-files.ts'
+import type { JobStatuses } from '../shared/job-status.ts'
+import type { ModelStore } from '../shared/models/model-store.ts'
+import { publicUrl } from '../shared/redact.ts'
+import type { SourceReader } from '../shared/source.ts'
+import { checkHost } from './source-policy.ts'
+import { addFlow } from './split.ts'
+
+export type AcceptDeps = {
+  files: JobFiles
+  statuses: JobStatuses
+  sources: SourceReader
+  models: ModelStore
+  flows: FlowProducer
+  policy: { mediaUrl: string; allowed: string[] }
+  maxSourceBytes: number
+}
+
+/**
+ * Accepts a job, or throws InputError for everything that can be seen to be wrong at once. With an idempotency key
+ * the id follows from the key (and the caller), so the same request sent again meets the job it started, even after
+ * Redis was wiped.
+ */
+export async function acceptJob(deps: AcceptDeps, request: JobRequest, caller: { client: string; key?: string }): Promise<JobSpec> {
+  const { files, policy } = deps
+  const id = caller.key === undefined ? randomUUID() : keyedId(caller.client, caller.key)
+  const requestHash = hash(JSON.stringify(request))
+  const known = caller.key === undefined ? undefined : await files.findSpec(id)
+  if (known) return await again(deps, known, requestHash)
+
+  checkHost(request.source.url, policy)
+  if (request.output.url) checkHost(request.output.url, policy)
+  checkWish(request.output)
+  const model = await deps.models.resolve(request.model)
+  const source = await deps.sources.look(request.source.url)
+  if (source.bytes === 0) throw new InputError('source-empty', `The source ${source.url} is empty (0 bytes).`)
+  if (source.bytes > deps.maxSourceBytes) {
+    throw new InputError('source-too-large', `The source has ${source.bytes} bytes; ${deps.maxSourceBytes} are the limit.`)
+  }
+
+  await files.writeSecret(id, {
+    sourceQuery: new URL(request.source.url).search,
+    outputQuery: request.output.url ? new URL(request.output.url).search : '',
+  })
+  const { spec, created } = await files.keepSpec({
+    v: 1,
+    id,
+    createdAt: new Date().toISOString(),
+    request: withoutSecrets(request),
+    requestHash,
+    source,
+    model: { name: model.name, version: model.version, sha256: model.sha256 },
+  })
+  if (!created) return await again(deps, spec, requestHash)
+  await queueJob(deps, spec)
+  return spec
+}
+
+/** The same key again: the same request meets its job (queued anew if Redis never got it); another one is refused. */
+async function again(deps: AcceptDeps, spec: JobSpec, requestHash: string): Promise<JobSpec> {
+  if (spec.requestHash !== requestHash) {
+    throw new InputError('idempotency-mismatch', 'This Idempotency-Key was used for another request.')
+  }
+  const queued = (await deps.statuses.get(spec.id)) ?? (await deps.files.readReport(spec.id))
+  if (!queued) await queueJob(deps, spec)
+  return spec
+}
+
+async function queueJob({ statuses, flows }: AcceptDeps, spec: JobSpec): Promise<void> {
+  await statuses.create(statusOf(spec))
+  await addFlow(flows, spec)
+}
+
+const statusOf = (spec: JobSpec) => ({
+  id: spec.id,
+  createdAt: Date.parse(spec.createdAt),
+  model: `${spec.model.name}@${spec.model.version}`,
+  source: spec.source.url,
+})
+
+function withoutSecrets(request: JobRequest): JobRequest {
+  const { source, output } = request
+  return {
+    ...request,
+    source: { url: publicUrl(source.url) },
+    output: output.url ? { ...output, url: publicUrl(output.url) } : output,
+  }
+}
+
+const hash = (text: string) => createHash('sha256').update(text).digest('hex')
+
+/** An id in the form of a UUID that depends on the caller and the key alone. */
+function keyedId(client: string, key: string): string {
+  const hex = hash(`${client}\n${key}`)
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-')
+}

@@ -1,0 +1,111 @@
+import type { FastifyInstance } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import type { BlobStore } from '../shared/blob-store.ts'
+import { muxers } from '../shared/encoding.ts'
+import { InputError } from '../shared/errors.ts'
+import { JobId, JobRequest, Report } from '../shared/job.ts'
+import { layout } from '../shared/layout.ts'
+import { type AcceptDeps, acceptJob } from './accept-job.ts'
+import { JobView, linksOf, viewOfFiles, viewOfStatus } from './job-view.ts'
+import { Problem } from './problem.ts'
+
+const Accepted = z.object({ id: z.string(), status: z.string(), links: z.record(z.string(), z.string()) }).meta({ id: 'Accepted' })
+const Params = z.object({ id: JobId })
+const Page = z.object({
+  offset: z.coerce.number().int().min(0).max(1_000_000).default(0),
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+})
+const errors = { 400: Problem, 401: Problem, 422: Problem }
+const unknown = (id: string) => new InputError('job-unknown', `There is no job ${id}.`)
+
+/** `/v1/jobs`: submit, watch, cancel, and fetch what a job made. */
+export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps & { media: BlobStore }): void {
+  const app = root.withTypeProvider<ZodTypeProvider>()
+  const { files, statuses, media } = deps
+
+  async function view(id: string): Promise<JobView> {
+    const status = await statuses.get(id)
+    if (status) return viewOfStatus(status, Date.now())
+    const spec = await files.findSpec(id)
+    if (!spec) throw unknown(id)
+    return viewOfFiles(spec, await files.readReport(id))
+  }
+
+  app.post(
+    '/v1/jobs',
+    {
+      schema: {
+        summary: 'Submit a video',
+        description: 'Answers at once; the job goes on by itself. An Idempotency-Key makes it safe to send again.',
+        body: JobRequest,
+        headers: z.object({ 'idempotency-key': z.string().min(1).max(200).optional() }),
+        response: { 202: Accepted, ...errors },
+      },
+    },
+    async (request, reply) => {
+      const caller = { client: request.client, key: request.headers['idempotency-key'] }
+      const { id } = await acceptJob(deps, request.body, caller)
+      const { status, links } = await view(id)
+      return await reply.code(202).header('location', links['self']).send({ id, status, links })
+    },
+  )
+
+  app.get(
+    '/v1/jobs',
+    { schema: { summary: 'Jobs, newest first', querystring: Page, response: { 200: z.object({ jobs: z.array(JobView) }), ...errors } } },
+    async (request) => {
+      const ids = await statuses.list(request.query.offset, request.query.limit)
+      const found = await Promise.all(ids.map((id) => statuses.get(id)))
+      return { jobs: found.filter((status) => status !== undefined).map((status) => viewOfStatus(status, Date.now())) }
+    },
+  )
+
+  app.get(
+    '/v1/jobs/:id',
+    { schema: { summary: 'How a job is doing', params: Params, response: { 200: JobView, 404: Problem, ...errors } } },
+    async (request) => await view(request.params.id),
+  )
+
+  app.delete(
+    '/v1/jobs/:id',
+    {
+      schema: {
+        summary: 'Cancel a job',
+        description: 'Batches under way stop within two seconds; what was made so far is deleted.',
+        params: Params,
+        response: { 202: Accepted, 404: Problem, 409: Problem, ...errors },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      const { status } = await view(id)
+      if (status === 'succeeded' || status === 'failed') throw new InputError('job-ended', `The job ${id} has ended already (${status}).`)
+      await statuses.halt(id, 'cancelled')
+      return await reply.code(202).send({ id, status: 'cancelled', links: linksOf(id, false, false) })
+    },
+  )
+
+  app.get(
+    '/v1/jobs/:id/report',
+    { schema: { summary: 'What became of a job', params: Params, response: { 200: Report, 404: Problem, ...errors } } },
+    async (request) => {
+      const report = await files.readReport(request.params.id)
+      if (!report) throw new InputError('not-there', `The job ${request.params.id} has no report yet.`)
+      return report
+    },
+  )
+
+  const download = (what: 'output' | 'preview', summary: string) =>
+    app.get(`/v1/jobs/:id/${what}`, { schema: { summary, params: Params } }, async (request, reply) => {
+      const { id } = request.params
+      const report = await files.readReport(id)
+      const container = report?.encoding?.container
+      const name = what === 'preview' ? layout.preview(id) : container && layout.output(id, container)
+      const stream = report?.status === 'succeeded' && name ? await media.openRead(name) : undefined
+      if (!stream || !container) throw new InputError('not-there', `The job ${id} has no ${what} here.`)
+      return await reply.type(what === 'preview' ? 'image/jpeg' : muxers[container].contentType).send(stream)
+    })
+  download('output', 'The finished video')
+  download('preview', 'A few source frames above what became of them')
+}

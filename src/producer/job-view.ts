@@ -1,0 +1,74 @@
+import { z } from 'zod'
+import { type JobSpec, type Report, isEnded, jobStates } from '../shared/job.ts'
+import type { JobStatus } from '../shared/job-status.ts'
+
+/** A job as the API shows it. */
+export const JobView = z
+  .object({
+    id: z.string(),
+    status: z.enum(jobStates),
+    createdAt: z.iso.datetime(),
+    endedAt: z.iso.datetime().nullable(),
+    model: z.string(),
+    source: z.string(),
+    frames: z.object({ done: z.number().int(), total: z.number().int().nullable() }),
+    fps: z.number().nullable().describe('frames a second since scoring began'),
+    etaSeconds: z.number().nullable(),
+    error: z.object({ code: z.string(), message: z.string() }).nullable(),
+    output: z.string().nullable().describe('URL of the finished video in storage'),
+    links: z.record(z.string(), z.string()),
+  })
+  .meta({ id: 'Job' })
+export type JobView = z.infer<typeof JobView>
+
+export function linksOf(id: string, ended: boolean, succeeded: boolean): Record<string, string> {
+  const self = `/v1/jobs/${id}`
+  return {
+    self,
+    ...(ended ? { report: `${self}/report` } : {}),
+    ...(succeeded ? { output: `${self}/output`, preview: `${self}/preview` } : {}),
+  }
+}
+
+export function viewOfStatus(status: JobStatus, now: number): JobView {
+  const { scoringAt, framesDone: done, framesTotal: total = null, endedAt } = status
+  const seconds = scoringAt === undefined ? 0 : ((endedAt ?? now) - scoringAt) / 1_000
+  const fps = seconds > 0.5 && done > 0 ? done / seconds : null
+  const ended = isEnded(status.state)
+  // A job that was asked to stop shows so at once, though its batches are still draining.
+  const state = !ended && status.halt === 'cancelled' ? 'cancelled' : status.state
+  return {
+    id: status.id,
+    status: state,
+    createdAt: new Date(status.createdAt).toISOString(),
+    endedAt: endedAt === undefined ? null : new Date(endedAt).toISOString(),
+    model: status.model,
+    source: status.source,
+    frames: { done, total },
+    fps: fps === null ? null : round(fps),
+    etaSeconds: fps === null || total === null || ended ? null : round((total - done) / fps),
+    error: status.error === undefined ? null : { code: status.errorCode ?? 'failed', message: status.error },
+    output: status.output ?? null,
+    links: linksOf(status.id, ended, status.state === 'succeeded'),
+  }
+}
+
+/** A job that Redis no longer knows, from what lies in Blob. */
+export function viewOfFiles(spec: JobSpec, report: Report | undefined): JobView {
+  return {
+    id: spec.id,
+    status: report?.status ?? 'queued',
+    createdAt: spec.createdAt,
+    endedAt: report?.endedAt ?? null,
+    model: `${spec.model.name}@${spec.model.version}`,
+    source: spec.source.url,
+    frames: { done: report?.status === 'succeeded' ? report.frames : 0, total: report?.frames ?? null },
+    fps: report?.fps ?? null,
+    etaSeconds: null,
+    error: report?.error ?? null,
+    output: report?.output?.url ?? null,
+    links: linksOf(spec.id, report !== undefined, report?.status === 'succeeded'),
+  }
+}
+
+const round = (value: number) => Math.round(value * 100) / 100

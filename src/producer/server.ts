@@ -1,0 +1,75 @@
+import type { Queue } from 'bullmq'
+import { createBullBoard } from '@bull-board/api'
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
+import { FastifyAdapter } from '@bull-board/fastify'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { type ZodTypeProvider, jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import type { BlobStore } from '../shared/blob-store.ts'
+import { type Health, addHealthRoutes } from '../shared/health-server.ts'
+import type { Logger } from '../shared/log.ts'
+import { ModelManifest } from '../shared/models/manifest.ts'
+import type { AcceptDeps } from './accept-job.ts'
+import { requireToken } from './auth.ts'
+import { addJobRoutes } from './job-routes.ts'
+import { handleErrors } from './problem.ts'
+
+type ServerDeps = AcceptDeps & {
+  media: BlobStore
+  health: Health
+  log: Logger
+  tokens: string[]
+  boardQueues: Queue[]
+  boardReadOnly: boolean
+}
+
+/** The producer's HTTP server: the API, its docs, Bull Board and the health pages. */
+export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
+  const app = Fastify({
+    // Its own request lines carry whole URLs; ours, below, carry paths.
+    loggerInstance: deps.log as FastifyBaseLogger,
+    disableRequestLogging: true,
+    bodyLimit: 64 << 10,
+    forceCloseConnections: true,
+  })
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  handleErrors(app)
+  requireToken(app, deps.tokens)
+  app.addHook('onResponse', async (request, reply) => {
+    const { method } = request
+    const path = request.url.split('?')[0]
+    request.log.debug({ method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'answered')
+  })
+
+  await app.register(swagger, {
+    openapi: {
+      info: { title: 'framefleet', version: '1', description: 'Every frame of a video, scored by a model.' },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    },
+    transform: jsonSchemaTransform,
+    transformObject: jsonSchemaTransformObject,
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs' })
+
+  addHealthRoutes(app, deps.health)
+  addJobRoutes(app, deps)
+  app.withTypeProvider<ZodTypeProvider>().get(
+    '/v1/models',
+    { schema: { summary: 'The models a job may name', response: { 200: z.object({ models: z.array(ModelManifest) }) } } },
+    async () => ({ models: await deps.models.list() }),
+  )
+
+  const board = new FastifyAdapter()
+  createBullBoard({
+    queues: deps.boardQueues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: deps.boardReadOnly })),
+    serverAdapter: board,
+    options: { uiConfig: { boardTitle: 'framefleet' } },
+  })
+  board.setBasePath('/queues')
+  await app.register(board.registerPlugin(), { prefix: '/queues' })
+  return app
+}

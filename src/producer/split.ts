@@ -1,0 +1,145 @@
+import { join } from 'node:path'
+import type { FlowProducer, Queue } from 'bullmq'
+import { chooseEncoding, keepsAudio, keepsSubtitles } from '../shared/encoding.ts'
+import { InputError } from '../shared/errors.ts'
+import type { FileCache } from '../shared/file-cache.ts'
+import { batchStarts, packTimes } from '../shared/frame-times.ts'
+import type { BatchPayload, JobSpec, Plan } from '../shared/job.ts'
+import type { JobFiles } from '../shared/job-files.ts'
+import type { JobStatuses } from '../shared/job-status.ts'
+import { entryIds, entryOptions } from '../shared/queues.ts'
+import type { Scratch } from '../shared/scratch.ts'
+import type { SourceReader } from '../shared/source.ts'
+import type { Workload } from '../shared/workload.ts'
+import { indexFrames } from './frame-index.ts'
+import { planBatches } from './plan-batches.ts'
+import { probeSource } from './probe.ts'
+
+type SplitDeps = {
+  files: JobFiles
+  statuses: JobStatuses
+  sources: SourceReader
+  cache: FileCache
+  scratch: Scratch
+  batchQueue: Queue
+  /** BullMQ's full name of the stitch queue: the parent of every batch. */
+  stitchQueueKey: string
+}
+
+const chunk = 500
+
+/**
+ * Plans a job: probes its source, indexes the frames, writes the plan and puts the batches on their queue as children
+ * of the job's stitch entry. Safe to run twice, also when it died half-way: the first plan written stays, and batches
+ * have ids that depend on the plan alone.
+ */
+export function splitWorkload(deps: SplitDeps): Workload<'split'> {
+  const { files, statuses } = deps
+  return {
+    queue: 'split',
+    async process({ jobId }, { signal, log }) {
+      if (await statuses.halted(jobId)) return {}
+      await statuses.advance(jobId, 'splitting')
+      const spec = await files.spec(jobId)
+      const plan = (await files.findPlan(jobId)) ?? (await files.keepPlan(await makePlan(deps, spec, signal)))
+      // The state moves on first: a batch may be done before the last one is on the queue.
+      await statuses.advance(jobId, 'scoring', {
+        framesTotal: plan.frames,
+        batchesTotal: plan.batches.length,
+        scoringAt: Date.now(),
+      })
+      await addBatches(deps, spec, plan)
+      log.info({ frames: plan.frames, batches: plan.batches.length, encoding: plan.encoding }, 'planned')
+      return {}
+    },
+    async onTerminalFailure({ jobId }, error) {
+      const code = error instanceof InputError ? error.code : 'split-failed'
+      await statuses.halt(jobId, 'failed', { code, message: error.message })
+    },
+  }
+}
+
+async function makePlan({ files, sources, cache, scratch }: SplitDeps, spec: JobSpec, signal: AbortSignal): Promise<Plan> {
+  return await scratch.within('split', async (dir) => {
+    const path = join(dir, 'source')
+    const { sourceQuery } = await files.secret(spec.id)
+    await cache.take(`source ${spec.source.url} ${spec.source.etag}`, path, async (to) => {
+      await sources.fetch(spec.source, sourceQuery, to, signal)
+    })
+    const { promisedFrames: _, ...facts } = await probeSource(path, signal)
+    const index = await indexFrames(path, { ...facts, promisedFrames: _ }, signal)
+    const { output, batch } = spec.request
+    const encoding = chooseEncoding(output, {
+      format: facts.format,
+      videoCodec: facts.video.codec,
+      audioCodecs: facts.audio.map((stream) => stream.codec),
+    })
+    const times = packTimes(index.times)
+    return {
+      ...facts,
+      v: 1,
+      jobId: spec.id,
+      video: { ...facts.video, variable: times.runs.length > 1 },
+      times,
+      keyframes: index.keyframes,
+      frames: index.times.length,
+      batches: planBatches(index.times.length, index.keyframes, batch.frames),
+      encoding,
+      warnings: [...facts.warnings, ...index.warnings, ...whatIsNotCopied(facts, encoding.container)],
+    }
+  })
+}
+
+function whatIsNotCopied({ audio, subtitles }: Pick<Plan, 'audio' | 'subtitles'>, container: Plan['encoding']['container']) {
+  return [
+    ...audio
+      .filter(({ codec }) => !keepsAudio(container, codec))
+      .map(({ codec }) => `${container} does not hold ${codec} sound: it is encoded anew`),
+    ...subtitles
+      .filter(({ codec }) => !keepsSubtitles(container, codec))
+      .map(({ codec }) => `${container} does not hold ${codec} subtitles: they are left out`),
+  ]
+}
+
+async function addBatches({ batchQueue, stitchQueueKey }: SplitDeps, spec: JobSpec, plan: Plan): Promise<void> {
+  const starts = batchStarts(plan.batches)
+  for (let from = 0; from < plan.batches.length; from += chunk) {
+    const entries = plan.batches.slice(from, from + chunk).map((count, i) => {
+      const index = from + i
+      const data: BatchPayload = { jobId: spec.id, index, first: starts[index] as number, count }
+      return {
+        name: 'batch',
+        data,
+        opts: {
+          ...entryOptions('batch', { isChild: true }),
+          jobId: entryIds.batch(spec.id, index),
+          parent: { id: entryIds.stitch(spec.id), queue: stitchQueueKey },
+          priority: 11 - spec.request.priority,
+        },
+      }
+    })
+    const added = await batchQueue.addBulk(entries)
+    // A missing parent is answered by a negative id, not by an error.
+    const refused = added.find((entry) => !(entry.id ?? '').startsWith(spec.id))
+    if (refused) throw new Error(`the stitch entry of job ${spec.id} is gone (${refused.id}); its batches can't be added`)
+  }
+}
+
+/** Puts a job on the queues: one flow, the stitch as parent and the split as its first child. */
+export async function addFlow(flows: FlowProducer, spec: JobSpec): Promise<void> {
+  const data = { jobId: spec.id }
+  await flows.add({
+    name: 'stitch',
+    queueName: 'stitch',
+    data,
+    opts: { ...entryOptions('stitch', { isChild: false }), jobId: entryIds.stitch(spec.id) },
+    children: [
+      {
+        name: 'split',
+        queueName: 'split',
+        data,
+        opts: { ...entryOptions('split', { isChild: true }), jobId: entryIds.split(spec.id), priority: 11 - spec.request.priority },
+      },
+    ],
+  })
+}

@@ -1,0 +1,156 @@
+import { DefaultAzureCredential } from '@azure/identity'
+import { BlobServiceClient, type ContainerClient, RestError } from '@azure/storage-blob'
+import pMap from 'p-map'
+import type { z } from 'zod'
+import { InputError } from './errors.ts'
+
+export type BlobHead = { etag: string; bytes: number; metadata: Record<string, string> }
+
+export type BlobStore = ReturnType<typeof createBlobStore>
+
+const uploadOptions = { blockSize: 8 << 20, concurrency: 4 }
+
+/** How to reach an account; every form the settings allow. No key is ever part of the URL that is handed on. */
+export function connectAccount(account: string): BlobServiceClient {
+  // The SDK's default is to try four times over minutes; queues retry as well, so it is kept shorter here.
+  const options = { retryOptions: { maxTries: 4, retryDelayInMs: 500, maxRetryDelayInMs: 8_000, tryTimeoutInMs: 60_000 } }
+  if (/^[A-Za-z]+=/.test(account)) return BlobServiceClient.fromConnectionString(account, options)
+  const hasSas = new URL(account).searchParams.has('sig')
+  return hasSas
+    ? new BlobServiceClient(account, undefined, options)
+    : new BlobServiceClient(account, new DefaultAzureCredential(), options)
+}
+
+/** One container of one account. Names are paths without a leading slash. */
+export function createBlobStore(service: BlobServiceClient, containerName: string) {
+  const container: ContainerClient = service.getContainerClient(containerName)
+  const blob = (name: string) => container.getBlockBlobClient(name)
+
+  async function head(name: string): Promise<BlobHead | undefined> {
+    try {
+      const found = await blob(name).getProperties()
+      return { etag: found.etag ?? '', bytes: found.contentLength ?? 0, metadata: found.metadata ?? {} }
+    } catch (error) {
+      if (isStatus(error, 404)) return undefined
+      throw error
+    }
+  }
+
+  async function read(name: string): Promise<Buffer | undefined> {
+    try {
+      return await blob(name).downloadToBuffer()
+    } catch (error) {
+      if (isStatus(error, 404)) return undefined
+      throw error
+    }
+  }
+
+  return {
+    url: (name: string) => publicBlobUrl(container.url, name),
+    /** The blob's name when `url` is a blob of this container, else undefined. */
+    nameOf(url: string): string | undefined {
+      const base = `${publicBlobUrl(container.url, '')}/`.replace(/\/+$/, '/')
+      const parsed = new URL(url)
+      const plain = `${parsed.origin}${parsed.pathname}`
+      return plain.startsWith(base) && plain.length > base.length ? decodeURIComponent(plain.slice(base.length)) : undefined
+    },
+    head,
+    read,
+    ensureContainer: () => container.createIfNotExists(),
+    async readJson<Schema extends z.ZodType>(name: string, schema: Schema): Promise<z.infer<Schema> | undefined> {
+      const bytes = await read(name)
+      return bytes && schema.parse(JSON.parse(bytes.toString('utf8')))
+    },
+    /** Writes JSON. With `ifAbsent` the first writer wins: answers false when the blob was there already. */
+    writeJson: (name: string, value: unknown, options: { ifAbsent?: boolean } = {}) =>
+      write(name, Buffer.from(JSON.stringify(value)), { ...options, contentType: 'application/json' }),
+    write,
+    /** Uploads a file in blocks that become the blob all at once. With `ifAbsent` the first writer wins. */
+    async uploadFile(name: string, path: string, { contentType, metadata, ifAbsent = false, signal }: UploadOptions = {}) {
+      const upload = blob(name).uploadFile(path, {
+        ...uploadOptions,
+        conditions: ifAbsent ? { ifNoneMatch: '*' } : undefined,
+        blobHTTPHeaders: { blobContentType: contentType },
+        metadata,
+        abortSignal: signal,
+      })
+      await upload.catch((error: unknown) => {
+        if (!ifAbsent || !isTaken(error)) throw error
+      })
+    },
+    /** Downloads into a file; with `ifMatch` only that version: a changed blob throws a 412. */
+    async download(name: string, path: string, { ifMatch, signal }: { ifMatch?: string; signal?: AbortSignal } = {}) {
+      await blob(name).downloadToFile(path, 0, undefined, { conditions: { ifMatch }, abortSignal: signal, maxRetryRequests: 3 })
+    },
+    async openRead(name: string): Promise<NodeJS.ReadableStream | undefined> {
+      try {
+        return (await blob(name).download()).readableStreamBody
+      } catch (error) {
+        if (isStatus(error, 404)) return undefined
+        throw error
+      }
+    },
+    async *list(prefix: string): AsyncGenerator<{ name: string; bytes: number; metadata: Record<string, string> }> {
+      for await (const item of container.listBlobsFlat({ prefix, includeMetadata: true })) {
+        yield { name: item.name, bytes: item.properties.contentLength ?? 0, metadata: item.metadata ?? {} }
+      }
+    },
+    async remove(name: string) {
+      await blob(name).deleteIfExists({ deleteSnapshots: 'include' })
+    },
+    async removeAll(prefix: string) {
+      const names: string[] = []
+      for await (const item of container.listBlobsFlat({ prefix })) names.push(item.name)
+      await pMap(names, (name) => blob(name).deleteIfExists(), { concurrency: 16 })
+    },
+    async isReachable(): Promise<boolean> {
+      return await container.exists()
+    },
+  }
+
+  async function write(name: string, bytes: Buffer, { ifAbsent = false, contentType }: WriteOptions = {}): Promise<boolean> {
+    try {
+      await blob(name).upload(bytes, bytes.length, {
+        conditions: ifAbsent ? { ifNoneMatch: '*' } : undefined,
+        blobHTTPHeaders: { blobContentType: contentType },
+      })
+      return true
+    } catch (error) {
+      if (ifAbsent && isTaken(error)) return false
+      throw error
+    }
+  }
+}
+
+type WriteOptions = { ifAbsent?: boolean; contentType?: string }
+type UploadOptions = WriteOptions & { metadata?: Record<string, string>; signal?: AbortSignal }
+
+const isTaken = (error: unknown) => isStatus(error, 409) || isStatus(error, 412)
+
+export function isStatus(error: unknown, status: number): boolean {
+  return error instanceof RestError && error.statusCode === status
+}
+
+/** Turns the answers of a storage account that are the request's fault into one clear sentence. */
+export function explainStorage(error: unknown, url: string): unknown {
+  if (isStatus(error, 404)) return sourceMissing(url, 404)
+  if (isStatus(error, 403) || isStatus(error, 401)) return sourceForbidden(url, 403)
+  if (isStatus(error, 412)) return sourceChanged(url)
+  return error
+}
+
+export const sourceMissing = (url: string, status: number) =>
+  new InputError('source-not-found', `The source ${url} is not there (${status}). Check the URL.`)
+export const sourceForbidden = (url: string, status: number) =>
+  new InputError(
+    'source-forbidden',
+    `The source ${url} may not be read (${status}). Check the SAS, or that the producer's identity may read the container.`,
+  )
+export const sourceChanged = (url: string) =>
+  new InputError('source-changed', `The source ${url} changed after the job was accepted. Submit it again.`)
+
+function publicBlobUrl(containerUrl: string, name: string): string {
+  const { origin, pathname } = new URL(containerUrl)
+  const path = name.split('/').map(encodeURIComponent).join('/')
+  return `${origin}${pathname}${path === '' ? '' : `/${path}`}`
+}

@@ -1,0 +1,59 @@
+import { z } from 'zod'
+
+/** Settings that more than one role reads, grouped as the roles pick them. Units stand in the names. */
+export const redisSettings = {
+  FRAMEFLEET_REDIS_URL: z.url({ protocol: /^rediss?$/ }).describe('Redis, such as rediss://host:6380'),
+  FRAMEFLEET_QUEUE_PREFIX: z
+    .string()
+    .regex(/^\{[a-z0-9-]{1,60}\}$/, 'must be a name in braces, such as {framefleet}')
+    .default('{framefleet}')
+    .describe('prefix of every key; the braces keep all keys in one slot of a Redis cluster'),
+}
+
+const account = z.string().min(1)
+const container = z.string().regex(/^[a-z0-9](?:-?[a-z0-9]){2,62}$/, 'must be a container name')
+
+export const storageSettings = {
+  FRAMEFLEET_MEDIA_ACCOUNT: account.describe(
+    'storage account of inputs, jobs and outputs: https://name.blob.core.windows.net (identity), the same with a SAS, or a connection string',
+  ),
+  FRAMEFLEET_MEDIA_CONTAINER: container.default('media').describe('container of inputs, jobs and outputs'),
+  FRAMEFLEET_SYSTEM_ACCOUNT: account.describe('storage account of models and logs, in the same forms'),
+  FRAMEFLEET_SYSTEM_CONTAINER: container.default('system').describe('container of models and logs'),
+}
+
+export const sourceSettings = {
+  FRAMEFLEET_SOURCE_HOSTS: z
+    .string()
+    .default('')
+    .transform((list) => list.split(',').map((host) => host.trim().toLowerCase()).filter(Boolean))
+    .describe('hosts, with their ports where not 443, that sources and outputs may be on besides the media account'),
+  FRAMEFLEET_MAX_SOURCE_BYTES: z.coerce.number().int().positive().default(200e9).describe('largest source taken'),
+  FRAMEFLEET_CACHE_DIR: z.string().default('/tmp/framefleet/cache').describe('sources and models kept on this machine'),
+  FRAMEFLEET_CACHE_MAX_BYTES: z.coerce.number().int().positive().default(50e9).describe('the cache is kept under this'),
+  FRAMEFLEET_SCRATCH_DIR: z.string().default('/tmp/framefleet/scratch').describe('temporary files of running work'),
+}
+
+export const commonSettings = {
+  FRAMEFLEET_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info').describe('log level'),
+  FRAMEFLEET_HOST: z.string().default('127.0.0.1').describe('address that HTTP servers listen on'),
+  FRAMEFLEET_DRAIN_MS: z.coerce
+    .number()
+    .int()
+    .nonnegative()
+    .default(25_000)
+    .describe('time running work may take to end after SIGTERM before it is given back'),
+}
+
+/** Reads a role's settings; throws one sentence for each that is missing or wrong, and names no value. */
+export function readConfig<Shape extends z.ZodRawShape>(shape: Shape, env: NodeJS.ProcessEnv) {
+  // An empty value in an environment file means "not set".
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
+  const read = z.object(shape).safeParse(given)
+  if (read.success) return read.data
+  const lines = read.error.issues.map((issue) => {
+    const name = issue.path.join('.')
+    return given[name] === undefined ? `${name} is not set` : `${name}: ${issue.message}`
+  })
+  throw new Error(`settings: ${lines.join('; ')}`)
+}

@@ -1,0 +1,61 @@
+import { LRUCache } from 'lru-cache'
+import type { BlobStore } from './blob-store.ts'
+import { InputError } from './errors.ts'
+import { JobSecret, JobSpec, Plan, Report } from './job.ts'
+import { layout } from './layout.ts'
+
+export type JobFiles = ReturnType<typeof createJobFiles>
+
+/** A job's documents in Blob. Spec and plan never change once written, so they are kept in memory for a while. */
+export function createJobFiles(media: BlobStore) {
+  const specs = new LRUCache<string, JobSpec>({ max: 32 })
+  const plans = new LRUCache<string, Plan>({ max: 8 })
+
+  async function findSpec(id: string): Promise<JobSpec | undefined> {
+    const spec = specs.get(id) ?? (await media.readJson(layout.spec(id), JobSpec))
+    if (spec) specs.set(id, spec)
+    return spec
+  }
+
+  async function findPlan(id: string): Promise<Plan | undefined> {
+    const plan = plans.get(id) ?? (await media.readJson(layout.plan(id), Plan))
+    if (plan) plans.set(id, plan)
+    return plan
+  }
+
+  return {
+    findSpec,
+    findPlan,
+    async spec(id: string): Promise<JobSpec> {
+      const spec = await findSpec(id)
+      if (spec) return spec
+      throw new InputError('job-gone', `The job ${id} is not in the media account any more (${layout.spec(id)} is missing).`)
+    },
+    async plan(id: string): Promise<Plan> {
+      const plan = await findPlan(id)
+      if (plan) return plan
+      throw new InputError('plan-gone', `The plan of job ${id} is missing (${layout.plan(id)}).`)
+    },
+    /** Writes the plan unless there is one; answers the one that counts. */
+    async keepPlan(plan: Plan): Promise<Plan> {
+      const first = await media.writeJson(layout.plan(plan.jobId), plan, { ifAbsent: true })
+      return first ? plan : ((await findPlan(plan.jobId)) ?? plan)
+    },
+    /** Accepts a spec unless the id is taken; answers the one that counts. */
+    async keepSpec(spec: JobSpec): Promise<{ spec: JobSpec; created: boolean }> {
+      const created = await media.writeJson(layout.spec(spec.id), spec, { ifAbsent: true })
+      return { spec: created ? spec : ((await findSpec(spec.id)) ?? spec), created }
+    },
+    async secret(id: string): Promise<JobSecret> {
+      return (await media.readJson(layout.secret(id), JobSecret)) ?? { sourceQuery: '', outputQuery: '' }
+    },
+    writeSecret: (id: string, secret: JobSecret) => media.writeJson(layout.secret(id), secret),
+    writeReport: (report: Report) => media.writeJson(layout.report(report.jobId), report),
+    readReport: (id: string) => media.readJson(layout.report(id), Report),
+    /** Everything that only a running job needs. */
+    async removeIntermediates(id: string): Promise<void> {
+      await media.removeAll(layout.segments(id))
+      await media.remove(layout.secret(id))
+    },
+  }
+}

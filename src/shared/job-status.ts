@@ -1,0 +1,146 @@
+import type { Redis } from 'ioredis'
+import type { JobState } from './job.ts'
+
+/**
+ * The live state of jobs: what `GET /v1/jobs/:id` answers from, in a handful of small keys. It may be lost: the truth
+ * (request, plan, segments, report) lies in Blob.
+ *
+ *   <prefix>:job:<id>         hash: state, counters, times, the error, the halt word
+ *   <prefix>:job:<id>:done    bitmap of committed batches, so that a batch counts once however often it is committed
+ *   <prefix>:job:<id>:active  hash: batch index → frames done so far, of batches being scored
+ *   <prefix>:jobs             sorted set of ids by time of creation
+ */
+export type Halt = 'cancelled' | 'failed'
+
+export type JobStatus = {
+  id: string
+  state: JobState
+  createdAt: number
+  scoringAt?: number
+  endedAt?: number
+  model: string
+  source: string
+  framesTotal?: number
+  framesDone: number
+  batchesTotal?: number
+  halt?: Halt
+  errorCode?: string
+  error?: string
+  output?: string
+}
+
+const commitScript = `
+if redis.call('SETBIT', KEYS[2], ARGV[1], 1) == 0 then redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[2]) end
+redis.call('HDEL', KEYS[3], ARGV[1])
+return 1`
+
+// One trip a second from each working batch: it reports progress and learns whether the job was halted.
+const progressScript = `
+local halt = redis.call('HGET', KEYS[1], 'halt')
+if not halt then redis.call('HSET', KEYS[3], ARGV[1], ARGV[2]) end
+return halt`
+
+// A state once ended stays; a halt keeps its first reason.
+const advanceScript = `
+local state = redis.call('HGET', KEYS[1], 'state')
+if state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV))
+return 1`
+
+const haltScript = `
+if redis.call('HSETNX', KEYS[1], 'halt', ARGV[1]) == 0 then return 0 end
+if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'errorCode', ARGV[2], 'error', ARGV[3]) end
+return 1`
+
+export type JobStatuses = ReturnType<typeof createJobStatuses>
+
+export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds = 7 * 86_400) {
+  const list = `${prefix}:jobs`
+  const keys = (id: string) => {
+    const hash = `${prefix}:job:${id}`
+    return [hash, `${hash}:done`, `${hash}:active`] as const
+  }
+  const run = (script: string, id: string, ...args: (string | number)[]) => redis.eval(script, 3, ...keys(id), ...args)
+
+  return {
+    /** Notes an accepted job; doing it again changes nothing. */
+    async create(job: { id: string; createdAt: number; model: string; source: string }): Promise<void> {
+      const [hash] = keys(job.id)
+      if (!(await redis.hsetnx(hash, 'createdAt', job.createdAt))) return
+      await redis
+        .multi()
+        .hset(hash, { state: 'queued', model: job.model, source: job.source, framesDone: 0 })
+        .zadd(list, job.createdAt, job.id)
+        .exec()
+    },
+    async get(id: string): Promise<JobStatus | undefined> {
+      const [hash, , active] = keys(id)
+      const [fields, running] = await Promise.all([redis.hgetall(hash), redis.hvals(active)])
+      if (!fields['state']) return undefined
+      const underWay = running.reduce((sum, frames) => sum + Number(frames), 0)
+      return parse(id, fields, underWay)
+    },
+    /** Newest first. */
+    async list(offset: number, limit: number): Promise<string[]> {
+      return await redis.zrevrange(list, offset, offset + limit - 1)
+    },
+    /** Moves on to a state, unless the job has ended; answers whether it did. */
+    async advance(id: string, state: JobState, fields: Record<string, string | number> = {}): Promise<boolean> {
+      const args = Object.entries({ ...fields, state }).flat()
+      return (await run(advanceScript, id, ...args)) === 1
+    },
+    /** The last step: the keys live on for a while so that the result can be asked for, and then go. */
+    async end(id: string, state: JobState, fields: Record<string, string | number>): Promise<boolean> {
+      const moved = await this.advance(id, state, { ...fields, endedAt: Date.now() })
+      const [hash, done, active] = keys(id)
+      const longAgo = Date.now() - keepEndedSeconds * 1_000
+      await redis
+        .multi()
+        .expire(hash, keepEndedSeconds)
+        .del(done, active)
+        .zremrangebyscore(list, 0, longAgo)
+        .exec()
+      return moved
+    },
+    /** Says that the job is not to go on; the first word wins. Workers drain its batches from then on. */
+    async halt(id: string, halt: Halt, error?: { code: string; message: string }): Promise<boolean> {
+      return (await run(haltScript, id, halt, error?.code ?? '', error?.message ?? '')) === 1
+    },
+    async halted(id: string): Promise<Halt | undefined> {
+      return ((await redis.hget(keys(id)[0], 'halt')) ?? undefined) as Halt | undefined
+    },
+    /** Reports frames done so far in a batch; answers the halt word if there is one. */
+    async progress(id: string, batch: number, frames: number): Promise<Halt | undefined> {
+      return ((await run(progressScript, id, batch, frames)) ?? undefined) as Halt | undefined
+    },
+    /** Counts a batch as done, once. */
+    async commit(id: string, batch: number, frames: number): Promise<void> {
+      await run(commitScript, id, batch, frames)
+    },
+    /** A batch that was given back or failed shows no progress any more. */
+    async release(id: string, batch: number): Promise<void> {
+      await redis.hdel(keys(id)[2], String(batch))
+    },
+  }
+}
+
+function parse(id: string, fields: Record<string, string>, underWay: number): JobStatus {
+  const number = (name: string) => (fields[name] === undefined ? undefined : Number(fields[name]))
+  const total = number('framesTotal')
+  return {
+    id,
+    state: fields['state'] as JobState,
+    createdAt: number('createdAt') ?? 0,
+    scoringAt: number('scoringAt'),
+    endedAt: number('endedAt'),
+    model: fields['model'] ?? '',
+    source: fields['source'] ?? '',
+    framesTotal: total,
+    framesDone: Math.min(total ?? Infinity, (number('framesDone') ?? 0) + underWay),
+    batchesTotal: number('batchesTotal'),
+    halt: fields['halt'] as Halt | undefined,
+    errorCode: fields['errorCode'],
+    error: fields['error'],
+    output: fields['output'],
+  }
+}

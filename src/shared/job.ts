@@ -1,0 +1,151 @@
+import { z } from 'zod'
+import { Codec, Container, Encoding, Preset } from './encoding.ts'
+
+/**
+ * Words of the system.
+ *
+ *   job      one request: a source, a model, an output
+ *   frame    one picture of the source; frames are counted from 0 in the order they are shown
+ *   batch    a contiguous range of a job's frames: the unit that is claimed, retried and committed
+ *   segment  a batch's encoded output
+ *   plan     the time of every frame, and the batches; once written it is law
+ *   halt     the word that a job is not to go on: its batches drain without work
+ */
+export const JobId = z.string().regex(/^[a-z0-9][a-z0-9-]{7,63}$/)
+
+export const modelRefPattern = /^[a-z0-9][a-z0-9-]{0,62}(?:@[A-Za-z0-9._-]{1,32})?$/
+
+const BlobUrl = z.url({ protocol: /^https?$/ }).max(4_000)
+
+export const JobRequest = z
+  .strictObject({
+    source: z.strictObject({ url: BlobUrl.describe('the video: a blob of the media account, or on an allowed host') }),
+    model: z.string().regex(modelRefPattern).describe('name, or name@version'),
+    output: z
+      .strictObject({
+        url: BlobUrl.optional().describe('where to write; the job keeps its own copy when absent'),
+        container: Container.optional(),
+        codec: Codec.optional(),
+        crf: z.number().int().min(0).max(63).optional(),
+        preset: Preset.optional(),
+      })
+      .default({}),
+    batch: z.strictObject({ frames: z.number().int().min(1).max(100_000).optional() }).default({}),
+    priority: z.number().int().min(1).max(10).default(5).describe('10 goes first'),
+    onError: z.enum(['fail', 'passthrough']).default('fail').describe('what a frame that cannot be scored does'),
+    errorThreshold: z.number().int().min(0).default(10).describe('with passthrough: most frames that may be replaced'),
+  })
+  .meta({ id: 'JobRequest' })
+export type JobRequest = z.infer<typeof JobRequest>
+
+const SourceRef = z.object({
+  /** Without its query: a SAS lies in the job's secret. */
+  url: z.string(),
+  /** `own`: a blob of the media account, read with the role's identity; `http`: any other allowed URL. */
+  kind: z.enum(['own', 'http']),
+  etag: z.string(),
+  bytes: z.number().int().nonnegative(),
+})
+export type SourceRef = z.infer<typeof SourceRef>
+
+/** `job.json`: what was accepted, for good. */
+export const JobSpec = z.object({
+  v: z.literal(1),
+  id: JobId,
+  createdAt: z.iso.datetime(),
+  request: JobRequest,
+  requestHash: z.string(),
+  source: SourceRef,
+  model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
+})
+export type JobSpec = z.infer<typeof JobSpec>
+
+export const JobSecret = z.object({ sourceQuery: z.string(), outputQuery: z.string() })
+export type JobSecret = z.infer<typeof JobSecret>
+
+const Rational = z.tuple([z.number().int(), z.number().int().positive()])
+
+/** `plan.json`: made once by the split. */
+export const Plan = z.object({
+  v: z.literal(1),
+  jobId: JobId,
+  format: z.string(),
+  video: z.object({
+    index: z.number().int(),
+    codec: z.string(),
+    /** Pixels as decoded, upright: a rotated source has its sides swapped. */
+    width: z.number().int().positive(),
+    height: z.number().int().positive(),
+    sampleAspect: Rational,
+    timeBase: Rational,
+    frameRate: Rational,
+    variable: z.boolean(),
+    colour: z.object({
+      range: z.string().nullable(),
+      space: z.string().nullable(),
+      transfer: z.string().nullable(),
+      primaries: z.string().nullable(),
+    }),
+  }),
+  /** Where the container's clock starts, in seconds: ffmpeg counts a file's times from there. */
+  startSeconds: z.number(),
+  audio: z.array(z.object({ index: z.number().int(), codec: z.string() })),
+  subtitles: z.array(z.object({ index: z.number().int(), codec: z.string() })),
+  /** Frame times in ticks of the time base: the first, then runs of `[step, how many]`. */
+  times: z.object({ first: z.number().int(), runs: z.array(z.tuple([z.number().int(), z.number().int()])) }),
+  /** Frame numbers that decoding may start from; null when the container can't be sought in exactly. */
+  keyframes: z.array(z.number().int()).nullable(),
+  frames: z.number().int().positive(),
+  /** Frames in each batch, in order. */
+  batches: z.array(z.number().int().positive()),
+  encoding: Encoding,
+  warnings: z.array(z.string()),
+})
+export type Plan = z.infer<typeof Plan>
+
+/** What a batch's job on the queue carries: everything else is in the plan. */
+export const BatchPayload = z.strictObject({
+  jobId: JobId,
+  index: z.number().int().nonnegative(),
+  first: z.number().int().nonnegative(),
+  count: z.number().int().positive(),
+})
+export type BatchPayload = z.infer<typeof BatchPayload>
+
+/** Milliseconds of a batch by phase. Phases overlap, so they don't add up to `total`. */
+const Timings = z.record(z.string(), z.number())
+
+export const BatchResult = z.object({
+  frames: z.number().int().nonnegative(),
+  /** Frames that could not be decoded and carry their nearest neighbour's picture. */
+  replaced: z.array(z.number().int()),
+  skipped: z.enum(['halted', 'committed']).optional(),
+  ms: Timings,
+})
+export type BatchResult = z.infer<typeof BatchResult>
+
+export const jobStates = ['queued', 'splitting', 'scoring', 'stitching', 'succeeded', 'failed', 'cancelled'] as const
+export type JobState = (typeof jobStates)[number]
+export const isEnded = (state: JobState): boolean => ['succeeded', 'failed', 'cancelled'].includes(state)
+
+/** `report.json`: what became of the job. */
+export const Report = z.object({
+  v: z.literal(1),
+  jobId: JobId,
+  status: z.enum(['succeeded', 'failed', 'cancelled']),
+  error: z.object({ code: z.string(), message: z.string() }).optional(),
+  createdAt: z.iso.datetime(),
+  endedAt: z.iso.datetime(),
+  seconds: z.number(),
+  source: SourceRef,
+  model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
+  frames: z.number().int(),
+  framesReplaced: z.array(z.number().int()),
+  fps: z.number(),
+  encoding: Encoding.optional(),
+  output: z.object({ url: z.string(), bytes: z.number().int(), sha256: z.string() }).optional(),
+  batches: z.object({ planned: z.number().int(), failed: z.number().int() }),
+  ms: Timings,
+  warnings: z.array(z.string()),
+})
+export type Report = z.infer<typeof Report>

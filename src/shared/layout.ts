@@ -1,0 +1,16 @@
+/** Where things lie in Blob storage. Every name depends on ids alone, so that doing a thing twice writes one blob. */
+export const layout = {
+  job: (id: string) => `jobs/${id}/`,
+  spec: (id: string) => `jobs/${id}/job.json`,
+  /** SAS queries of the source and the output: needed by the workers, shown to nobody, deleted when the job ends. */
+  secret: (id: string) => `jobs/${id}/secret.json`,
+  plan: (id: string) => `jobs/${id}/plan.json`,
+  segments: (id: string) => `jobs/${id}/segments/`,
+  segment: (id: string, batch: number) => `jobs/${id}/segments/${String(batch).padStart(6, '0')}.mp4`,
+  report: (id: string) => `jobs/${id}/report.json`,
+  preview: (id: string) => `jobs/${id}/preview.jpg`,
+  output: (id: string, container: string) => `jobs/${id}/output.${container}`,
+  model: (name: string, version: string) => `models/${name}/${version}/model.onnx`,
+  manifest: (name: string, version: string) => `models/${name}/${version}/model.json`,
+  upload: (name: string) => `in/${name}`,
+}

@@ -1,0 +1,31 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { type Logger, pino } from 'pino'
+import { redact } from './redact.ts'
+
+export type { Logger } from 'pino'
+
+/** What every line written during a piece of work carries, without being handed down: job, batch, attempt. */
+const context = new AsyncLocalStorage<Record<string, unknown>>()
+
+/** Runs `work` so that each line logged inside it carries `fields`. */
+export function withLogContext<T>(fields: Record<string, unknown>, work: () => T): T {
+  return context.run({ ...context.getStore(), ...fields }, work)
+}
+
+/**
+ * The logger of a role: one JSON line for each operation, on standard error. Every line passes through `redact` as a
+ * whole, so that a SAS signature deep in some error's stack can't get out.
+ */
+export function createLogger(role: string, level: string): Logger {
+  return pino(
+    {
+      level,
+      base: { role, pid: process.pid },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      mixin: () => context.getStore() ?? {},
+      hooks: { streamWrite: redact },
+    },
+    pino.destination({ dest: 2, sync: true }),
+  )
+}

@@ -1,0 +1,145 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Readable, Writable } from 'node:stream'
+import fluent from 'fluent-ffmpeg'
+import { TransientError } from '../errors.ts'
+import { redact } from '../redact.ts'
+
+/**
+ * The only place that starts ffmpeg and ffprobe. fluent-ffmpeg builds the command lines; running them is ours: a
+ * watchdog ends a program that makes no progress, an abort signal ends it at once, and a failure carries the tail of
+ * what it said.
+ */
+export class MediaToolError extends Error {
+  override name = 'MediaToolError'
+  /** The last lines of standard error, cleaned of secrets. */
+  readonly tail: string
+  constructor(program: string, how: string, tail: string) {
+    super(`${program} ${how}${tail ? `: ${tail.split('\n').at(-1)}` : ''}`)
+    this.tail = tail
+  }
+}
+
+export type MediaInput = { path: string; options?: string[] }
+export type MediaOutput = { path: string; options: string[] }
+
+/** The command line of a conversion. Media may only come from local files and pipes, whatever a playlist says. */
+export function ffmpegArgs(inputs: MediaInput[], output: MediaOutput): string[] {
+  const command = fluent() as fluent.FfmpegCommand & { _getArguments(): string[] }
+  for (const { path, options = [] } of inputs) {
+    command.input(path).inputOptions(['-protocol_whitelist', 'file,pipe', ...options])
+  }
+  command.output(output.path).outputOptions(output.options)
+  return ['-hide_banner', '-nostdin', '-v', 'error', ...command._getArguments()]
+}
+
+export type MediaProcess = {
+  stdin: Writable
+  stdout: Readable
+  /** Resolves when the program ended well; throws MediaToolError, TransientError (stalled) or the abort's reason. */
+  done: Promise<void>
+  /** Tells the watchdog that work goes on. */
+  touch(): void
+  /** While this promise is pending it is we who keep the program waiting: the watchdog looks away. */
+  hold<T>(ours: Promise<T>): Promise<T>
+  kill(): void
+  /** The last of what it said on standard error, cleaned of secrets. */
+  said(): string
+}
+
+type RunOptions = { signal?: AbortSignal; stallMs?: number; pipeIn?: boolean }
+
+const tailBytes = 4_000
+const graceMs = 2_000
+
+/** Starts a program. The caller must await `done`, and read `stdout` to its end. */
+export function startMedia(program: 'ffmpeg' | 'ffprobe', args: string[], options: RunOptions = {}): MediaProcess {
+  const { signal, stallMs = 60_000, pipeIn = false } = options
+  const child = spawn(program, args, { stdio: [pipeIn ? 'pipe' : 'ignore', 'pipe', 'pipe'] })
+  let tail = ''
+  let stalled = false
+  let holds = 0
+  const watchdog = setTimeout(() => {
+    if (holds > 0) return void watchdog.refresh()
+    stalled = true
+    end(child)
+  }, stallMs)
+  const touch = () => watchdog.refresh()
+  const said = () => redact(tail.trim())
+  const hold = async <T>(ours: Promise<T>): Promise<T> => {
+    holds++
+    try {
+      return await ours
+    } finally {
+      holds--
+      touch()
+    }
+  }
+  const abort = () => end(child)
+  if (signal?.aborted) abort()
+  else signal?.addEventListener('abort', abort, { once: true })
+
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    tail = (tail + text).slice(-tailBytes)
+  })
+  // A program that dies closes its input under us; its exit code says why, the broken pipe adds nothing.
+  child.stdin?.on('error', () => {})
+
+  const done = new Promise<void>((resolve, reject) => {
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      reject(error.code === 'ENOENT' ? new Error(`${program} is not installed; run: npx framefleet doctor`) : error)
+    })
+    child.once('close', (code, killedBy) => {
+      if (signal?.aborted) reject(signal.reason as Error)
+      else if (stalled) reject(new TransientError(`${program} made no progress for ${stallMs / 1_000} s and was ended`))
+      else if (code === 0) resolve()
+      else reject(new MediaToolError(program, killedBy ? `was killed by ${killedBy}` : `failed (${code})`, said()))
+    })
+  }).finally(() => {
+    clearTimeout(watchdog)
+    signal?.removeEventListener('abort', abort)
+  })
+  // Whoever started us may be busy with the streams when it fails; the failure waits for them.
+  done.catch(() => {})
+  return { stdin: child.stdin as Writable, stdout: child.stdout as Readable, done, touch, hold, said, kill: () => end(child) }
+}
+
+/** Runs a conversion between files, to its end. */
+export async function runFfmpeg(inputs: MediaInput[], output: MediaOutput, options: RunOptions = {}): Promise<void> {
+  // Progress lines on standard output are what the watchdog listens to.
+  const run = startMedia('ffmpeg', ['-progress', 'pipe:1', '-nostats', ...ffmpegArgs(inputs, output)], options)
+  run.stdout.on('data', run.touch)
+  await run.done
+}
+
+type ReadOptions = RunOptions & { onComplaint?: (said: string) => void }
+
+/**
+ * Runs a program and gives its standard output line by line, whatever its length. A program that ends well but had
+ * something to say on standard error is heard by `onComplaint`.
+ */
+export async function* readLines(program: 'ffmpeg' | 'ffprobe', args: string[], options: ReadOptions = {}) {
+  const run = startMedia(program, args, options)
+  let rest = ''
+  let ended = false
+  try {
+    for await (const chunk of run.stdout.setEncoding('utf8') as AsyncIterable<string>) {
+      run.touch()
+      const lines = (rest + chunk).split('\n')
+      rest = lines.pop() ?? ''
+      yield* lines
+    }
+    ended = true
+    if (rest) yield rest
+  } finally {
+    if (!ended) run.kill()
+  }
+  await run.done
+  if (run.said()) options.onComplaint?.(run.said())
+}
+
+function end(child: ChildProcess) {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill('SIGTERM')
+  const force = setTimeout(() => child.kill('SIGKILL'), graceMs)
+  child.once('exit', () => clearTimeout(force))
+}

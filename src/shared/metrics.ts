@@ -1,0 +1,34 @@
+import { Counter, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+
+/** A registry for each role, handed to whatever observes; nothing here is global. */
+export function createRegistry(role: string): Registry {
+  const registry = new Registry()
+  registry.setDefaultLabels({ role })
+  collectDefaultMetrics({ register: registry })
+  return registry
+}
+
+export type WorkMetrics = ReturnType<typeof createWorkMetrics>
+
+/** What every role that takes work from a queue counts. Labels are bounded: queue names and error classes. */
+export function createWorkMetrics(registry: Registry) {
+  const seconds = new Histogram({
+    name: 'framefleet_work_seconds',
+    help: 'Seconds a piece of work took, by queue and phase',
+    labelNames: ['queue', 'phase'],
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300],
+    registers: [registry],
+  })
+  const outcomes = new Counter({
+    name: 'framefleet_work_total',
+    help: 'Pieces of work ended, by queue and outcome: done, or the class of the error',
+    labelNames: ['queue', 'outcome'],
+    registers: [registry],
+  })
+  const frames = new Counter({
+    name: 'framefleet_frames_total',
+    help: 'Frames scored and committed',
+    registers: [registry],
+  })
+  return { seconds, outcomes, frames }
+}

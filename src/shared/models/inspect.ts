@@ -1,0 +1,263 @@
+import { InputError } from '../errors.ts'
+import { type ImageSpec, type ModelManifest, parseManifest } from './manifest.ts'
+import {
+  decodeModel,
+  elementTypes,
+  type GraphProto,
+  type ModelProto,
+  readInitializer,
+  toNumber,
+  type ValueInfoProto,
+} from './onnx-schema.ts'
+
+/** A fixed size, the name of a free one, or null for a free one without a name. */
+export type Dim = number | string | null
+
+export interface TensorFacts {
+  name: string
+  /** `float32`, `uint8`, `float16`, or `type 7` for what framefleet has no word for. */
+  type: string
+  /** null when the graph doesn't even state how many there are. */
+  dims: Dim[] | null
+}
+
+export interface ModelFacts {
+  irVersion: number
+  /** Of the default domain. */
+  opset: number
+  /** Without the initializers, which graphs before IR 4 list among the inputs. */
+  inputs: TensorFacts[]
+  outputs: TensorFacts[]
+}
+
+/** The oldest opset whose Add and Mul broadcast as the wrapping needs it. */
+const oldestOpset = 7
+
+/**
+ * Reads what an ONNX file says of itself; runs nothing and doesn't read the weights.
+ * Throws InputError `bad-model` for bytes that are not a whole ONNX model in one file.
+ */
+export function inspectModel(bytes: Uint8Array): ModelFacts {
+  return factsOf(readModel(bytes))
+}
+
+/** A model that has a graph and an opset, which is what every use of it needs. */
+export type WholeModel = ModelProto & { graph: GraphProto }
+
+/** Decodes a model for reading or changing. Throws as `inspectModel` does. */
+export function readModel(bytes: Uint8Array): WholeModel {
+  if (bytes.length === 0) throw badModel('the model file is empty')
+  const model = decodeOrRefuse(bytes)
+  if (!isWhole(model)) throw badModel('the model file is not an ONNX model: it holds no graph')
+  return model
+}
+
+const isWhole = (model: ModelProto): model is WholeModel =>
+  !!model.graph && model.graph.node.length > 0 && toNumber(model.irVersion) >= 1 && opsetOf(model) >= 1
+
+/** What a decoded model says of itself. Throws InputError `bad-model` when its weights lie elsewhere. */
+export function factsOf(model: WholeModel): ModelFacts {
+  const initializers = model.graph.initializer.map(readInitializer)
+  const external = initializers.find((initializer) => initializer.external)
+  if (external) {
+    throw badModel(
+      `the model keeps its weights in another file (${external.name} is external data); save it as one file`,
+    )
+  }
+  const names = new Set(initializers.map((initializer) => initializer.name))
+  return {
+    irVersion: toNumber(model.irVersion),
+    opset: opsetOf(model),
+    inputs: model.graph.input.map(tensorFacts).filter((input) => !names.has(input.name)),
+    outputs: model.graph.output.map(tensorFacts),
+  }
+}
+
+/**
+ * The manifest of an image model that came without one. Only a uint8 model says all that is needed.
+ * Throws InputError `manifest-needed` naming what the graph doesn't say, and `model-mismatch` for a model that
+ * no manifest would make fit.
+ */
+export function inferManifest(facts: ModelFacts, name: string): ModelManifest {
+  const input = onlyTensor(facts.inputs, 'input', undefined)
+  const output = onlyTensor(facts.outputs, 'output', undefined)
+  const layout = inferLayout(input)
+  for (const tensor of [input, output]) {
+    if (tensor.type === 'float32') {
+      throw new InputError(
+        'manifest-needed',
+        `The model's tensor "${tensor.name}" is float32 and the graph doesn't say what its values mean: ` +
+          `write a model.json that states the range ('0..1', '0..255', '-1..1' or mean and std).`,
+      )
+    }
+  }
+  const [height, width] = sides(input, layout)
+  const [outHeight] = output.dims ? sides(output, layout) : []
+  const fixed = typeof height === 'number' && typeof width === 'number'
+  const manifest = parseManifest(
+    {
+      name,
+      input: { layout, type: 'uint8' },
+      output: {
+        layout,
+        type: 'uint8',
+        scale: fixed && typeof outHeight === 'number' ? outHeight / height : 1,
+      },
+      size: fixed ? { width, height } : {},
+    },
+    'the manifest made for the model',
+  )
+  checkManifest(facts, manifest)
+  return manifest
+}
+
+/**
+ * Checks that a graph is what its manifest says, and gives the two tensors that are the images.
+ * Throws InputError `model-mismatch` with one sentence for the first thing that differs.
+ */
+export function checkManifest(
+  facts: ModelFacts,
+  manifest: ModelManifest,
+): { input: TensorFacts; output: TensorFacts } {
+  if (facts.opset < oldestOpset) {
+    throw mismatch(
+      `the model has opset ${facts.opset}; opset ${oldestOpset} is the oldest that can be wrapped`,
+    )
+  }
+  const input = onlyTensor(facts.inputs, 'input', manifest.input.name)
+  const output = onlyTensor(facts.outputs, 'output', manifest.output.name)
+  checkTensor(input, manifest.input, 'input')
+  checkTensor(output, manifest.output, 'output')
+  checkSize(input, output, manifest)
+  return { input, output }
+}
+
+function onlyTensor(
+  tensors: TensorFacts[],
+  which: 'input' | 'output',
+  name: string | undefined,
+): TensorFacts {
+  const names = tensors.map((tensor) => tensor.name).join(', ')
+  // Outputs that nobody asks for can be left out of the graph; an input that nobody feeds cannot.
+  const found = tensors.find((tensor) => tensor.name === (name ?? tensors[0]?.name))
+  if (found && (tensors.length === 1 || (which === 'output' && name))) return found
+  if (tensors.length === 0) throw mismatch(`the model has no ${which}`)
+  if (name && !found) throw mismatch(`the manifest names the ${which} "${name}", the model has ${names}`)
+  throw mismatch(
+    which === 'input'
+      ? `the model has ${tensors.length} inputs (${names}); a frame is all that it can be given`
+      : `the model has ${tensors.length} outputs (${names}); name the image in the manifest's output.name`,
+  )
+}
+
+function checkTensor(tensor: TensorFacts, spec: ImageSpec, which: 'input' | 'output'): void {
+  if (tensor.type !== spec.type) {
+    const hint = tensor.type === 'float16' ? '; keep float16 inside the graph, with float32 at its edges' : ''
+    throw mismatch(`the ${which} "${tensor.name}" is ${tensor.type}, the manifest says ${spec.type}${hint}`)
+  }
+  // Exporters often leave an output's shape out; there is nothing to disagree with then.
+  if (!tensor.dims) return
+  if (tensor.dims.length !== 4) {
+    throw mismatch(`the ${which} "${tensor.name}" has ${tensor.dims.length} dimensions, an image batch has 4`)
+  }
+  const [batch] = tensor.dims
+  if (typeof batch === 'number' && batch !== 1) {
+    throw mismatch(`the ${which} "${tensor.name}" takes ${batch} images at once; the batch must be free or 1`)
+  }
+  const [channels, elsewhere] =
+    spec.layout === 'NCHW' ? [tensor.dims[1], tensor.dims[3]] : [tensor.dims[3], tensor.dims[1]]
+  if (channels !== 3 && elsewhere === 3) {
+    throw mismatch(
+      `the ${which} "${tensor.name}" is ${shapeOf(tensor)}, which is not the manifest's layout ${spec.layout}`,
+    )
+  }
+  if (typeof channels === 'number' && channels !== 3) {
+    throw mismatch(
+      `the ${which} "${tensor.name}" has ${channels} ${channels === 1 ? 'channel' : 'channels'}, a frame has 3`,
+    )
+  }
+}
+
+function checkSize(input: TensorFacts, output: TensorFacts, manifest: ModelManifest): void {
+  const { size } = manifest
+  const [height = null, width = null] = input.dims ? sides(input, manifest.input.layout) : []
+  const wanted = 'width' in size ? { width: size.width, height: size.height } : { width: null, height: null }
+  for (const [side, has, says] of [
+    ['width', width, wanted.width],
+    ['height', height, wanted.height],
+  ] as const) {
+    if (typeof has === 'number' && has !== says) {
+      throw mismatch(
+        `the input "${input.name}" has the fixed ${side} ${has}, the manifest says ${says ?? 'any size'}; ` +
+          'give size as { width, height }',
+      )
+    }
+  }
+  const [outHeight = null, outWidth = null] = output.dims ? sides(output, manifest.output.layout) : []
+  for (const [side, from, to] of [
+    ['width', wanted.width, outWidth],
+    ['height', wanted.height, outHeight],
+  ] as const) {
+    if (from === null || typeof to !== 'number') continue
+    if (Math.abs(from * manifest.output.scale - to) > 1e-6) {
+      throw mismatch(
+        `the output "${output.name}" has the ${side} ${to}; ${from} times the manifest's scale ` +
+          `${manifest.output.scale} is ${from * manifest.output.scale}`,
+      )
+    }
+  }
+}
+
+function inferLayout(input: TensorFacts): 'NCHW' | 'NHWC' {
+  const dims = input.dims
+  const needed = (what: string) =>
+    new InputError('manifest-needed', `${what}: write a model.json with its layout.`)
+  if (!dims) throw needed(`The graph doesn't state the shape of the model's input "${input.name}"`)
+  if (dims.length !== 4)
+    throw mismatch(`the input "${input.name}" is ${shapeOf(input)}, an image batch has 4 dimensions`)
+  if (dims[1] === 3 && dims[3] === 3) throw needed(`The model's input "${input.name}" could be NCHW or NHWC`)
+  if (dims[1] === 3) return 'NCHW'
+  if (dims[3] === 3) return 'NHWC'
+  if (typeof dims[1] !== 'number' && typeof dims[3] !== 'number') {
+    throw needed(
+      `The model's input "${input.name}" is ${shapeOf(input)}, where no dimension is known to be the channels`,
+    )
+  }
+  throw mismatch(`the input "${input.name}" is ${shapeOf(input)}; a frame has 3 channels`)
+}
+
+const sides = (tensor: TensorFacts, layout: ImageSpec['layout']): Dim[] =>
+  (layout === 'NCHW' ? tensor.dims?.slice(2, 4) : tensor.dims?.slice(1, 3)) ?? []
+
+const shapeOf = (tensor: TensorFacts) => `[${(tensor.dims ?? []).map((dim) => dim ?? '?').join(', ')}]`
+
+function tensorFacts(info: ValueInfoProto): TensorFacts {
+  const tensor = info.type?.tensorType
+  const known = Object.entries(elementTypes).find(([, number]) => number === tensor?.elemType)
+  return {
+    name: info.name ?? '',
+    type: known?.[0] ?? (tensor ? `type ${tensor.elemType ?? 0}` : 'not a tensor'),
+    // Some exporters write -1 or 0 for a free dimension.
+    dims: tensor?.shape
+      ? (tensor.shape.dim ?? []).map((dim) => {
+          const size = toNumber(dim.dimValue)
+          return size > 0 ? size : dim.dimParam || null
+        })
+      : null,
+  }
+}
+
+function decodeOrRefuse(bytes: Uint8Array): ModelProto {
+  try {
+    return decodeModel(bytes)
+  } catch (cause) {
+    throw badModel('the model file is not an ONNX model, or only a part of one', cause)
+  }
+}
+
+const opsetOf = (model: ModelProto): number =>
+  toNumber(model.opsetImport.find(({ domain }) => !domain || domain === 'ai.onnx')?.version)
+
+const sentence = (text: string) => `${text[0]?.toUpperCase()}${text.slice(1)}.`
+const mismatch = (text: string) => new InputError('model-mismatch', sentence(text))
+const badModel = (text: string, cause?: unknown) => new InputError('bad-model', sentence(text), { cause })

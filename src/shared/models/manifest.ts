@@ -1,0 +1,84 @@
+import { z } from 'zod'
+import { InputError } from '../errors.ts'
+
+const triple = z.tuple([z.number(), z.number(), z.number()])
+
+/**
+ * What the numbers of an image tensor mean. `mean` and `std` are those of 0..1 values, as in
+ * (value / 255 - mean) / std, in the order of the tensor's own channels: blue first when they are BGR.
+ */
+export const ValueRange = z.union([
+  z.enum(['0..1', '0..255', '-1..1']),
+  z.strictObject({
+    mean: triple,
+    std: triple.refine((std) => std.every((value) => value > 0), 'must be greater than 0'),
+  }),
+])
+export type ValueRange = z.infer<typeof ValueRange>
+
+const imageFields = {
+  /** The tensor's name in the graph; may be left out when there is only one. */
+  name: z.string().min(1).optional(),
+  layout: z.enum(['NCHW', 'NHWC']).default('NHWC'),
+  type: z.enum(['float32', 'uint8']).default('uint8'),
+  range: ValueRange.default('0..255'),
+  channels: z.enum(['RGB', 'BGR']).default('RGB'),
+}
+const bytesAreBytes = (image: { type: string; range: ValueRange }) =>
+  image.type !== 'uint8' || image.range === '0..255'
+const bytesAreBytesError = { path: ['range'], error: "must be '0..255' when the type is uint8" }
+
+const ImageInput = z.strictObject(imageFields).refine(bytesAreBytes, bytesAreBytesError)
+const ImageOutput = z
+  .strictObject({
+    ...imageFields,
+    /** The output's width over the input's: 2 for an upscaler that doubles. */
+    scale: z.number().positive().default(1),
+  })
+  .refine(bytesAreBytes, bytesAreBytesError)
+
+const pixels = z.int().min(1).max(16_384)
+// Said by the members too: zod lets the nearest one speak, which knows nothing of the other.
+const sizeError = 'must be { multipleOf } or { width, height }, in whole pixels'
+const AnySize = z.strictObject({ multipleOf: z.int().min(1).max(4_096).default(1) }, sizeError)
+const OneSize = z.strictObject(
+  { width: pixels, height: pixels, fit: z.literal('stretch').default('stretch') },
+  sizeError,
+)
+
+/** model.json: what the graph itself doesn't say about an image model. */
+export const ModelManifest = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and hyphens, 63 at most'),
+  version: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,32}$/, 'must be letters, digits, dots, hyphens and underscores, 32 at most')
+    .default('1'),
+  /** Of model.onnx, in hex. */
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits')
+    .optional(),
+  title: z.string().optional(),
+  description: z.string().optional(),
+  licence: z.string().optional(),
+  input: ImageInput.prefault({}),
+  output: ImageOutput.prefault({}),
+  /** Any size whose sides are padded up to a multiple, or one size only, to which frames are stretched. */
+  size: z.union([AnySize, OneSize], sizeError).prefault({}),
+})
+export type ModelManifest = z.infer<typeof ModelManifest>
+export type ImageSpec = ModelManifest['input']
+
+/**
+ * Reads a manifest and fills in its defaults. `where` is what the error calls it, such as a path or a blob's name.
+ * Throws InputError `bad-manifest`, naming the first field that is wrong.
+ */
+export function parseManifest(json: unknown, where: string): ModelManifest {
+  const parsed = ModelManifest.safeParse(json)
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]
+  const field = issue?.path.join('.') || 'the manifest'
+  throw new InputError('bad-manifest', `${where}: ${field}: ${issue?.message ?? 'is not valid'}.`)
+}

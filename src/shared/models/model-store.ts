@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { BlobStore } from '../blob-store.ts'
+import { InputError } from '../errors.ts'
+import type { FileCache } from '../file-cache.ts'
+import { layout } from '../layout.ts'
+import { type ModelManifest, parseManifest } from './manifest.ts'
+
+export type ModelRef = { name: string; version: string; sha256: string }
+export type StoredModel = ModelManifest & { sha256: string }
+
+export type ModelStore = ReturnType<typeof createModelStore>
+
+export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
+/** The models of the system account: `models/<name>/<version>/{model.onnx, model.json}`. A version never changes. */
+export function createModelStore(system: BlobStore) {
+  async function manifest(name: string, version: string): Promise<StoredModel | undefined> {
+    const bytes = await system.read(layout.manifest(name, version))
+    if (!bytes) return undefined
+    const where = layout.manifest(name, version)
+    const read = parseManifest(JSON.parse(bytes.toString('utf8')), where)
+    if (!read.sha256) throw new InputError('bad-manifest', `${where} has no sha256; add the model again.`)
+    return { ...read, sha256: read.sha256 }
+  }
+
+  async function versions(): Promise<{ name: string; version: string }[]> {
+    const found = []
+    for await (const { name } of system.list('models/')) {
+      const match = /^models\/([^/]+)\/([^/]+)\/model\.json$/.exec(name)
+      if (match) found.push({ name: match[1] as string, version: match[2] as string })
+    }
+    return found.sort((a, b) => a.name.localeCompare(b.name) || compareVersions(b.version, a.version))
+  }
+
+  return {
+    /** Every version of every model, newest first within a name. */
+    async list(): Promise<StoredModel[]> {
+      const all = await Promise.all((await versions()).map(({ name, version }) => manifest(name, version)))
+      return all.filter((model) => model !== undefined)
+    },
+    /** Finds `name` (its newest version) or `name@version`; throws InputError naming what there is. */
+    async resolve(ref: string): Promise<StoredModel> {
+      const [name = '', version] = ref.split('@')
+      const known = await versions()
+      const match = known.find((entry) => entry.name === name && (version ?? entry.version) === entry.version)
+      const found = match && (await manifest(match.name, match.version))
+      if (found) return found
+      const names = [...new Set(known.map((entry) => entry.name))].join(', ') || 'none'
+      throw new InputError('unknown-model', `There is no model ${ref}. Known: ${names}.`)
+    },
+    /** Stores a version once; another model under the same name and version is refused. */
+    async put(model: ModelManifest, bytes: Uint8Array): Promise<StoredModel> {
+      const stored: StoredModel = { ...model, sha256: sha256(bytes) }
+      if (model.sha256 && model.sha256 !== stored.sha256) {
+        throw new InputError('model-sha256', `The model ${model.name} is not the one its manifest names (sha256 differs).`)
+      }
+      const there = await manifest(model.name, model.version)
+      if (there && there.sha256 !== stored.sha256) {
+        throw new InputError('model-exists', `${model.name}@${model.version} is another model already; give a new version.`)
+      }
+      // The manifest is written last: a version can be seen only once it is whole.
+      if (!there) {
+        await system.write(layout.model(model.name, model.version), Buffer.from(bytes))
+        await system.writeJson(layout.manifest(model.name, model.version), stored)
+      }
+      return stored
+    },
+    /** Reads a model through this machine's cache; a file that is not what was accepted is refused. */
+    async fetch(ref: ModelRef, cache: FileCache, dir: string): Promise<{ manifest: StoredModel; bytes: Uint8Array }> {
+      const described = await manifest(ref.name, ref.version)
+      if (described?.sha256 !== ref.sha256) {
+        throw new InputError('model-sha256', `The model ${ref.name}@${ref.version} is gone or changed since the job was accepted.`)
+      }
+      const path = join(dir, `${ref.sha256}.onnx`)
+      await cache.take(`model ${ref.sha256}`, path, async (to) => {
+        await system.download(layout.model(ref.name, ref.version), to)
+      })
+      const bytes = await readFile(path)
+      if (sha256(bytes) !== ref.sha256) {
+        throw new InputError('model-sha256', `The model ${ref.name}@${ref.version} does not match its sha256.`)
+      }
+      return { manifest: described, bytes }
+    },
+  }
+}
+
+/** Compares versions by their numbers, so that 10 comes after 9. */
+function compareVersions(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true })
+}

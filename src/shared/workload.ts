@@ -1,0 +1,90 @@
+import { type Job, type SandboxedJob, UnrecoverableError, WaitingError } from 'bullmq'
+import { z } from 'zod'
+import { classify } from './classify.ts'
+import { type Logger, withLogContext } from './log.ts'
+import { type Payload, type QueueName, type Result, queues } from './queues.ts'
+import { redact } from './redact.ts'
+
+/** A piece of work as a role describes it; everything about BullMQ is in this file and in the roles' main.ts. */
+export type Workload<Q extends QueueName> = {
+  queue: Q
+  process(data: Payload<Q>, context: WorkContext): Promise<Result<Q>>
+  /** Called once no further attempt will be made, before the entry fails. */
+  onTerminalFailure(data: Payload<Q>, error: Error): Promise<void>
+}
+
+export type WorkContext = {
+  signal: AbortSignal
+  log: Logger
+  /** From 1. */
+  attempt: number
+  /** What went wrong in children of this entry that were let fail: entry key → reason. */
+  childFailures(): Promise<Record<string, string>>
+  /** How many children have ended, well or not. */
+  childrenEnded(): Promise<number>
+}
+
+type AnyJob = Job | SandboxedJob
+
+/**
+ * Makes the function that BullMQ calls. What happens to a failure is decided here, by its class: input errors fail
+ * at once, lost work goes back to the front without spending an attempt, the rest is retried while attempts last.
+ * One log line for each piece of work.
+ */
+export function processorOf<Q extends QueueName>(workload: Workload<Q>, log: Logger) {
+  const { queue } = workload
+  return async (job: AnyJob, token: string | undefined, signal: AbortSignal | undefined): Promise<unknown> => {
+    const started = performance.now()
+    const attempt = (job.attemptsMade ?? 0) + 1
+    const fields = { queue, entry: job.id, attempt }
+    return await withLogContext(fields, async () => {
+      const data = parsePayload(queue, job.data)
+      const context: WorkContext = {
+        signal: signal ?? new AbortController().signal,
+        log,
+        attempt,
+        childFailures: async () => (await job.getIgnoredChildrenFailures()) as Record<string, string>,
+        childrenEnded: async () => await countChildren(job),
+      }
+      try {
+        const result = queues[queue].result.parse(await workload.process(data, context))
+        log.info({ ...result, totalMs: Math.round(performance.now() - started) }, `${queue} done`)
+        return result
+      } catch (thrown) {
+        const error = clean(thrown)
+        // Work that was told to stop breaks in many ways; whatever it says, it is to be done again by somebody else.
+        const kind = signal?.aborted ? 'lost' : classify(error)
+        const last = kind === 'input' || kind === 'cancelled' || attempt >= (job.opts.attempts ?? 1)
+        log.warn({ class: kind, last: kind !== 'lost' && last, err: error }, `${queue} failed`)
+        if (kind === 'lost') {
+          await job.moveToWait(token)
+          throw new WaitingError()
+        }
+        if (last) {
+          await workload.onTerminalFailure(data, error)
+          throw new UnrecoverableError(error.message)
+        }
+        throw error
+      }
+    })
+  }
+}
+
+function parsePayload<Q extends QueueName>(queue: Q, data: unknown): Payload<Q> {
+  const read = queues[queue].payload.safeParse(data)
+  if (read.success) return read.data as Payload<Q>
+  throw new UnrecoverableError(`the payload of this ${queue} entry can't be read: ${z.prettifyError(read.error)}`)
+}
+
+async function countChildren(job: AnyJob): Promise<number> {
+  const { processed = 0, ignored = 0, failed = 0 } = await job.getDependenciesCount({ processed: true, ignored: true, failed: true })
+  return processed + ignored + failed
+}
+
+/** The error as it may travel: its text and stack without secrets. */
+function clean(thrown: unknown): Error {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+  error.message = redact(error.message)
+  if (error.stack) error.stack = redact(error.stack)
+  return error
+}

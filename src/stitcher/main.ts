@@ -1,0 +1,59 @@
+import { Worker } from 'bullmq'
+import { connectAccount, createBlobStore } from '../shared/blob-store.ts'
+import { readConfig } from '../shared/config.ts'
+import { createFileCache } from '../shared/file-cache.ts'
+import { startHealthServer } from '../shared/health-server.ts'
+import { createJobFiles } from '../shared/job-files.ts'
+import { createJobStatuses } from '../shared/job-status.ts'
+import { runRole } from '../shared/lifecycle.ts'
+import { createLogger } from '../shared/log.ts'
+import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
+import { observeWorker } from '../shared/observe-worker.ts'
+import { workerOptions } from '../shared/queues.ts'
+import { connectRedis } from '../shared/redis.ts'
+import { openScratch } from '../shared/scratch.ts'
+import { createSourceReader } from '../shared/source.ts'
+import { processorOf } from '../shared/workload.ts'
+import { stitcherSettings } from './config.ts'
+import { stitchWorkload } from './stitch.ts'
+
+const config = readConfig(stitcherSettings, process.env)
+const log = createLogger('stitcher', config.FRAMEFLEET_LOG_LEVEL)
+
+await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
+  const prefix = config.FRAMEFLEET_QUEUE_PREFIX
+  const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'stitcher' })
+  const media = createBlobStore(connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT), config.FRAMEFLEET_MEDIA_CONTAINER)
+  const scratch = await openScratch(config.FRAMEFLEET_SCRATCH_DIR)
+  const registry = createRegistry('stitcher')
+  const stitch = stitchWorkload({
+    files: createJobFiles(media),
+    statuses: createJobStatuses(redis, prefix),
+    ...{ media, scratch },
+    sources: createSourceReader(media),
+    cache: createFileCache({ dir: config.FRAMEFLEET_CACHE_DIR, maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES }),
+  })
+  const process = processorOf(stitch, log)
+  const worker = new Worker('stitch', async (job, token, signal) => await process(job, token, signal), {
+    ...workerOptions('stitch'),
+    ...{ connection: redis, prefix, concurrency: config.FRAMEFLEET_STITCH_CONCURRENCY },
+  })
+  observeWorker(worker, createWorkMetrics(registry), log)
+  await worker.waitUntilReady()
+  const health = await startHealthServer(
+    { registry, isReady: async () => redis.status === 'ready' && (await media.isReachable()) },
+    { host: config.FRAMEFLEET_HOST, port: config.FRAMEFLEET_STITCHER_PORT },
+  )
+  return {
+    async drain() {
+      const giveBack = setTimeout(() => worker.cancelAllJobs('the stitcher is leaving'), config.FRAMEFLEET_DRAIN_MS)
+      await worker.close()
+      clearTimeout(giveBack)
+    },
+    async close() {
+      await health.close()
+      await scratch.close()
+      redis.disconnect()
+    },
+  }
+})

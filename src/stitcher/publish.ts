@@ -1,0 +1,49 @@
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { BlockBlobClient } from '@azure/storage-blob'
+import type { BlobStore } from '../shared/blob-store.ts'
+import { muxers } from '../shared/encoding.ts'
+import { InputError } from '../shared/errors.ts'
+import type { JobSpec, Plan, Report } from '../shared/job.ts'
+import { layout } from '../shared/layout.ts'
+
+/**
+ * Puts the finished video where the job wants it, all at once: readers see the old blob, if any, or the whole new one.
+ * The job's own copy is always written; `output.url` gets one as well.
+ */
+export async function publish(
+  media: BlobStore,
+  { spec, plan, path, outputQuery, signal }: { spec: JobSpec; plan: Plan; path: string; outputQuery: string; signal: AbortSignal },
+): Promise<NonNullable<Report['output']>> {
+  const { container } = plan.encoding
+  const { contentType } = muxers[container]
+  const name = layout.output(spec.id, container)
+  await media.uploadFile(name, path, { contentType, signal })
+  const wanted = spec.request.output.url
+  if (wanted) await publishTo(media, { url: wanted, query: outputQuery, path, contentType, signal })
+  const { size: bytes } = await stat(path)
+  return { url: wanted ?? media.url(name), bytes, sha256: await sha256OfFile(path) }
+}
+
+type Destination = { url: string; query: string; path: string; contentType: string; signal: AbortSignal }
+
+async function publishTo(media: BlobStore, { url, query, path, contentType, signal }: Destination): Promise<void> {
+  const own = query === '' ? media.nameOf(url) : undefined
+  if (own !== undefined) return await media.uploadFile(own, path, { contentType, signal })
+  if (query === '') throw new InputError('output-forbidden', `The output ${url} is not in the media account, and came without a SAS.`)
+  const options = { blobHTTPHeaders: { blobContentType: contentType }, abortSignal: signal }
+  await new BlockBlobClient(`${url}${query}`).uploadFile(path, options).catch((error: unknown) => {
+    const { statusCode } = error as { statusCode?: number }
+    if (statusCode === 403 || statusCode === 404) {
+      throw new InputError('output-forbidden', `The output ${url} may not be written (${statusCode}). Check its SAS.`)
+    }
+    throw error
+  })
+}
+
+async function sha256OfFile(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
+  return hash.digest('hex')
+}

@@ -1,0 +1,209 @@
+import { join } from 'node:path'
+import pMap from 'p-map'
+import type { BlobStore } from '../shared/blob-store.ts'
+import { InputError } from '../shared/errors.ts'
+import type { FileCache } from '../shared/file-cache.ts'
+import type { JobSpec, Plan, Report } from '../shared/job.ts'
+import type { JobFiles } from '../shared/job-files.ts'
+import type { Halt, JobStatuses } from '../shared/job-status.ts'
+import { layout } from '../shared/layout.ts'
+import { probeFile } from '../shared/media/ffprobe.ts'
+import type { Scratch } from '../shared/scratch.ts'
+import type { SourceReader } from '../shared/source.ts'
+import type { WorkContext, Workload } from '../shared/workload.ts'
+import { assemble } from './assemble.ts'
+import { makePreview } from './preview.ts'
+import { publish } from './publish.ts'
+
+export type StitchDeps = {
+  files: JobFiles
+  statuses: JobStatuses
+  media: BlobStore
+  sources: SourceReader
+  cache: FileCache
+  scratch: Scratch
+}
+
+/**
+ * Ends a job, well or not: nobody else does, so every accepted job ends exactly here.
+ *
+ * The stitch entry is the parent of the job's split and batches: it wakes when all of them have ended. It looks at
+ * what became of them, then either joins the segments and publishes the video, or says why there is none; writes the
+ * report; and removes what only a running job needs. Safe to run twice.
+ */
+export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
+  const { files, statuses } = deps
+  return {
+    queue: 'stitch',
+    async process({ jobId }, context) {
+      const spec = await files.spec(jobId)
+      const done = await files.readReport(jobId)
+      // A stitch that died between its report and its end has only to end.
+      if (done) return await endJob(deps, done)
+      const plan = await files.findPlan(jobId)
+      const stopped = await whyStopped(deps, jobId, context)
+      if (stopped) return await endJob(deps, await failedReport(spec, plan, stopped, context))
+      if (!plan) throw new InputError('plan-gone', `The plan of job ${jobId} is missing.`)
+      await statuses.advance(jobId, 'stitching')
+      return await endJob(deps, await deps.scratch.within('stitch', async (dir) => await finish(deps, { spec, plan, dir, context })))
+    },
+    async onTerminalFailure({ jobId }, error) {
+      const spec = await files.findSpec(jobId)
+      const code = error instanceof InputError ? error.code : 'stitch-failed'
+      const stopped: Stopped = { status: 'failed', error: { code, message: error.message } }
+      if (!spec) {
+        await statuses.end(jobId, 'failed', { errorCode: code, error: error.message })
+        return
+      }
+      const counts = { planned: (await files.findPlan(jobId))?.batches.length ?? 0, failed: 0 }
+      await endJob(deps, reportOf(spec, { ...stopped, batches: counts }))
+    },
+  }
+}
+
+type Stopped = { status: Halt; error?: { code: string; message: string } }
+
+/** Why there is to be no video: the job was cancelled, or its split or a batch failed for good. */
+async function whyStopped({ statuses }: StitchDeps, jobId: string, context: WorkContext): Promise<Stopped | undefined> {
+  const [status, failures] = await Promise.all([statuses.get(jobId), context.childFailures()])
+  if (status?.halt === 'cancelled') return { status: 'cancelled' }
+  const [reason] = Object.values(failures)
+  if (status?.halt === undefined && reason === undefined) return undefined
+  const message = status?.error ?? reason ?? 'The job failed.'
+  return { status: 'failed', error: { code: status?.errorCode ?? 'failed', message } }
+}
+
+type Finishing = { spec: JobSpec; plan: Plan; dir: string; context: WorkContext }
+
+async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing): Promise<Report> {
+  const { media, files, cache, sources } = deps
+  const { signal } = context
+  const clock = stopwatch()
+
+  const ended = await context.childrenEnded()
+  if (ended < plan.batches.length + 1) {
+    throw new Error(`only ${ended} of ${plan.batches.length + 1} parts of job ${spec.id} have ended`)
+  }
+  const replaced = await checkSegments(media, spec, plan)
+  const { onError, errorThreshold } = spec.request
+  if (replaced.length > errorThreshold) {
+    const message = `${replaced.length} frames could not be decoded; errorThreshold allows ${errorThreshold}.`
+    return await failedReport(spec, plan, { status: 'failed', error: { code: 'too-many-errors', message } }, context)
+  }
+  const segments = plan.batches.map((_, index) => join(dir, `${String(index).padStart(6, '0')}.mp4`))
+  await pMap(segments, (path, index) => media.download(layout.segment(spec.id, index), path, { signal }), { concurrency: 8 })
+  const { sourceQuery, outputQuery } = await files.secret(spec.id)
+  const source = join(dir, 'source')
+  await cache.take(`source ${spec.source.url} ${spec.source.etag}`, source, async (to) => {
+    await sources.fetch(spec.source, sourceQuery, to, signal)
+  })
+  clock.lap('fetch')
+
+  const path = await assemble({ plan, segments, source, dir, signal })
+  clock.lap('join')
+  const warnings = [
+    ...plan.warnings,
+    ...(await sizeWarning(path, plan)),
+    ...(replaced.length > 0 ? [`${replaced.length} frames can't be decoded and show their nearest good frame (onError ${onError})`] : []),
+  ]
+  // A preview is a kindness: a job is not failed for it.
+  await makePreview(plan, { source, output: path, dir, signal })
+    .then((preview) => media.uploadFile(layout.preview(spec.id), preview, { contentType: 'image/jpeg', signal }))
+    .catch((err: unknown) => {
+      context.log.warn({ err }, 'no preview')
+      warnings.push('no preview could be made')
+    })
+  clock.lap('preview')
+
+  // The last moment at which a cancellation can still be heeded.
+  if ((await deps.statuses.halted(spec.id)) === 'cancelled') return await failedReport(spec, plan, { status: 'cancelled' }, context)
+  const output = await publish(media, { spec, plan, path, outputQuery, signal })
+  clock.lap('publish')
+  const counts = { planned: plan.batches.length, failed: 0 }
+  return reportOf(spec, { status: 'succeeded', plan, output, replaced, warnings, batches: counts, ms: clock.laps })
+}
+
+/** Every batch must have its segment, whole; answers the frames that carry another frame's picture. */
+async function checkSegments(media: BlobStore, spec: JobSpec, plan: Plan): Promise<number[]> {
+  const there = new Map<string, Record<string, string>>()
+  for await (const { name, metadata } of media.list(layout.segments(spec.id))) there.set(name, metadata)
+  return plan.batches.flatMap((count, index) => {
+    const metadata = there.get(layout.segment(spec.id, index))
+    if (Number(metadata?.['frames']) !== count) throw new Error(`segment ${index} of job ${spec.id} is missing or has not ${count} frames`)
+    return (metadata?.['replaced'] ?? '').split(' ').filter(Boolean).map(Number)
+  })
+}
+
+async function sizeWarning(path: string, { video }: Plan): Promise<string[]> {
+  const { streams } = await probeFile(path)
+  const { width = 0, height = 0 } = streams.find((stream) => stream.codec_type === 'video') ?? {}
+  const rounded = width - video.width === video.width % 2 && height - video.height === video.height % 2
+  if (!rounded || (width === video.width && height === video.height)) return []
+  return [`4:2:0 video has even sides: ${video.width}x${video.height} became ${width}x${height}, its last column or row doubled`]
+}
+
+async function failedReport(spec: JobSpec, plan: Plan | undefined, stopped: Stopped, context: WorkContext) {
+  const failed = Object.keys(await context.childFailures()).length
+  return reportOf(spec, { ...stopped, plan, batches: { planned: plan?.batches.length ?? 0, failed } })
+}
+
+type Ending = {
+  status: Report['status']
+  error?: Report['error']
+  plan?: Plan
+  output?: Report['output']
+  replaced?: number[]
+  warnings?: string[]
+  batches: Report['batches']
+  ms?: Record<string, number>
+}
+
+function reportOf(spec: JobSpec, ending: Ending): Report {
+  const { plan, status, replaced = [], warnings = plan?.warnings ?? [], ms = {} } = ending
+  const endedAt = new Date()
+  const seconds = (endedAt.getTime() - Date.parse(spec.createdAt)) / 1_000
+  const frames = plan?.frames ?? 0
+  return {
+    v: 1,
+    jobId: spec.id,
+    status,
+    error: ending.error,
+    createdAt: spec.createdAt,
+    endedAt: endedAt.toISOString(),
+    seconds,
+    source: spec.source,
+    model: spec.model,
+    frames,
+    framesReplaced: replaced,
+    fps: status === 'succeeded' ? Math.round((frames / seconds) * 100) / 100 : 0,
+    encoding: plan?.encoding,
+    output: ending.output,
+    batches: ending.batches,
+    ms,
+    warnings,
+  }
+}
+
+/** The report first, then the removal, then the state: whoever sees the end finds the report and no leftovers. */
+async function endJob({ files, statuses }: StitchDeps, report: Report) {
+  await files.writeReport(report)
+  await files.removeIntermediates(report.jobId)
+  await statuses.end(report.jobId, report.status, {
+    ...(report.status === 'succeeded' ? { framesDone: report.frames } : {}),
+    ...(report.error ? { errorCode: report.error.code, error: report.error.message } : {}),
+    ...(report.output ? { output: report.output.url } : {}),
+  })
+  return {}
+}
+
+function stopwatch() {
+  let since = performance.now()
+  const laps: Record<string, number> = {}
+  return {
+    laps,
+    lap(name: string) {
+      laps[name] = Math.round(performance.now() - since)
+      since = performance.now()
+    },
+  }
+}

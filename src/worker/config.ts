@@ -1,0 +1,23 @@
+import { z } from 'zod'
+import { commonSettings, redisSettings, sourceSettings, storageSettings } from '../shared/config.ts'
+
+export const workerSettings = {
+  ...commonSettings,
+  ...redisSettings,
+  ...storageSettings,
+  ...sourceSettings,
+  FRAMEFLEET_WORKER_PORT: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(9101)
+    .describe("port of the worker's health and metrics pages; 0 for none"),
+  FRAMEFLEET_INFERENCE_THREADS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(256)
+    .default(0)
+    .describe('threads of ONNX Runtime in each worker; 0 takes one for each core'),
+}

@@ -1,0 +1,118 @@
+import { InputError, TransientError } from '../shared/errors.ts'
+import { timesOf } from '../shared/frame-times.ts'
+import type { Plan } from '../shared/job.ts'
+import { MediaToolError, ffmpegArgs, readLines, startMedia } from '../shared/media/ffmpeg.ts'
+import { toRgb } from './colours.ts'
+
+export type Range = { first: number; count: number }
+export type Picture = { width: number; height: number }
+
+type DecodeJob = { path: string; plan: Plan; range: Range; picture: Picture; signal: AbortSignal }
+
+/** Formats without an index land anywhere near the time asked for; decoding starts this much earlier in them. */
+const seekMarginSeconds = 2
+const exactSeek = /mov|mp4|matroska|webm|avi/
+
+/**
+ * The command that decodes exactly one range of frames.
+ *
+ * Times are compared in the stream's own ticks (`trim` by pts, with `-copyts`), never in rounded seconds: a frame is in
+ * the range or it is not. Seeking only saves work, so it may land early, on the keyframe at or before the range.
+ */
+function decodeArgs({ path, plan, range, picture }: DecodeJob, output: string[]): string[] {
+  const times = timesOf(plan.times, range.first, range.count)
+  const [first, last] = [times[0] as number, times.at(-1) as number]
+  const { width, height } = picture
+  const scale = [`${width}:${height}`, ...toRgb(plan.video.colour), 'out_range=pc', 'flags=bicubic+accurate_rnd'].join(':')
+  const filters = [`trim=start_pts=${first}:end_pts=${last + 1}`, `scale=${scale}`, 'format=rgb24']
+  return ffmpegArgs(
+    [{ path, options: ['-copyts', ...seekTo(plan, range.first)] }],
+    {
+      path: 'pipe:1',
+      options: ['-map', `0:${plan.video.index}`, '-vf', filters.join(','), '-fps_mode', 'passthrough', ...output],
+    },
+  )
+}
+
+function seekTo({ keyframes, times, format, video }: Plan, frame: number): string[] {
+  const key = keyframes?.findLast((number) => number <= frame)
+  if (key === undefined || key === 0) return []
+  const [tick] = timesOf(times, key, 1)
+  const seconds = ((tick as number) * video.timeBase[0]) / video.timeBase[1]
+  const start = seconds - (exactSeek.test(format) ? 0 : seekMarginSeconds)
+  return ['-seek_timestamp', '1', '-noaccurate_seek', '-ss', start.toFixed(6)]
+}
+
+/**
+ * Decodes a range: fills one buffer after another of `width * height * 3` bytes, in RGB order. `take` gives the buffer
+ * for the next frame (and may wait until one is free); `put` is told that it is full.
+ * Throws `ShortDecode` when the source yields fewer or more frames than the plan names.
+ */
+export async function decodeRange(job: DecodeJob, take: () => Promise<Uint8Array>, put: (frame: number) => void) {
+  const { range, signal } = job
+  const run = startMedia('ffmpeg', decodeArgs(job, ['-f', 'rawvideo']), { signal })
+  let decoded = 0
+  let filled = 0
+  let frame: Uint8Array | undefined
+  try {
+    for await (const chunk of run.stdout as AsyncIterable<Buffer>) {
+      run.touch()
+      for (let at = 0; at < chunk.length; ) {
+        if (decoded === range.count) throw new ShortDecode(`more than ${range.count}`)
+        frame ??= await run.hold(take())
+        const part = chunk.subarray(at, at + frame.length - filled)
+        frame.set(part, filled)
+        at += part.length
+        filled += part.length
+        if (filled < frame.length) continue
+        put(decoded++)
+        frame = undefined
+        filled = 0
+      }
+    }
+    await run.done
+  } catch (error) {
+    if (error instanceof MediaToolError) throw new ShortDecode(`${decoded} (${error.message})`)
+    throw error
+  } finally {
+    run.kill()
+  }
+  if (decoded !== range.count) throw new ShortDecode(String(decoded))
+}
+
+/** The source did not yield the frames of the plan. */
+export class ShortDecode extends TransientError {
+  override name = 'ShortDecode'
+  constructor(got: string) {
+    super(`the source yielded ${got} frames of a batch`)
+  }
+}
+
+/** Frames of a range that the decoder does not yield, by number in the video; found by decoding it once more. */
+export async function findUndecodable(job: DecodeJob): Promise<number[]> {
+  const { plan, range, signal } = job
+  const args = decodeArgs(job, ['-f', 'framecrc', '-enc_time_base', '-1'])
+  const seen = new Set<number>()
+  try {
+    // Lines of framecrc: stream, dts, pts, duration, size, checksum; times in the stream's ticks.
+    for await (const line of readLines('ffmpeg', args, { signal })) {
+      const fields = line.startsWith('#') ? [] : line.split(',')
+      if (fields.length >= 6) seen.add(Number(fields[2]))
+    }
+  } catch (error) {
+    if (!(error instanceof MediaToolError)) throw error
+  }
+  const times = timesOf(plan.times, range.first, range.count)
+  return times.flatMap((tick, i) => (seen.has(tick) ? [] : [range.first + i]))
+}
+
+export function damagedFrames(plan: Plan, frames: number[]): InputError {
+  const [first = 0] = frames
+  const [tick = 0] = timesOf(plan.times, first, 1)
+  const seconds = ((tick - plan.times.first) * plan.video.timeBase[0]) / plan.video.timeBase[1]
+  const which = frames.length === 1 ? `frame ${first}` : `${frames.length} frames, the first of them ${first},`
+  return new InputError(
+    'damaged-source',
+    `The source is damaged: ${which} at ${seconds.toFixed(3)} s can't be decoded. With onError "passthrough" the nearest good frame takes its place.`,
+  )
+}

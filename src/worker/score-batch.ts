@@ -1,0 +1,139 @@
+import { join } from 'node:path'
+import type { BlobStore } from '../shared/blob-store.ts'
+import { CancelledError, InputError, LostError } from '../shared/errors.ts'
+import type { FileCache } from '../shared/file-cache.ts'
+import { timesOf } from '../shared/frame-times.ts'
+import type { BatchPayload, BatchResult, JobSpec, Plan } from '../shared/job.ts'
+import type { JobFiles } from '../shared/job-files.ts'
+import type { JobStatuses } from '../shared/job-status.ts'
+import { layout } from '../shared/layout.ts'
+import type { Scratch } from '../shared/scratch.ts'
+import type { SourceReader } from '../shared/source.ts'
+import type { WorkContext, Workload } from '../shared/workload.ts'
+import { ShortDecode, damagedFrames, findUndecodable } from './decode-range.ts'
+import { encodeSegment } from './encode-segment.ts'
+import type { EngineRack } from './engine-rack.ts'
+import { scoreFrames, withoutFrames } from './score-frames.ts'
+import { stopSignal } from './stop-signal.ts'
+
+export type ScoreDeps = {
+  files: JobFiles
+  statuses: JobStatuses
+  media: BlobStore
+  sources: SourceReader
+  cache: FileCache
+  scratch: Scratch
+  engines: EngineRack
+}
+
+/**
+ * Scores one batch: fetches the source (once for each machine), decodes the batch's frames, runs the model, encodes
+ * and commits one segment.
+ *
+ *   waiting ──claim──► fetching ──► scoring ──► committing ──► done
+ *      ▲                  │            │            │
+ *      │   told to leave  │            │            └─ past the point of no return: it finishes
+ *      └────given back◄───┴────────────┘
+ *
+ * Safe to run twice: the segment's name depends on the plan alone, and the first commit wins.
+ */
+export function scoreWorkload(deps: ScoreDeps): Workload<'batch'> {
+  const { files, statuses, media } = deps
+  return {
+    queue: 'batch',
+    async process(batch, context) {
+      const { jobId, index, count } = batch
+      const started = performance.now()
+      if (await statuses.halted(jobId)) return { ...nothing, skipped: 'halted' }
+      const segment = layout.segment(jobId, index)
+      const there = await media.head(segment)
+      if (there) {
+        await statuses.commit(jobId, index, count)
+        return { ...nothing, frames: count, replaced: replacedIn(there.metadata), skipped: 'committed' }
+      }
+      const [spec, plan] = await Promise.all([files.spec(jobId), files.plan(jobId)])
+      const stop = stopSignal(statuses, batch, context.signal)
+      try {
+        const made = await deps.scratch.within('batch', async (dir) => await scoreInto(deps, { dir, spec, plan, batch, context, stop }))
+        await statuses.commit(jobId, index, count)
+        const totalMs = performance.now() - started
+        return { frames: count, replaced: made.replaced, ms: rounded({ ...made.ms, totalMs }) }
+      } catch (error) {
+        await statuses.release(jobId, index)
+        if (error instanceof CancelledError) return { ...nothing, skipped: 'halted' }
+        throw error
+      } finally {
+        stop.close()
+      }
+    },
+    async onTerminalFailure({ jobId, index }, error) {
+      const code = error instanceof InputError ? error.code : 'batch-failed'
+      const message = error instanceof InputError ? error.message : `Batch ${index} failed each time it was tried: ${error.message}`
+      await statuses.halt(jobId, 'failed', { code, message })
+    },
+  }
+}
+
+const nothing = { frames: 0, replaced: [], ms: {} } satisfies BatchResult
+
+type Scoring = {
+  dir: string
+  spec: JobSpec
+  plan: Plan
+  batch: BatchPayload
+  context: WorkContext
+  stop: ReturnType<typeof stopSignal>
+}
+
+async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, stop }: Scoring) {
+  const { signal } = stop
+  const began = performance.now()
+  const path = join(dir, 'source')
+  const { sourceQuery } = await deps.files.secret(spec.id)
+  await deps.cache.take(`source ${spec.source.url} ${spec.source.etag}`, path, async (to) => {
+    await deps.sources.fetch(spec.source, sourceQuery, to, signal)
+  })
+  const { engine, picture, size } = await deps.engines.open(spec.model, plan.video, dir)
+  const fetchMs = performance.now() - began
+
+  const range = { first: batch.first, count: batch.count }
+  const segment = join(dir, 'segment.mp4')
+  const score = async (missing: number[], from: Plan) => {
+    const encoder = encodeSegment({
+      ...{ plan, signal, picture, path: segment, scored: engine.output },
+      times: timesOf(plan.times, range.first, range.count),
+    })
+    const ranges = withoutFrames(range, missing)
+    const ms = await scoreFrames({
+      ...{ path, plan: from, ranges, batch: range, picture: size, engine, encoder, signal },
+      onFrame: stop.report,
+    })
+    return { ms, replaced: missing }
+  }
+  const made = await score([], plan).catch(async (error: unknown) => {
+    if (!(error instanceof ShortDecode)) throw error
+    // Perhaps seeking went wrong: from the start of the file there is nothing to seek.
+    const fromStart = { ...plan, keyframes: null }
+    const missing = await findUndecodable({ path, plan: fromStart, range, picture: size, signal })
+    context.log.warn({ missing: missing.length, err: error.message }, 'decoding again from the start of the source')
+    if (missing.length > 0 && spec.request.onError === 'fail') throw damagedFrames(plan, missing)
+    if (missing.length >= range.count) throw damagedFrames(plan, missing)
+    return await score(missing, fromStart)
+  })
+
+  if (context.signal.aborted) throw new LostError('told to leave')
+  const uploading = performance.now()
+  await deps.media.uploadFile(layout.segment(spec.id, batch.index), segment, {
+    contentType: 'video/mp4',
+    metadata: { frames: String(batch.count), replaced: made.replaced.join(' ') },
+    ifAbsent: true,
+  })
+  return { replaced: made.replaced, ms: { fetchMs, ...made.ms, uploadMs: performance.now() - uploading } }
+}
+
+export const replacedIn = (metadata: Record<string, string>): number[] =>
+  (metadata['replaced'] ?? '').split(' ').filter(Boolean).map(Number)
+
+function rounded(ms: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(Object.entries(ms).map(([phase, value]) => [phase.replace(/Ms$/, ''), Math.round(value)]))
+}
