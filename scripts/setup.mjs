@@ -39,7 +39,9 @@ function runQuietly(command, args, env = {}) {
 }
 
 function installPackages() {
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
   say('installing the npm dependencies of package-lock.json ...')
   // No package here needs its install script: the native ones ship their binaries in the registry, and the one that
@@ -53,7 +55,13 @@ function installPackages() {
 // Programs we start, and the package that carries each under every package manager we know.
 const programs = { ffmpeg: 'ffmpeg', ffprobe: 'ffmpeg', 'redis-server': 'redis' }
 const managers = [
-  { bin: 'apt-get', names: { redis: 'redis-server' }, refresh: ['update', '-q'], install: ['install', '-y', '-q', '--no-install-recommends'], root: true },
+  {
+    bin: 'apt-get',
+    names: { redis: 'redis-server' },
+    refresh: ['update', '-q'],
+    install: ['install', '-y', '-q', '--no-install-recommends'],
+    root: true,
+  },
   { bin: 'dnf', names: {}, install: ['install', '-y', '-q'], root: true },
   { bin: 'apk', names: {}, install: ['add', '--no-cache'], root: true },
   { bin: 'brew', names: {}, install: ['install'], root: false },
@@ -63,12 +71,18 @@ function installPrograms() {
   const missing = Object.keys(programs).filter((program) => !onPath(program))
   if (missing.length === 0) return
   const manager = managers.find(({ bin }) => onPath(bin))
-  if (!manager) throw new Error(`please install ${missing.join(', ')} with this system's package manager, then try again`)
-  const packages = [...new Set(missing.map((program) => manager.names[programs[program]] ?? programs[program]))]
+  if (!manager)
+    throw new Error(`please install ${missing.join(', ')} with this system's package manager, then try again`)
+  const packages = [
+    ...new Set(missing.map((program) => manager.names[programs[program]] ?? programs[program])),
+  ]
   const isRoot = process.getuid?.() === 0
-  const maySudo = !isRoot && onPath('sudo') && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0
+  const maySudo =
+    !isRoot && onPath('sudo') && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0
   const prefix = manager.root && !isRoot ? ['sudo'] : []
-  const steps = [manager.refresh, [...manager.install, ...packages]].filter(Boolean).map((args) => [...prefix, manager.bin, ...args])
+  const steps = [manager.refresh, [...manager.install, ...packages]]
+    .filter(Boolean)
+    .map((args) => [...prefix, manager.bin, ...args])
   if (manager.root && !isRoot && !maySudo) {
     throw new Error(
       `${missing.join(', ')} missing, and installing needs rights this user does not have. Run:\n  ` +
@@ -90,12 +104,17 @@ function pinnedNode() {
 /** Runs the program in our place: its exit code is ours, and the signals we get are passed on. */
 function become(file, args) {
   const node = pinnedNode()
-  const env = { ...process.env, PATH: `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}` }
+  const env = {
+    ...process.env,
+    PATH: `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}`,
+  }
   const child = spawn(node, [file, ...args], { stdio: 'inherit', env })
   // A terminal sends Ctrl-C to the child as well; we only have to outlive it to report its exit code.
   process.on('SIGINT', () => {})
   process.on('SIGTERM', () => child.kill('SIGTERM'))
-  child.on('exit', (code, signal) => process.exit(signal ? 128 + (signal === 'SIGINT' ? 2 : 15) : (code ?? 1)))
+  child.on('exit', (code, signal) =>
+    process.exit(signal ? 128 + (signal === 'SIGINT' ? 2 : 15) : (code ?? 1)),
+  )
   child.on('error', (error) => {
     say(error.message)
     process.exit(1)

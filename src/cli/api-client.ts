@@ -28,7 +28,9 @@ export async function findEndpoint(env: NodeJS.ProcessEnv, dir: string): Promise
     ...set('mediaContainer', env['FRAMEFLEET_MEDIA_CONTAINER']),
   })
   if (read.success) return read.data
-  throw new Error('no system found: run `framefleet up` here, or set FRAMEFLEET_API_URL and FRAMEFLEET_API_TOKEN')
+  throw new Error(
+    'no system found: run `framefleet up` here, or set FRAMEFLEET_API_URL and FRAMEFLEET_API_TOKEN',
+  )
 }
 
 const set = (name: string, value: string | undefined) => (value ? { [name]: value } : {})
@@ -49,7 +51,10 @@ export function createApiClient({ apiUrl, token }: Pick<Endpoint, 'apiUrl' | 'to
   async function call(method: string, path: string, body?: unknown): Promise<Response> {
     const answer = await fetch(`${apiUrl}${path}`, {
       method,
-      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     }).catch((error: unknown) => {
       throw new Error(`the API at ${apiUrl} can't be reached`, { cause: error })
@@ -63,10 +68,16 @@ export function createApiClient({ apiUrl, token }: Pick<Endpoint, 'apiUrl' | 'to
   return {
     submit: (request: unknown) => json<{ id: string; status: string }>(call('POST', '/v1/jobs', request)),
     job: (id: string) => json<JobAnswer>(call('GET', `/v1/jobs/${encodeURIComponent(id)}`)),
-    cancel: (id: string) => json<{ id: string; status: string }>(call('DELETE', `/v1/jobs/${encodeURIComponent(id)}`)),
-    report: (id: string) => json<Record<string, unknown>>(call('GET', `/v1/jobs/${encodeURIComponent(id)}/report`)),
-    models: () => json<{ models: { name: string; version: string; title?: string; description?: string }[] }>(call('GET', '/v1/models')),
+    cancel: (id: string) =>
+      json<{ id: string; status: string }>(call('DELETE', `/v1/jobs/${encodeURIComponent(id)}`)),
+    report: (id: string) =>
+      json<Record<string, unknown>>(call('GET', `/v1/jobs/${encodeURIComponent(id)}/report`)),
+    models: () =>
+      json<{ models: { name: string; version: string; title?: string; description?: string }[] }>(
+        call('GET', '/v1/models'),
+      ),
     /** Bytes of a finished job: its `output` or `preview`. */
-    download: async (id: string, what: 'output' | 'preview') => (await call('GET', `/v1/jobs/${encodeURIComponent(id)}/${what}`)).body,
+    download: async (id: string, what: 'output' | 'preview') =>
+      (await call('GET', `/v1/jobs/${encodeURIComponent(id)}/${what}`)).body,
   }
 }

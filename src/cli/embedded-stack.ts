@@ -32,7 +32,12 @@ export type Stack = {
   stop(): Promise<void>
 }
 
-const Secrets = z.object({ apiToken: z.string(), redisPassword: z.string(), mediaKey: z.string(), systemKey: z.string() })
+const Secrets = z.object({
+  apiToken: z.string(),
+  redisPassword: z.string(),
+  mediaKey: z.string(),
+  systemKey: z.string(),
+})
 type Secrets = z.infer<typeof Secrets>
 
 const stopGraceMs = 15_000
@@ -48,11 +53,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     // Roles before the services they need, the producer first: nothing new comes in.
     const roles = running.filter((service) => isRole(service.name))
     await Promise.all(roles.map((role) => role.stop(stopGraceMs)))
-    await Promise.all(running.filter((service) => !isRole(service.name)).map((service) => service.stop(stopGraceMs)))
+    await Promise.all(
+      running.filter((service) => !isRole(service.name)).map((service) => service.stop(stopGraceMs)),
+    )
   }
 
   try {
-    const services = await Promise.all([startRedis(dir, secrets, options.env), startAzurite(dir, secrets, options.env)])
+    const services = await Promise.all([
+      startRedis(dir, secrets, options.env),
+      startAzurite(dir, secrets, options.env),
+    ])
     running.push(...services.flatMap(({ service }) => (service ? [service] : [])))
     const port = options.port || (await freePort())
     const env: NodeJS.ProcessEnv = {
@@ -64,7 +74,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       FRAMEFLEET_API_TOKENS: options.env['FRAMEFLEET_API_TOKENS'] ?? secrets.apiToken,
     }
     const launch = async (name: string, role: string): Promise<void> => {
-      const service = await startRole({ name, main: roleMain(role), env, logFile: join(dir, 'logs', `${name}.ndjson`) })
+      const service = await startRole({
+        name,
+        main: roleMain(role),
+        env,
+        logFile: join(dir, 'logs', `${name}.ndjson`),
+      })
       running.push(service)
       service.process.once('exit', (code, signal) => {
         running.splice(running.indexOf(service), 1)
@@ -114,7 +129,9 @@ function roleDefaults(dir: string, workers: number): NodeJS.ProcessEnv {
     FRAMEFLEET_STITCHER_PORT: '0',
     FRAMEFLEET_DRAIN_MS: '3000',
     // Workers share the cores: each running as many threads as there are cores would only make them wait for each other.
-    FRAMEFLEET_INFERENCE_THREADS: String(Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers)))),
+    FRAMEFLEET_INFERENCE_THREADS: String(
+      Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers))),
+    ),
   }
 }
 
@@ -126,13 +143,25 @@ async function startRedis(dir: string, { redisPassword }: Secrets, env: NodeJS.P
   const data = join(dir, 'redis')
   await mkdir(data, { recursive: true })
   const settings = [
-    ...[`bind 127.0.0.1`, `port ${port}`, `dir "${data}"`, `requirepass ${redisPassword}`],
-    // Queues must not be evicted, and must survive a restart.
-    ...['appendonly yes', 'appendfsync everysec', 'save ""', 'maxmemory-policy noeviction', 'daemonize no'],
+    `bind 127.0.0.1`,
+    `port ${port}`,
+    `dir "${data}"`,
+    `requirepass ${redisPassword}`,
+    'appendonly yes',
+    'appendfsync everysec',
+    'save ""',
+    'maxmemory-policy noeviction',
+    'daemonize no',
   ]
   const service = await startService({
-    ...{ name: 'redis', command: 'redis-server', args: ['-'], input: settings.join('\n') },
-    ...{ ready: /Ready to accept connections/, logFile: join(dir, 'logs', 'redis.log') },
+    name: 'redis',
+    command: 'redis-server',
+    args: ['-'],
+    input: settings.join('\n'),
+    ...{
+      ready: /Ready to accept connections/,
+      logFile: join(dir, 'logs', 'redis.log'),
+    },
   })
   return { service, env: { FRAMEFLEET_REDIS_URL: `redis://:${redisPassword}@127.0.0.1:${port}` } }
 }
@@ -143,18 +172,43 @@ async function startAzurite(dir: string, secrets: Secrets, env: NodeJS.ProcessEn
   const port = await keptPort(join(dir, 'azurite.port'))
   const data = join(dir, 'azurite')
   await mkdir(data, { recursive: true })
-  const main = join(dirname(createRequire(import.meta.url).resolve('azurite/package.json')), 'dist/src/blob/main.js')
+  const main = join(
+    dirname(createRequire(import.meta.url).resolve('azurite/package.json')),
+    'dist/src/blob/main.js',
+  )
   const service = await startService({
-    ...{ name: 'azurite', command: process.execPath },
-    args: [main, ...['--blobHost', '127.0.0.1', '--blobPort', String(port), '--location', data, '--disableTelemetry', '--skipApiVersionCheck']],
-    env: { ...process.env, AZURITE_ACCOUNTS: `media:${secrets.mediaKey};system:${secrets.systemKey}` },
-    ...{ ready: /successfully listen/, logFile: join(dir, 'logs', 'azurite.log') },
+    name: 'azurite',
+    command: process.execPath,
+    args: [
+      main,
+      ...[
+        '--blobHost',
+        '127.0.0.1',
+        '--blobPort',
+        String(port),
+        '--location',
+        data,
+        '--disableTelemetry',
+        '--skipApiVersionCheck',
+      ],
+    ],
+    env: {
+      ...process.env,
+      AZURITE_ACCOUNTS: `media:${secrets.mediaKey};system:${secrets.systemKey}`,
+    },
+    ...{
+      ready: /successfully listen/,
+      logFile: join(dir, 'logs', 'azurite.log'),
+    },
   })
   const account = (name: string, key: string) =>
     `DefaultEndpointsProtocol=http;AccountName=${name};AccountKey=${key};BlobEndpoint=http://127.0.0.1:${port}/${name};`
   return {
     service,
-    env: { FRAMEFLEET_MEDIA_ACCOUNT: account('media', secrets.mediaKey), FRAMEFLEET_SYSTEM_ACCOUNT: account('system', secrets.systemKey) },
+    env: {
+      FRAMEFLEET_MEDIA_ACCOUNT: account('media', secrets.mediaKey),
+      FRAMEFLEET_SYSTEM_ACCOUNT: account('system', secrets.systemKey),
+    },
   }
 }
 

@@ -24,12 +24,19 @@ export async function uploadVideo(media: BlobStore, path: string): Promise<strin
 }
 
 /** Stores a model file under a name and version of its own, which is what a job names. */
-export async function uploadModel(env: NodeJS.ProcessEnv, path: string, manifestPath?: string): Promise<string> {
+export async function uploadModel(
+  env: NodeJS.ProcessEnv,
+  path: string,
+  manifestPath?: string,
+): Promise<string> {
   const bytes = await readFile(path).catch(() => {
     throw new InputError('no-file', `There is no model file ${path}.`)
   })
   const manifest = await manifestFor(path, bytes, manifestPath)
-  const system = createBlobStore(connectAccount(env['FRAMEFLEET_SYSTEM_ACCOUNT'] ?? ''), env['FRAMEFLEET_SYSTEM_CONTAINER'] ?? 'system')
+  const system = createBlobStore(
+    connectAccount(env['FRAMEFLEET_SYSTEM_ACCOUNT'] ?? ''),
+    env['FRAMEFLEET_SYSTEM_CONTAINER'] ?? 'system',
+  )
   await system.ensureContainer()
   const stored = await createModelStore(system).put(manifest, bytes)
   return `${stored.name}@${stored.version}`
@@ -37,7 +44,12 @@ export async function uploadModel(env: NodeJS.ProcessEnv, path: string, manifest
 
 /** The manifest beside a model (`NAME.json` or `model.json`), or what can be told from the graph alone. */
 async function manifestFor(path: string, bytes: Uint8Array, given?: string): Promise<ModelManifest> {
-  const name = basename(path).replace(/\.onnx$/i, '').toLowerCase().replaceAll(/[^a-z0-9-]+/g, '-').replace(/^-+/, '') || 'model'
+  const name =
+    basename(path)
+      .replace(/\.onnx$/i, '')
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9-]+/g, '-')
+      .replace(/^-+/, '') || 'model'
   const version = sha256(bytes).slice(0, 12)
   const candidates = given ? [given] : [path.replace(/\.onnx$/i, '.json'), join(dirname(path), 'model.json')]
   for (const candidate of candidates) {
@@ -57,7 +69,12 @@ function parseJson(text: string, where: string): object {
   }
 }
 
-export async function saveDownload(api: ApiClient, id: string, what: 'output' | 'preview', path: string): Promise<void> {
+export async function saveDownload(
+  api: ApiClient,
+  id: string,
+  what: 'output' | 'preview',
+  path: string,
+): Promise<void> {
   const body = await api.download(id, what)
   if (!body) throw new Error(`the ${what} of job ${id} came without a body`)
   await pipeline(Readable.fromWeb(body as never), createWriteStream(path))

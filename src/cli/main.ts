@@ -20,13 +20,15 @@ const { signal } = stopping
 
 function count(text: string): number {
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 1 || value > 64) throw new InvalidArgumentError('must be a whole number from 1 to 64.')
+  if (!Number.isInteger(value) || value < 1 || value > 64)
+    throw new InvalidArgumentError('must be a whole number from 1 to 64.')
   return value
 }
 
 function port(text: string): number {
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 1 || value > 65_535) throw new InvalidArgumentError('must be a port number.')
+  if (!Number.isInteger(value) || value < 1 || value > 65_535)
+    throw new InvalidArgumentError('must be a port number.')
   return value
 }
 
@@ -35,7 +37,9 @@ const ending = (code: Promise<number>) => code.then((value) => void (process.exi
 
 const json = new Option('--json', 'one JSON value on standard output, nothing else').default(false)
 const dir = new Option('--dir <folder>', 'where the local stack keeps its data').default('.framefleet')
-const onError = new Option('--on-error <what>', 'what a frame that cannot be scored does').choices(['fail', 'passthrough']).default('fail')
+const onError = new Option('--on-error <what>', 'what a frame that cannot be scored does')
+  .choices(['fail', 'passthrough'])
+  .default('fail')
 
 const program = new Command('framefleet')
   .description('Every frame of a video, scored by a model, on a fleet of workers.')
@@ -52,7 +56,9 @@ program
 
 program
   .command('demo [video]')
-  .description('score one video (or a clip rendered for the occasion) with a stack of its own, and take it down again')
+  .description(
+    'score one video (or a clip rendered for the occasion) with a stack of its own, and take it down again',
+  )
   .option('--model <name|path.onnx>', 'model', 'relief')
   .option('--manifest <file>', "the model's model.json, for a model given as a path")
   .option('--out <file>', 'where to write the video; its extension picks the container')
@@ -87,8 +93,18 @@ program
   .addOption(json)
   .action((id, options) => ending(cancel(id, options, env)))
 
-program.command('models').description('list the models').addOption(dir).addOption(json).action((options) => ending(models(options, env)))
-program.command('token').description("print the local stack's API token").addOption(dir).addOption(json).action((options) => ending(token(options, env)))
+program
+  .command('models')
+  .description('list the models')
+  .addOption(dir)
+  .addOption(json)
+  .action((options) => ending(models(options, env)))
+program
+  .command('token')
+  .description("print the local stack's API token")
+  .addOption(dir)
+  .addOption(json)
+  .action((options) => ending(token(options, env)))
 program
   .command('doctor')
   .description('say what is missing here, and the command that mends it')

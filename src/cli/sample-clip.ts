@@ -13,7 +13,9 @@ export async function renderSampleClip(path: string, seconds = 6): Promise<void>
     'format=yuv420p',
     `trim=duration=${seconds}`,
   ].join(',')
-  const voices = [220, 277.18, 329.63, 440].map((hz, i) => `0.12*sin(2*PI*${hz}*t)*(0.6+0.4*sin(2*PI*${0.2 + i / 10}*t))`)
+  const voices = [220, 277.18, 329.63, 440].map(
+    (hz, i) => `0.12*sin(2*PI*${hz}*t)*(0.6+0.4*sin(2*PI*${0.2 + i / 10}*t))`,
+  )
   const sound = `aevalsrc='${voices.join('+')}':s=48000:d=${seconds},afade=t=in:d=0.4,afade=t=out:st=${seconds - 0.6}:d=0.6`
   await runFfmpeg(
     [
@@ -22,7 +24,22 @@ export async function renderSampleClip(path: string, seconds = 6): Promise<void>
     ],
     {
       path,
-      options: ['-c:v', 'libx264', '-preset', 'veryfast', '-crf', '18', '-g', '60', '-c:a', 'aac', '-b:a', '128k', '-t', String(seconds)],
+      options: [
+        '-c:v',
+        'libx264',
+        '-preset',
+        'veryfast',
+        '-crf',
+        '18',
+        '-g',
+        '60',
+        '-c:a',
+        'aac',
+        '-b:a',
+        '128k',
+        '-t',
+        String(seconds),
+      ],
     },
   )
 }

@@ -20,7 +20,15 @@ type ServiceSpec = {
 }
 
 /** Starts a program and resolves when it says it is ready; throws with the end of its output when it ends before. */
-export async function startService({ name, command, args, env, input, ready, logFile }: ServiceSpec): Promise<Service> {
+export async function startService({
+  name,
+  command,
+  args,
+  env,
+  input,
+  ready,
+  logFile,
+}: ServiceSpec): Promise<Service> {
   const [program, ...rest] = dyingWithUs([command, ...args])
   const child = spawn(program as string, rest, { env: env ?? process.env, stdio: ['pipe', 'pipe', 'pipe'] })
   const log = await open(logFile, 'a')
@@ -35,7 +43,9 @@ export async function startService({ name, command, args, env, input, ready, log
     child.stdout.on('data', hear)
     child.stderr.on('data', hear)
     child.once('error', (error) => reject(new Error(`${name} can't be started: ${error.message}`)))
-    child.once('exit', (code) => reject(new Error(`${name} ended (${code}) before it was ready: ${said.trim().slice(-400)}`)))
+    child.once('exit', (code) =>
+      reject(new Error(`${name} ended (${code}) before it was ready: ${said.trim().slice(-400)}`)),
+    )
   })
   child.once('exit', () => void log.close().catch(() => {}))
   return { name, process: child, stop: async (graceMs) => await stopProcess(child, graceMs) }
@@ -48,11 +58,17 @@ export async function startRole({ name, main, env, logFile }: RoleSpec): Promise
   const log = await open(logFile, 'a')
   // A process group of its own: Ctrl-C on the terminal is for us to pass on, in order.
   const child = fork(main, { env, stdio: ['ignore', log.fd, log.fd, 'ipc'], detached: true })
-  await new Promise<void>((resolve, reject) => {
-    child.once('message', () => resolve())
-    child.once('error', reject)
-    child.once('exit', (code) => reject(new Error(`the ${name} ended (${code}) before it was ready; see ${logFile}`)))
-  }).finally(async () => await log.close())
+  try {
+    await new Promise<void>((resolve, reject) => {
+      child.once('message', () => resolve())
+      child.once('error', reject)
+      child.once('exit', (code) =>
+        reject(new Error(`the ${name} ended (${code}) before it was ready; see ${logFile}`)),
+      )
+    })
+  } finally {
+    await log.close()
+  }
   return { name, process: child, stop: async (graceMs) => await stopProcess(child, graceMs) }
 }
 
@@ -79,7 +95,10 @@ export async function freePort(): Promise<number> {
     server.once('error', reject)
     server.listen(0, '127.0.0.1', () => {
       const address = server.address()
-      server.close(() => (typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port'))))
+      server.close(() => {
+        if (typeof address === 'object' && address) resolve(address.port)
+        else reject(new Error('no free port'))
+      })
     })
   })
 }

@@ -9,7 +9,11 @@ const ended = new Set(['succeeded', 'failed', 'cancelled'])
  * Follows a job to its end: a progress bar on a terminal, a line for each change of state in a pipe, nothing when
  * quiet. All of it on standard error. `signal` stops the watching, not the job.
  */
-export async function watchJob(api: ApiClient, id: string, options: { quiet: boolean; signal?: AbortSignal }): Promise<JobAnswer> {
+export async function watchJob(
+  api: ApiClient,
+  id: string,
+  options: { quiet: boolean; signal?: AbortSignal },
+): Promise<JobAnswer> {
   const show = options.quiet ? silence : process.stderr.isTTY ? bar() : lines()
   try {
     for (;;) {
@@ -28,7 +32,11 @@ const silence = { update: (_job: JobAnswer) => {}, close: () => {} }
 
 function bar() {
   const shown = new progress.SingleBar(
-    { format: '{state} [{bar}] {value}/{total} frames  {rate}  {left}', hideCursor: true, stream: process.stderr },
+    {
+      format: '{state} [{bar}] {value}/{total} frames  {rate}  {left}',
+      hideCursor: true,
+      stream: process.stderr,
+    },
     progress.Presets.shades_classic,
   )
   let started = false

@@ -26,7 +26,11 @@ export type AcceptDeps = {
  * the id follows from the key (and the caller), so the same request sent again meets the job it started, even after
  * Redis was wiped.
  */
-export async function acceptJob(deps: AcceptDeps, request: JobRequest, caller: { client: string; key?: string }): Promise<JobSpec> {
+export async function acceptJob(
+  deps: AcceptDeps,
+  request: JobRequest,
+  caller: { client: string; key?: string },
+): Promise<JobSpec> {
   const { files, policy } = deps
   const id = caller.key === undefined ? randomUUID() : keyedId(caller.client, caller.key)
   const requestHash = hash(JSON.stringify(request))
@@ -40,7 +44,10 @@ export async function acceptJob(deps: AcceptDeps, request: JobRequest, caller: {
   const source = await deps.sources.look(request.source.url)
   if (source.bytes === 0) throw new InputError('source-empty', `The source ${source.url} is empty (0 bytes).`)
   if (source.bytes > deps.maxSourceBytes) {
-    throw new InputError('source-too-large', `The source has ${source.bytes} bytes; ${deps.maxSourceBytes} are the limit.`)
+    throw new InputError(
+      'source-too-large',
+      `The source has ${source.bytes} bytes; ${deps.maxSourceBytes} are the limit.`,
+    )
   }
 
   await files.writeSecret(id, {
@@ -97,5 +104,7 @@ const hash = (text: string) => createHash('sha256').update(text).digest('hex')
 /** An id in the form of a UUID that depends on the caller and the key alone. */
 function keyedId(client: string, key: string): string {
   const hex = hash(`${client}\n${key}`)
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-')
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
+    '-',
+  )
 }

@@ -10,7 +10,9 @@ import { type AcceptDeps, acceptJob } from './accept-job.ts'
 import { JobView, linksOf, viewOfFiles, viewOfStatus } from './job-view.ts'
 import { Problem } from './problem.ts'
 
-const Accepted = z.object({ id: z.string(), status: z.string(), links: z.record(z.string(), z.string()) }).meta({ id: 'Accepted' })
+const Accepted = z
+  .object({ id: z.string(), status: z.string(), links: z.record(z.string(), z.string()) })
+  .meta({ id: 'Accepted' })
 const Params = z.object({ id: JobId })
 const Page = z.object({
   offset: z.coerce.number().int().min(0).max(1_000_000).default(0),
@@ -37,7 +39,8 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps & { media: 
     {
       schema: {
         summary: 'Submit a video',
-        description: 'Answers at once; the job goes on by itself. An Idempotency-Key makes it safe to send again.',
+        description:
+          'Answers at once; the job goes on by itself. An Idempotency-Key makes it safe to send again.',
         body: JobRequest,
         headers: z.object({ 'idempotency-key': z.string().min(1).max(200).optional() }),
         response: { 202: Accepted, ...errors },
@@ -53,17 +56,33 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps & { media: 
 
   app.get(
     '/v1/jobs',
-    { schema: { summary: 'Jobs, newest first', querystring: Page, response: { 200: z.object({ jobs: z.array(JobView) }), ...errors } } },
+    {
+      schema: {
+        summary: 'Jobs, newest first',
+        querystring: Page,
+        response: { 200: z.object({ jobs: z.array(JobView) }), ...errors },
+      },
+    },
     async (request) => {
       const ids = await statuses.list(request.query.offset, request.query.limit)
       const found = await Promise.all(ids.map((id) => statuses.get(id)))
-      return { jobs: found.filter((status) => status !== undefined).map((status) => viewOfStatus(status, Date.now())) }
+      return {
+        jobs: found
+          .filter((status) => status !== undefined)
+          .map((status) => viewOfStatus(status, Date.now())),
+      }
     },
   )
 
   app.get(
     '/v1/jobs/:id',
-    { schema: { summary: 'How a job is doing', params: Params, response: { 200: JobView, 404: Problem, ...errors } } },
+    {
+      schema: {
+        summary: 'How a job is doing',
+        params: Params,
+        response: { 200: JobView, 404: Problem, ...errors },
+      },
+    },
     async (request) => await view(request.params.id),
   )
 
@@ -80,7 +99,8 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps & { media: 
     async (request, reply) => {
       const { id } = request.params
       const { status } = await view(id)
-      if (status === 'succeeded' || status === 'failed') throw new InputError('job-ended', `The job ${id} has ended already (${status}).`)
+      if (status === 'succeeded' || status === 'failed')
+        throw new InputError('job-ended', `The job ${id} has ended already (${status}).`)
       await statuses.halt(id, 'cancelled')
       return await reply.code(202).send({ id, status: 'cancelled', links: linksOf(id, false, false) })
     },
@@ -88,7 +108,13 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps & { media: 
 
   app.get(
     '/v1/jobs/:id/report',
-    { schema: { summary: 'What became of a job', params: Params, response: { 200: Report, 404: Problem, ...errors } } },
+    {
+      schema: {
+        summary: 'What became of a job',
+        params: Params,
+        response: { 200: Report, 404: Problem, ...errors },
+      },
+    },
     async (request) => {
       const report = await files.readReport(request.params.id)
       if (!report) throw new InputError('not-there', `The job ${request.params.id} has no report yet.`)

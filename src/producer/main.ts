@@ -26,39 +26,69 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
   const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer' })
   const blocking = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer-blocking' })
-  const media = createBlobStore(connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT), config.FRAMEFLEET_MEDIA_CONTAINER)
-  const system = createBlobStore(connectAccount(config.FRAMEFLEET_SYSTEM_ACCOUNT), config.FRAMEFLEET_SYSTEM_CONTAINER)
+  const media = createBlobStore(
+    connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT),
+    config.FRAMEFLEET_MEDIA_CONTAINER,
+  )
+  const system = createBlobStore(
+    connectAccount(config.FRAMEFLEET_SYSTEM_ACCOUNT),
+    config.FRAMEFLEET_SYSTEM_CONTAINER,
+  )
   await Promise.all([media.ensureContainer(), system.ensureContainer()])
   const models = createModelStore(system)
   for (const { manifest, bytes } of builtinModels()) await models.put(manifest, bytes)
 
-  const cache = createFileCache({ dir: config.FRAMEFLEET_CACHE_DIR, maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES })
+  const cache = createFileCache({
+    dir: config.FRAMEFLEET_CACHE_DIR,
+    maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES,
+  })
   const scratch = await openScratch(config.FRAMEFLEET_SCRATCH_DIR)
   const files = createJobFiles(media)
   const statuses = createJobStatuses(redis, prefix)
   const sources = createSourceReader(media)
   const registry = createRegistry('producer')
 
-  const boardQueues = (Object.keys(queues) as QueueName[]).map((name) => new Queue(name, { connection: redis, prefix }))
+  const boardQueues = (Object.keys(queues) as QueueName[]).map(
+    (name) => new Queue(name, { connection: redis, prefix }),
+  )
   const queue = (name: QueueName) => boardQueues.find((each) => each.name === name) as Queue
   const flows = new FlowProducer({ connection: redis, prefix })
   const split = splitWorkload({
-    ...{ files, statuses, sources, cache, scratch },
+    files,
+    statuses,
+    sources,
+    cache,
+    scratch,
     batchQueue: queue('batch'),
     stitchQueueKey: queue('stitch').qualifiedName,
   })
   const process = processorOf(split, log)
   const worker = new Worker('split', async (job, token, signal) => await process(job, token, signal), {
     ...workerOptions('split'),
-    ...{ connection: blocking, prefix, concurrency: config.FRAMEFLEET_SPLIT_CONCURRENCY },
+    connection: blocking,
+    prefix,
+    concurrency: config.FRAMEFLEET_SPLIT_CONCURRENCY,
   })
   observeWorker(worker, createWorkMetrics(registry), log)
 
   const app = await createServer({
-    ...{ files, statuses, sources, models, flows, media, log, boardQueues },
-    policy: { mediaUrl: media.url(''), allowed: config.FRAMEFLEET_SOURCE_HOSTS },
+    files,
+    statuses,
+    sources,
+    models,
+    flows,
+    media,
+    log,
+    boardQueues,
+    policy: {
+      mediaUrl: media.url(''),
+      allowed: config.FRAMEFLEET_SOURCE_HOSTS,
+    },
     maxSourceBytes: config.FRAMEFLEET_MAX_SOURCE_BYTES,
-    health: { registry, isReady: async () => redis.status === 'ready' && (await media.isReachable()) },
+    health: {
+      registry,
+      isReady: async () => redis.status === 'ready' && (await media.isReachable()),
+    },
     tokens: config.FRAMEFLEET_API_TOKENS,
     boardReadOnly: !config.FRAMEFLEET_BOARD_WRITABLE,
   })

@@ -1,9 +1,9 @@
 import { InputError } from '../shared/errors.ts'
 
-export const maxBatches = 20_000
+const maxBatches = 20_000
 
 /** Frames in a batch when the job doesn't say: some sixteen batches for a short clip, about ten seconds for a long one. */
-export function defaultBatchFrames(frames: number): number {
+function defaultBatchFrames(frames: number): number {
   const wanted = Math.min(250, Math.max(24, Math.ceil(frames / 16)))
   return Math.max(wanted, Math.ceil(frames / maxBatches))
 }

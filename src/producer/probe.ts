@@ -18,7 +18,9 @@ export async function probeSource(path: string, signal?: AbortSignal): Promise<S
   const probe = await probeFile(path, signal).catch((error: unknown) => {
     throw notAVideo(error)
   })
-  const stream = probe.streams.find((each) => each.codec_type === 'video' && !each.disposition['attached_pic'])
+  const stream = probe.streams.find(
+    (each) => each.codec_type === 'video' && !each.disposition['attached_pic'],
+  )
   if (!stream) throw noVideo(probe)
   return describe(probe, stream)
 }
@@ -30,7 +32,11 @@ export function notAVideo(error: unknown): unknown {
     .split('\n')
     .map((line) => line.replace(/^\[[^\]]*\]\s*/, '').replaceAll(/\/\S+\//g, ''))
     .find((line) => line !== '')
-  return new InputError('not-a-video', `The source is not a video that can be read${why ? `: ${why}` : ''}.`, { cause: error })
+  return new InputError(
+    'not-a-video',
+    `The source is not a video that can be read${why ? `: ${why}` : ''}.`,
+    { cause: error },
+  )
 }
 
 function noVideo(probe: Probe): InputError {
@@ -40,18 +46,26 @@ function noVideo(probe: Probe): InputError {
 
 function describe(probe: Probe, stream: ProbedStream): SourceFacts {
   const { width = 0, height = 0, codec_name: codec } = stream
-  if (width < 1 || height < 1) throw new InputError('not-a-video', 'The source has a video stream without a picture size.')
+  if (width < 1 || height < 1)
+    throw new InputError('not-a-video', 'The source has a video stream without a picture size.')
   if (width * height > maxPixels) {
-    throw new InputError('too-large', `The picture is ${width}x${height}; ${maxPixels / 1e6} million pixels are the limit.`)
+    throw new InputError(
+      'too-large',
+      `The picture is ${width}x${height}; ${maxPixels / 1e6} million pixels are the limit.`,
+    )
   }
   const rotation = stream.side_data_list.find((data) => data.rotation !== undefined)?.rotation ?? 0
   const onItsSide = Math.abs(rotation) % 180 === 90
   const [num, den] = rational(stream.sample_aspect_ratio, ':') ?? [1, 1]
   const ofType = (type: string) =>
-    probe.streams.filter((each) => each.codec_type === type).map((each) => ({ index: each.index, codec: each.codec_name }))
+    probe.streams
+      .filter((each) => each.codec_type === type)
+      .map((each) => ({ index: each.index, codec: each.codec_name }))
   const warnings = []
-  if (rotation % 90 !== 0) warnings.push(`the source is turned by ${rotation} degrees; it is scored as stored`)
-  if (stream.pix_fmt && /^(?:yuva|rgba|bgra|argb|abgr|gbrap)/.test(stream.pix_fmt)) warnings.push('transparency is not kept')
+  if (rotation % 90 !== 0)
+    warnings.push(`the source is turned by ${rotation} degrees; it is scored as stored`)
+  if (stream.pix_fmt && /^(?:yuva|rgba|bgra|argb|abgr|gbrap)/.test(stream.pix_fmt))
+    warnings.push('transparency is not kept')
   return {
     format: probe.format.format_name,
     startSeconds: Number(probe.format.start_time ?? 0) || 0,
@@ -72,12 +86,15 @@ function describe(probe: Probe, stream: ProbedStream): SourceFacts {
     },
     audio: ofType('audio'),
     subtitles: ofType('subtitle'),
-    promisedFrames: /mov|mp4/.test(probe.format.format_name) ? Number(stream.nb_frames) || undefined : undefined,
+    promisedFrames: /mov|mp4/.test(probe.format.format_name)
+      ? Number(stream.nb_frames) || undefined
+      : undefined,
     warnings,
   }
 }
 
-const known = (tag: string | undefined) => (tag === undefined || /^(?:unknown|reserved|unspecified)$/.test(tag) ? null : tag)
+const known = (tag: string | undefined) =>
+  tag === undefined || /^(?:unknown|reserved|unspecified)$/.test(tag) ? null : tag
 
 function rational(text: string | undefined, separator: string): [number, number] | undefined {
   const [num, den] = (text ?? '').split(separator).map(Number)

@@ -22,14 +22,22 @@ type Problem = z.infer<typeof Problem>
 const statusOfCode: Record<string, number> = { 'job-unknown': 404, 'job-ended': 409, 'not-there': 404 }
 
 export function sendProblem(reply: FastifyReply, problem: Omit<Problem, 'type' | 'title'>) {
-  const body: Problem = { type: `urn:framefleet:${problem.code}`, title: STATUS_CODES[problem.status] ?? 'Error', ...problem }
+  const body: Problem = {
+    type: `urn:framefleet:${problem.code}`,
+    title: STATUS_CODES[problem.status] ?? 'Error',
+    ...problem,
+  }
   return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(body))
 }
 
 /** Every error leaves as one sentence with the right status; only our own faults are logged as errors. */
 export function handleErrors(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, { status: 404, code: 'not-found', detail: `There is no ${request.method} ${request.url.split('?')[0]}.` }),
+    sendProblem(reply, {
+      status: 404,
+      code: 'not-found',
+      detail: `There is no ${request.method} ${request.url.split('?')[0]}.`,
+    }),
   )
   app.setErrorHandler((error: FastifyError, request, reply) => {
     if (hasZodFastifySchemaValidationErrors(error)) {
@@ -41,7 +49,11 @@ export function handleErrors(app: FastifyInstance): void {
       return sendProblem(reply, { status: 400, code: 'bad-request', detail, errors })
     }
     if (error instanceof InputError) {
-      return sendProblem(reply, { status: statusOfCode[error.code] ?? 422, code: error.code, detail: redact(error.message) })
+      return sendProblem(reply, {
+        status: statusOfCode[error.code] ?? 422,
+        code: error.code,
+        detail: redact(error.message),
+      })
     }
     if (error.statusCode && error.statusCode < 500 && error.code?.startsWith('FST_')) {
       const detail = error.statusCode === 413 ? 'The body is larger than 64 KiB.' : redact(error.message)
@@ -50,8 +62,16 @@ export function handleErrors(app: FastifyInstance): void {
     request.log.error({ err: error }, 'request failed')
     if (classify(error) === 'transient') {
       void reply.header('retry-after', '5')
-      return sendProblem(reply, { status: 503, code: 'unavailable', detail: 'Storage or Redis is not answering; try again.' })
+      return sendProblem(reply, {
+        status: 503,
+        code: 'unavailable',
+        detail: 'Storage or Redis is not answering; try again.',
+      })
     }
-    return sendProblem(reply, { status: 500, code: 'internal', detail: 'Something went wrong here; the log says what.' })
+    return sendProblem(reply, {
+      status: 500,
+      code: 'internal',
+      detail: 'Something went wrong here; the log says what.',
+    })
   })
 }

@@ -5,7 +5,13 @@ import { FastifyAdapter } from '@bull-board/fastify'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
-import { type ZodTypeProvider, jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import {
+  type ZodTypeProvider,
+  jsonSchemaTransform,
+  jsonSchemaTransformObject,
+  serializerCompiler,
+  validatorCompiler,
+} from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { type Health, addHealthRoutes } from '../shared/health-server.ts'
@@ -27,9 +33,11 @@ type ServerDeps = AcceptDeps & {
 
 /** The producer's HTTP server: the API, its docs, Bull Board and the health pages. */
 export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
+  // Fastify's types take the logger's own type for the server's; roles know it as a logger, no more.
+  const logger: FastifyBaseLogger = deps.log
   const app = Fastify({
     // Its own request lines carry whole URLs; ours, below, carry paths.
-    loggerInstance: deps.log as FastifyBaseLogger,
+    loggerInstance: logger,
     disableRequestLogging: true,
     bodyLimit: 64 << 10,
     forceCloseConnections: true,
@@ -41,7 +49,10 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   app.addHook('onResponse', async (request, reply) => {
     const { method } = request
     const path = request.url.split('?')[0]
-    request.log.debug({ method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'answered')
+    request.log.debug(
+      { method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+      'answered',
+    )
   })
 
   await app.register(swagger, {
@@ -59,7 +70,12 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   addJobRoutes(app, deps)
   app.withTypeProvider<ZodTypeProvider>().get(
     '/v1/models',
-    { schema: { summary: 'The models a job may name', response: { 200: z.object({ models: z.array(ModelManifest) }) } } },
+    {
+      schema: {
+        summary: 'The models a job may name',
+        response: { 200: z.object({ models: z.array(ModelManifest) }) },
+      },
+    },
     async () => ({ models: await deps.models.list() }),
   )
 

@@ -11,6 +11,9 @@ export function checkHost(url: string, { mediaUrl, allowed }: { mediaUrl: string
   const isMedia = host === media.host && protocol === media.protocol
   const listed = allowed.includes(host.toLowerCase())
   if (!isMedia && !listed) {
-    throw new InputError('host-not-allowed', `The host ${host} is not allowed; an operator can add it to FRAMEFLEET_SOURCE_HOSTS.`)
+    throw new InputError(
+      'host-not-allowed',
+      `The host ${host} is not allowed; an operator can add it to FRAMEFLEET_SOURCE_HOSTS.`,
+    )
   }
 }

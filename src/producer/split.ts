@@ -59,7 +59,11 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
   }
 }
 
-async function makePlan({ files, sources, cache, scratch }: SplitDeps, spec: JobSpec, signal: AbortSignal): Promise<Plan> {
+async function makePlan(
+  { files, sources, cache, scratch }: SplitDeps,
+  spec: JobSpec,
+  signal: AbortSignal,
+): Promise<Plan> {
   return await scratch.within('split', async (dir) => {
     const path = join(dir, 'source')
     const { sourceQuery } = await files.secret(spec.id)
@@ -90,7 +94,10 @@ async function makePlan({ files, sources, cache, scratch }: SplitDeps, spec: Job
   })
 }
 
-function whatIsNotCopied({ audio, subtitles }: Pick<Plan, 'audio' | 'subtitles'>, container: Plan['encoding']['container']) {
+function whatIsNotCopied(
+  { audio, subtitles }: Pick<Plan, 'audio' | 'subtitles'>,
+  container: Plan['encoding']['container'],
+) {
   return [
     ...audio
       .filter(({ codec }) => !keepsAudio(container, codec))
@@ -101,7 +108,11 @@ function whatIsNotCopied({ audio, subtitles }: Pick<Plan, 'audio' | 'subtitles'>
   ]
 }
 
-async function addBatches({ batchQueue, stitchQueueKey }: SplitDeps, spec: JobSpec, plan: Plan): Promise<void> {
+async function addBatches(
+  { batchQueue, stitchQueueKey }: SplitDeps,
+  spec: JobSpec,
+  plan: Plan,
+): Promise<void> {
   const starts = batchStarts(plan.batches)
   for (let from = 0; from < plan.batches.length; from += chunk) {
     const entries = plan.batches.slice(from, from + chunk).map((count, i) => {
@@ -121,7 +132,10 @@ async function addBatches({ batchQueue, stitchQueueKey }: SplitDeps, spec: JobSp
     const added = await batchQueue.addBulk(entries)
     // A missing parent is answered by a negative id, not by an error.
     const refused = added.find((entry) => !(entry.id ?? '').startsWith(spec.id))
-    if (refused) throw new Error(`the stitch entry of job ${spec.id} is gone (${refused.id}); its batches can't be added`)
+    if (refused)
+      throw new Error(
+        `the stitch entry of job ${spec.id} is gone (${refused.id}); its batches can't be added`,
+      )
   }
 }
 
@@ -138,7 +152,11 @@ export async function addFlow(flows: FlowProducer, spec: JobSpec): Promise<void>
         name: 'split',
         queueName: 'split',
         data,
-        opts: { ...entryOptions('split', { isChild: true }), jobId: entryIds.split(spec.id), priority: 11 - spec.request.priority },
+        opts: {
+          ...entryOptions('split', { isChild: true }),
+          jobId: entryIds.split(spec.id),
+          priority: 11 - spec.request.priority,
+        },
       },
     ],
   })

@@ -13,7 +13,9 @@ const uploadOptions = { blockSize: 8 << 20, concurrency: 4 }
 /** How to reach an account; every form the settings allow. No key is ever part of the URL that is handed on. */
 export function connectAccount(account: string): BlobServiceClient {
   // The SDK's default is to try four times over minutes; queues retry as well, so it is kept shorter here.
-  const options = { retryOptions: { maxTries: 4, retryDelayInMs: 500, maxRetryDelayInMs: 8_000, tryTimeoutInMs: 60_000 } }
+  const options = {
+    retryOptions: { maxTries: 4, retryDelayInMs: 500, maxRetryDelayInMs: 8_000, tryTimeoutInMs: 60_000 },
+  }
   if (/^[A-Za-z]+=/.test(account)) return BlobServiceClient.fromConnectionString(account, options)
   const hasSas = new URL(account).searchParams.has('sig')
   return hasSas
@@ -52,12 +54,17 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
       const base = `${publicBlobUrl(container.url, '')}/`.replace(/\/+$/, '/')
       const parsed = new URL(url)
       const plain = `${parsed.origin}${parsed.pathname}`
-      return plain.startsWith(base) && plain.length > base.length ? decodeURIComponent(plain.slice(base.length)) : undefined
+      return plain.startsWith(base) && plain.length > base.length
+        ? decodeURIComponent(plain.slice(base.length))
+        : undefined
     },
     head,
     read,
     ensureContainer: () => container.createIfNotExists(),
-    async readJson<Schema extends z.ZodType>(name: string, schema: Schema): Promise<z.infer<Schema> | undefined> {
+    async readJson<Schema extends z.ZodType>(
+      name: string,
+      schema: Schema,
+    ): Promise<z.infer<Schema> | undefined> {
       const bytes = await read(name)
       return bytes && schema.parse(JSON.parse(bytes.toString('utf8')))
     },
@@ -66,7 +73,11 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
       write(name, Buffer.from(JSON.stringify(value)), { ...options, contentType: 'application/json' }),
     write,
     /** Uploads a file in blocks that become the blob all at once. With `ifAbsent` the first writer wins. */
-    async uploadFile(name: string, path: string, { contentType, metadata, ifAbsent = false, signal }: UploadOptions = {}) {
+    async uploadFile(
+      name: string,
+      path: string,
+      { contentType, metadata, ifAbsent = false, signal }: UploadOptions = {},
+    ) {
       const upload = blob(name).uploadFile(path, {
         ...uploadOptions,
         conditions: ifAbsent ? { ifNoneMatch: '*' } : undefined,
@@ -79,8 +90,16 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
       })
     },
     /** Downloads into a file; with `ifMatch` only that version: a changed blob throws a 412. */
-    async download(name: string, path: string, { ifMatch, signal }: { ifMatch?: string; signal?: AbortSignal } = {}) {
-      await blob(name).downloadToFile(path, 0, undefined, { conditions: { ifMatch }, abortSignal: signal, maxRetryRequests: 3 })
+    async download(
+      name: string,
+      path: string,
+      { ifMatch, signal }: { ifMatch?: string; signal?: AbortSignal } = {},
+    ) {
+      await blob(name).downloadToFile(path, 0, undefined, {
+        conditions: { ifMatch },
+        abortSignal: signal,
+        maxRetryRequests: 3,
+      })
     },
     async openRead(name: string): Promise<NodeJS.ReadableStream | undefined> {
       try {
@@ -90,7 +109,9 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
         throw error
       }
     },
-    async *list(prefix: string): AsyncGenerator<{ name: string; bytes: number; metadata: Record<string, string> }> {
+    async *list(
+      prefix: string,
+    ): AsyncGenerator<{ name: string; bytes: number; metadata: Record<string, string> }> {
       for await (const item of container.listBlobsFlat({ prefix, includeMetadata: true })) {
         yield { name: item.name, bytes: item.properties.contentLength ?? 0, metadata: item.metadata ?? {} }
       }
@@ -108,7 +129,11 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
     },
   }
 
-  async function write(name: string, bytes: Buffer, { ifAbsent = false, contentType }: WriteOptions = {}): Promise<boolean> {
+  async function write(
+    name: string,
+    bytes: Buffer,
+    { ifAbsent = false, contentType }: WriteOptions = {},
+  ): Promise<boolean> {
     try {
       await blob(name).upload(bytes, bytes.length, {
         conditions: ifAbsent ? { ifNoneMatch: '*' } : undefined,
@@ -127,7 +152,7 @@ type UploadOptions = WriteOptions & { metadata?: Record<string, string>; signal?
 
 const isTaken = (error: unknown) => isStatus(error, 409) || isStatus(error, 412)
 
-export function isStatus(error: unknown, status: number): boolean {
+function isStatus(error: unknown, status: number): boolean {
   return error instanceof RestError && error.statusCode === status
 }
 

@@ -4,12 +4,26 @@ export type ErrorClass = 'input' | 'transient' | 'lost' | 'resource' | 'cancelle
 
 const transientStatus = new Set([408, 425, 429, 500, 502, 503, 504])
 const transientCodes = new Set([
-  ...['ECONNRESET', 'ECONNREFUSED', 'ETIMEDOUT', 'EPIPE', 'EAI_AGAIN', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH'],
-  ...['UND_ERR_SOCKET', 'UND_ERR_CONNECT_TIMEOUT', 'UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'],
-  ...['REQUEST_SEND_ERROR', 'PARSE_ERROR', 'NR_CLOSED', 'CONNECTION_BROKEN'],
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ETIMEDOUT',
+  'EPIPE',
+  'EAI_AGAIN',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_SOCKET',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+  'REQUEST_SEND_ERROR',
+  'PARSE_ERROR',
+  'NR_CLOSED',
+  'CONNECTION_BROKEN',
 ])
 const resourceCodes = new Set(['ENOSPC', 'ENOMEM', 'EMFILE', 'ENFILE', 'EDQUOT'])
-const resourceWords = /out of memory|failed to allocate|bad_alloc|CUDA (?:error|failure)|CUDNN|cannot allocate memory/i
+const resourceWords =
+  /out of memory|failed to allocate|bad_alloc|CUDA (?:error|failure)|CUDNN|cannot allocate memory/i
 
 /**
  * What kind of failure this is, and so what happens to the work: the one place that decides what is retried.

@@ -26,16 +26,42 @@ export const sourceSettings = {
   FRAMEFLEET_SOURCE_HOSTS: z
     .string()
     .default('')
-    .transform((list) => list.split(',').map((host) => host.trim().toLowerCase()).filter(Boolean))
-    .describe('hosts, with their ports where not 443, that sources and outputs may be on besides the media account'),
-  FRAMEFLEET_MAX_SOURCE_BYTES: z.coerce.number().int().positive().default(200e9).describe('largest source taken'),
-  FRAMEFLEET_CACHE_DIR: z.string().default('/tmp/framefleet/cache').describe('sources and models kept on this machine'),
-  FRAMEFLEET_CACHE_MAX_BYTES: z.coerce.number().int().positive().default(50e9).describe('the cache is kept under this'),
-  FRAMEFLEET_SCRATCH_DIR: z.string().default('/tmp/framefleet/scratch').describe('temporary files of running work'),
+    .transform((list) =>
+      list
+        .split(',')
+        .map((host) => host.trim().toLowerCase())
+        .filter(Boolean),
+    )
+    .describe(
+      'hosts, with their ports where not 443, that sources and outputs may be on besides the media account',
+    ),
+  FRAMEFLEET_MAX_SOURCE_BYTES: z.coerce
+    .number()
+    .int()
+    .positive()
+    .default(200e9)
+    .describe('largest source taken'),
+  FRAMEFLEET_CACHE_DIR: z
+    .string()
+    .default('/tmp/framefleet/cache')
+    .describe('sources and models kept on this machine'),
+  FRAMEFLEET_CACHE_MAX_BYTES: z.coerce
+    .number()
+    .int()
+    .positive()
+    .default(50e9)
+    .describe('the cache is kept under this'),
+  FRAMEFLEET_SCRATCH_DIR: z
+    .string()
+    .default('/tmp/framefleet/scratch')
+    .describe('temporary files of running work'),
 }
 
 export const commonSettings = {
-  FRAMEFLEET_LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent']).default('info').describe('log level'),
+  FRAMEFLEET_LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
+    .default('info')
+    .describe('log level'),
   FRAMEFLEET_HOST: z.string().default('127.0.0.1').describe('address that HTTP servers listen on'),
   FRAMEFLEET_DRAIN_MS: z.coerce
     .number()

@@ -16,14 +16,22 @@ export const Encoding = z.object({
 })
 export type Encoding = z.infer<typeof Encoding>
 
-const containers: Record<Container, { video: Codec[]; audio: string[]; subtitles: string[]; audioEncoder: string }> = {
+const containers: Record<
+  Container,
+  { video: Codec[]; audio: string[]; subtitles: string[]; audioEncoder: string }
+> = {
   mp4: {
     video: ['h264', 'hevc', 'vp9', 'av1'],
     audio: ['aac', 'mp3', 'mp2', 'ac3', 'eac3', 'alac', 'opus'],
     subtitles: ['mov_text'],
     audioEncoder: 'aac',
   },
-  mkv: { video: ['h264', 'hevc', 'vp9', 'av1'], audio: ['*'], subtitles: ['subrip', 'ass', 'webvtt'], audioEncoder: 'flac' },
+  mkv: {
+    video: ['h264', 'hevc', 'vp9', 'av1'],
+    audio: ['*'],
+    subtitles: ['subrip', 'ass', 'webvtt'],
+    audioEncoder: 'flac',
+  },
   webm: { video: ['vp9', 'av1'], audio: ['opus', 'vorbis'], subtitles: ['webvtt'], audioEncoder: 'libopus' },
 }
 
@@ -67,7 +75,10 @@ export function chooseEncoding(wish: Wish, source: SourceKind): Encoding {
 export function checkWish({ container, codec, crf }: Wish): void {
   if (container && codec && !containers[container].video.includes(codec)) {
     const fits = containers[container].video.join(' or ')
-    throw new InputError('bad-output', `${container} does not hold ${codec}; use ${fits}, or another container.`)
+    throw new InputError(
+      'bad-output',
+      `${container} does not hold ${codec}; use ${fits}, or another container.`,
+    )
   }
   if (codec && crf !== undefined && crf > crfMax[codec]) {
     throw new InputError('bad-output', `crf ${crf} is out of range for ${codec}: 0 to ${crfMax[codec]}.`)

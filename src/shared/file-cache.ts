@@ -33,11 +33,16 @@ export function createFileCache({ dir, maxBytes }: { dir: string; maxBytes: numb
       const path = join(dir, createHash('sha256').update(key).digest('hex').slice(0, 40))
       if (await linkIfThere(path, use)) return
       // The lock's age tells a dead holder from a slow one: a live one touches it every few seconds.
-      const release = await lockfile.lock(path, { realpath: false, stale: 15_000, retries: { forever: true, minTimeout: 50, maxTimeout: 500, factor: 1.5 } })
+      const release = await lockfile.lock(path, {
+        realpath: false,
+        stale: 15_000,
+        retries: { forever: true, minTimeout: 50, maxTimeout: 500, factor: 1.5 },
+      })
       try {
         if (await linkIfThere(path, use)) return
         await fill(path, fetch)
-        if (!(await linkIfThere(path, use))) throw new Error(`the cache lost ${path} while it was being filled`)
+        if (!(await linkIfThere(path, use)))
+          throw new Error(`the cache lost ${path} while it was being filled`)
       } finally {
         await release()
       }

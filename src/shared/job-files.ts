@@ -29,7 +29,10 @@ export function createJobFiles(media: BlobStore) {
     async spec(id: string): Promise<JobSpec> {
       const spec = await findSpec(id)
       if (spec) return spec
-      throw new InputError('job-gone', `The job ${id} is not in the media account any more (${layout.spec(id)} is missing).`)
+      throw new InputError(
+        'job-gone',
+        `The job ${id} is not in the media account any more (${layout.spec(id)} is missing).`,
+      )
     },
     async plan(id: string): Promise<Plan> {
       const plan = await findPlan(id)

@@ -60,7 +60,8 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
     const hash = `${prefix}:job:${id}`
     return [hash, `${hash}:done`, `${hash}:active`] as const
   }
-  const run = (script: string, id: string, ...args: (string | number)[]) => redis.eval(script, 3, ...keys(id), ...args)
+  const run = (script: string, id: string, ...args: (string | number)[]) =>
+    redis.eval(script, 3, ...keys(id), ...args)
 
   return {
     /** Notes an accepted job; doing it again changes nothing. */
@@ -85,7 +86,11 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
       return await redis.zrevrange(list, offset, offset + limit - 1)
     },
     /** Moves on to a state, unless the job has ended; answers whether it did. */
-    async advance(id: string, state: JobState, fields: Record<string, string | number> = {}): Promise<boolean> {
+    async advance(
+      id: string,
+      state: JobState,
+      fields: Record<string, string | number> = {},
+    ): Promise<boolean> {
       const args = Object.entries({ ...fields, state }).flat()
       return (await run(advanceScript, id, ...args)) === 1
     },

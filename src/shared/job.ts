@@ -13,13 +13,15 @@ import { Codec, Container, Encoding, Preset } from './encoding.ts'
  */
 export const JobId = z.string().regex(/^[a-z0-9][a-z0-9-]{7,63}$/)
 
-export const modelRefPattern = /^[a-z0-9][a-z0-9-]{0,62}(?:@[A-Za-z0-9._-]{1,32})?$/
+const modelRefPattern = /^[a-z0-9][a-z0-9-]{0,62}(?:@[A-Za-z0-9._-]{1,32})?$/
 
 const BlobUrl = z.url({ protocol: /^https?$/ }).max(4_000)
 
 export const JobRequest = z
   .strictObject({
-    source: z.strictObject({ url: BlobUrl.describe('the video: a blob of the media account, or on an allowed host') }),
+    source: z.strictObject({
+      url: BlobUrl.describe('the video: a blob of the media account, or on an allowed host'),
+    }),
     model: z.string().regex(modelRefPattern).describe('name, or name@version'),
     output: z
       .strictObject({
@@ -32,8 +34,16 @@ export const JobRequest = z
       .default({}),
     batch: z.strictObject({ frames: z.number().int().min(1).max(100_000).optional() }).default({}),
     priority: z.number().int().min(1).max(10).default(5).describe('10 goes first'),
-    onError: z.enum(['fail', 'passthrough']).default('fail').describe('what a frame that cannot be scored does'),
-    errorThreshold: z.number().int().min(0).default(10).describe('with passthrough: most frames that may be replaced'),
+    onError: z
+      .enum(['fail', 'passthrough'])
+      .default('fail')
+      .describe('what a frame that cannot be scored does'),
+    errorThreshold: z
+      .number()
+      .int()
+      .min(0)
+      .default(10)
+      .describe('with passthrough: most frames that may be replaced'),
   })
   .meta({ id: 'JobRequest' })
 export type JobRequest = z.infer<typeof JobRequest>
@@ -124,7 +134,15 @@ export const BatchResult = z.object({
 })
 export type BatchResult = z.infer<typeof BatchResult>
 
-export const jobStates = ['queued', 'splitting', 'scoring', 'stitching', 'succeeded', 'failed', 'cancelled'] as const
+export const jobStates = [
+  'queued',
+  'splitting',
+  'scoring',
+  'stitching',
+  'succeeded',
+  'failed',
+  'cancelled',
+] as const
 export type JobState = (typeof jobStates)[number]
 export const isEnded = (state: JobState): boolean => ['succeeded', 'failed', 'cancelled'].includes(state)
 

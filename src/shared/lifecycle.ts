@@ -12,7 +12,11 @@ import type { Logger } from './log.ts'
  */
 export type RunningRole = { drain(): Promise<void>; close(): Promise<void> }
 
-export async function runRole(log: Logger, drainMs: number, start: () => Promise<RunningRole>): Promise<void> {
+export async function runRole(
+  log: Logger,
+  drainMs: number,
+  start: () => Promise<RunningRole>,
+): Promise<void> {
   let role: RunningRole | undefined
   let leaving = false
   const leave = async (why: string) => {

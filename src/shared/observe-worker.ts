@@ -8,12 +8,18 @@ export function observeWorker(worker: Worker, metrics: WorkMetrics, log: Logger)
   const { name: queue } = worker
   worker.on('completed', (job, result: { ms?: Record<string, number>; frames?: number } | null) => {
     metrics.outcomes.inc({ queue, outcome: 'done' })
-    metrics.seconds.observe({ queue, phase: 'total' }, ((job.finishedOn ?? 0) - (job.processedOn ?? 0)) / 1_000)
-    for (const [phase, ms] of Object.entries(result?.ms ?? {})) metrics.seconds.observe({ queue, phase }, ms / 1_000)
+    metrics.seconds.observe(
+      { queue, phase: 'total' },
+      ((job.finishedOn ?? 0) - (job.processedOn ?? 0)) / 1_000,
+    )
+    for (const [phase, ms] of Object.entries(result?.ms ?? {}))
+      metrics.seconds.observe({ queue, phase }, ms / 1_000)
     if (result?.frames) metrics.frames.inc(result.frames)
   })
   worker.on('failed', (_job, error) => metrics.outcomes.inc({ queue, outcome: classify(error) }))
-  worker.on('stalled', (entry) => log.warn({ queue, entry }, 'a worker went away in the middle: its work is taken again'))
+  worker.on('stalled', (entry) =>
+    log.warn({ queue, entry }, 'a worker went away in the middle: its work is taken again'),
+  )
   worker.on('error', (error) => log.warn({ queue, err: error.message }, 'queue trouble'))
   // BullMQ goes on working after a lock is lost, while another worker has the entry already: stop at once.
   worker.on('lockRenewalFailed', (entries) => {

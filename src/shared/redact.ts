@@ -4,7 +4,10 @@
  * before it is thrown across a process or written anywhere.
  */
 const secrets: [RegExp, string][] = [
-  [/([?&](?:sig|se|st|skoid|sktid|ske|sks|skt|skv|sp|spr|sr|sv|token|code|key|password)=)[^&\s"'<>\\]+/gi, '$1***'],
+  [
+    /([?&](?:sig|se|st|skoid|sktid|ske|sks|skt|skv|sp|spr|sr|sv|token|code|key|password)=)[^&\s"'<>\\]+/gi,
+    '$1***',
+  ],
   [/((?:AccountKey|SharedAccessSignature)=)[^;\s"']+/gi, '$1***'],
   [/(\b(?:Bearer|Basic|SharedKey)\s+)[A-Za-z0-9._~+/:=-]{6,}/gi, '$1***'],
   [/(\b[a-z][a-z0-9+.-]*:\/\/)[^/\s:@"']*:[^/\s@"']+@/gi, '$1***@'],

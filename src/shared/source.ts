@@ -1,7 +1,13 @@
 import { createWriteStream } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { type BlobStore, explainStorage, sourceChanged, sourceForbidden, sourceMissing } from './blob-store.ts'
+import {
+  type BlobStore,
+  explainStorage,
+  sourceChanged,
+  sourceForbidden,
+  sourceMissing,
+} from './blob-store.ts'
 import { InputError, TransientError } from './errors.ts'
 import type { SourceRef } from './job.ts'
 import { publicUrl } from './redact.ts'
@@ -26,7 +32,8 @@ export function createSourceReader(media: BlobStore) {
       if (source.kind === 'http') return await getOverHttp(source, query, path, signal)
       try {
         const name = media.nameOf(source.url)
-        if (name === undefined) throw new InputError('source-not-found', `The source ${source.url} is not in the media account.`)
+        if (name === undefined)
+          throw new InputError('source-not-found', `The source ${source.url} is not in the media account.`)
         await media.download(name, path, { ifMatch: source.etag, signal })
       } catch (error) {
         throw explainStorage(error, source.url)
@@ -52,13 +59,19 @@ async function headOverHttp(url: string, shown: string) {
   const bytes = Number(answer.headers.get('content-length') ?? Number.NaN)
   const etag = answer.headers.get('etag') ?? answer.headers.get('last-modified')
   if (!Number.isFinite(bytes) || etag === null) {
-    throw new InputError('source-unsized', `The source ${shown} gives no length or version (Content-Length, ETag).`)
+    throw new InputError(
+      'source-unsized',
+      `The source ${shown} gives no length or version (Content-Length, ETag).`,
+    )
   }
   return { etag, bytes }
 }
 
 async function getOverHttp(source: SourceRef, query: string, path: string, signal?: AbortSignal) {
-  const answer = await request(`${source.url}${query}`, source.url, { headers: { 'if-match': source.etag }, signal })
+  const answer = await request(`${source.url}${query}`, source.url, {
+    headers: { 'if-match': source.etag },
+    signal,
+  })
   // Not every server heeds If-Match: what came is compared as well.
   const etag = answer.headers.get('etag') ?? answer.headers.get('last-modified')
   if (etag !== source.etag) throw sourceChanged(source.url)
@@ -81,7 +94,10 @@ async function request(url: string, shown: string, init: RequestInit): Promise<R
     throw new TransientError(`the source ${shown} answered ${answer.status}`)
   }
   if (answer.status >= 300 && answer.status < 400) {
-    throw new InputError('source-redirects', `The source ${shown} redirects (${answer.status}); give the final URL.`)
+    throw new InputError(
+      'source-redirects',
+      `The source ${shown} redirects (${answer.status}); give the final URL.`,
+    )
   }
   throw new InputError('source-unreadable', `The source ${shown} answered ${answer.status}.`)
 }

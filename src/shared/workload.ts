@@ -33,7 +33,11 @@ type AnyJob = Job | SandboxedJob
  */
 export function processorOf<Q extends QueueName>(workload: Workload<Q>, log: Logger) {
   const { queue } = workload
-  return async (job: AnyJob, token: string | undefined, signal: AbortSignal | undefined): Promise<unknown> => {
+  return async (
+    job: AnyJob,
+    token: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> => {
     const started = performance.now()
     const attempt = (job.attemptsMade ?? 0) + 1
     const fields = { queue, entry: job.id, attempt }
@@ -43,7 +47,7 @@ export function processorOf<Q extends QueueName>(workload: Workload<Q>, log: Log
         signal: signal ?? new AbortController().signal,
         log,
         attempt,
-        childFailures: async () => (await job.getIgnoredChildrenFailures()) as Record<string, string>,
+        childFailures: async () => await job.getIgnoredChildrenFailures(),
         childrenEnded: async () => await countChildren(job),
       }
       try {
@@ -73,11 +77,17 @@ export function processorOf<Q extends QueueName>(workload: Workload<Q>, log: Log
 function parsePayload<Q extends QueueName>(queue: Q, data: unknown): Payload<Q> {
   const read = queues[queue].payload.safeParse(data)
   if (read.success) return read.data as Payload<Q>
-  throw new UnrecoverableError(`the payload of this ${queue} entry can't be read: ${z.prettifyError(read.error)}`)
+  throw new UnrecoverableError(
+    `the payload of this ${queue} entry can't be read: ${z.prettifyError(read.error)}`,
+  )
 }
 
 async function countChildren(job: AnyJob): Promise<number> {
-  const { processed = 0, ignored = 0, failed = 0 } = await job.getDependenciesCount({ processed: true, ignored: true, failed: true })
+  const {
+    processed = 0,
+    ignored = 0,
+    failed = 0,
+  } = await job.getDependenciesCount({ processed: true, ignored: true, failed: true })
   return processed + ignored + failed
 }
 

@@ -29,17 +29,28 @@ export async function assemble(job: AssembleJob): Promise<string> {
   const videoAt = videoOffsetSeconds(plan)
   await runFfmpeg(
     [
-      { path: list, options: ['-f', 'concat', '-safe', '0', ...(videoAt > 0 ? ['-itsoffset', videoAt.toFixed(6)] : [])] },
+      {
+        path: list,
+        options: ['-f', 'concat', '-safe', '0', ...(videoAt > 0 ? ['-itsoffset', videoAt.toFixed(6)] : [])],
+      },
       { path: source },
     ],
     {
       path: output,
       options: [
-        ...['-map', '0:v:0', '-c:v', 'copy', ...(container === 'mp4' && codec === 'hevc' ? ['-tag:v', 'hvc1'] : [])],
+        ...[
+          '-map',
+          '0:v:0',
+          '-c:v',
+          'copy',
+          ...(container === 'mp4' && codec === 'hevc' ? ['-tag:v', 'hvc1'] : []),
+        ],
         ...soundOptions(plan),
         ...subtitleOptions(plan),
         ...['-map_metadata', '1', '-map_chapters', '1', '-metadata:s:v:0', 'rotate=', '-fflags', '+bitexact'],
-        ...(container === 'mp4' ? ['-video_track_timescale', `${plan.video.timeBase[1]}`, '-movflags', '+faststart'] : []),
+        ...(container === 'mp4'
+          ? ['-video_track_timescale', `${plan.video.timeBase[1]}`, '-movflags', '+faststart']
+          : []),
         ...['-max_interleave_delta', '0', '-f', muxers[container].format],
       ],
     },
@@ -58,7 +69,8 @@ function concatList({ plan, segments }: AssembleJob): string {
   const starts = batchStarts(plan.batches).map((first) => startMicros(plan, first, origin))
   const lines = segments.map((path, i) => {
     const next = starts[i + 1]
-    const duration = next === undefined ? '' : `\nduration ${((next - (starts[i] as number)) / 1e6).toFixed(6)}`
+    const duration =
+      next === undefined ? '' : `\nduration ${((next - (starts[i] as number)) / 1e6).toFixed(6)}`
     return `file '${path}'${duration}`
   })
   return `ffconcat version 1.0\n${lines.join('\n')}\n`
@@ -91,5 +103,6 @@ function subtitleOptions({ subtitles, encoding: { container } }: Plan): string[]
 async function expectFrames(path: string, plan: Plan, signal: AbortSignal): Promise<void> {
   let frames = 0
   for await (const packet of readPackets(path, 0, { signal })) if (!packet.discard) frames++
-  if (frames !== plan.frames) throw new Error(`the stitched video has ${frames} frames, the plan ${plan.frames}`)
+  if (frames !== plan.frames)
+    throw new Error(`the stitched video has ${frames} frames, the plan ${plan.frames}`)
 }

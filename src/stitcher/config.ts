@@ -13,5 +13,11 @@ export const stitcherSettings = {
     .max(65_535)
     .default(9102)
     .describe("port of the stitcher's health and metrics pages; 0 for none"),
-  FRAMEFLEET_STITCH_CONCURRENCY: z.coerce.number().int().min(1).max(16).default(2).describe('videos stitched at once'),
+  FRAMEFLEET_STITCH_CONCURRENCY: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(16)
+    .default(2)
+    .describe('videos stitched at once'),
 }

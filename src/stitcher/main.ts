@@ -23,20 +23,29 @@ const log = createLogger('stitcher', config.FRAMEFLEET_LOG_LEVEL)
 await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
   const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'stitcher' })
-  const media = createBlobStore(connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT), config.FRAMEFLEET_MEDIA_CONTAINER)
+  const media = createBlobStore(
+    connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT),
+    config.FRAMEFLEET_MEDIA_CONTAINER,
+  )
   const scratch = await openScratch(config.FRAMEFLEET_SCRATCH_DIR)
   const registry = createRegistry('stitcher')
   const stitch = stitchWorkload({
     files: createJobFiles(media),
     statuses: createJobStatuses(redis, prefix),
-    ...{ media, scratch },
+    media,
+    scratch,
     sources: createSourceReader(media),
-    cache: createFileCache({ dir: config.FRAMEFLEET_CACHE_DIR, maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES }),
+    cache: createFileCache({
+      dir: config.FRAMEFLEET_CACHE_DIR,
+      maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES,
+    }),
   })
   const process = processorOf(stitch, log)
   const worker = new Worker('stitch', async (job, token, signal) => await process(job, token, signal), {
     ...workerOptions('stitch'),
-    ...{ connection: redis, prefix, concurrency: config.FRAMEFLEET_STITCH_CONCURRENCY },
+    connection: redis,
+    prefix,
+    concurrency: config.FRAMEFLEET_STITCH_CONCURRENCY,
   })
   observeWorker(worker, createWorkMetrics(registry), log)
   await worker.waitUntilReady()
@@ -46,7 +55,10 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   )
   return {
     async drain() {
-      const giveBack = setTimeout(() => worker.cancelAllJobs('the stitcher is leaving'), config.FRAMEFLEET_DRAIN_MS)
+      const giveBack = setTimeout(
+        () => worker.cancelAllJobs('the stitcher is leaving'),
+        config.FRAMEFLEET_DRAIN_MS,
+      )
       await worker.close()
       clearTimeout(giveBack)
     },

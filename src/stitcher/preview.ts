@@ -1,8 +1,10 @@
 import { join } from 'node:path'
+import pMap from 'p-map'
 import sharp from 'sharp'
 import { timesOf } from '../shared/frame-times.ts'
 import type { Plan } from '../shared/job.ts'
-import { runFfmpeg } from '../shared/media/ffmpeg.ts'
+import { type MediaInput, runFfmpeg } from '../shared/media/ffmpeg.ts'
+import { readRange } from '../shared/media/frame-range.ts'
 
 // libvips keeps a thread pool and a cache of its own; here it works on a few small pictures, once a job.
 sharp.concurrency(1)
@@ -13,38 +15,72 @@ const width = 320
 const gap = 4
 
 /** A sheet of a few source frames above what became of them, as a JPEG file; answers its path. */
-export async function makePreview(plan: Plan, files: { source: string; output: string; dir: string; signal: AbortSignal }) {
+export async function makePreview(
+  plan: Plan,
+  files: { source: string; output: string; dir: string; signal: AbortSignal },
+) {
   const { source, output, dir, signal } = files
-  const [num, den] = plan.video.timeBase
-  const seconds = (tick: number) => (tick * num) / den
   const shown = Math.min(columns, plan.frames)
-  const ticks = Array.from({ length: shown }, (_, i) => {
-    const frame = Math.floor(((i + 0.5) * plan.frames) / shown)
-    return timesOf(plan.times, frame, 1)[0] as number
-  })
-  // ffmpeg counts from the start of each file's clock: the source's may begin with sound, the output's does too.
-  const at = ticks.map((tick) => Math.max(0, seconds(tick) - plan.startSeconds))
-  const picture = async (path: string, name: string, time: number) => {
-    const file = join(dir, `${name}.png`)
-    const options = ['-frames:v', '1', '-vf', `scale=${width}:-2`, '-f', 'image2']
-    await runFfmpeg([{ path, options: ['-ss', time.toFixed(6)] }], { path: file, options }, { signal })
-    return file
+  const frames = Array.from({ length: shown }, (_, i) => Math.floor(((i + 0.5) * plan.frames) / shown))
+  const picture = async (name: string, input: MediaInput, filter: string) => {
+    const path = join(dir, `${name}.png`)
+    const options = [
+      '-map',
+      '0:V:0',
+      '-frames:v',
+      '1',
+      '-vf',
+      `${filter}scale=${width}:-2`,
+      '-fps_mode',
+      'passthrough',
+      '-f',
+      'image2',
+    ]
+    await runFfmpeg([input], { path, options: [...options, '-update', '1'] }, { signal })
+    return path
   }
-  const rows = await Promise.all(
-    at.map(async (time, i) => [await picture(source, `before-${i}`, time), await picture(output, `after-${i}`, time)]),
+  const pairs = await pMap(
+    frames,
+    async (frame, i) => {
+      const { options, filter } = readRange(plan, { first: frame, count: 1 })
+      const before = await picture(`before-${i}`, { path: source, options }, `${filter},`)
+      const after = await picture(
+        `after-${i}`,
+        { path: output, options: ['-ss', outputSeconds(plan, frame)] },
+        '',
+      )
+      return [before, after]
+    },
+    { concurrency: 2 },
   )
-  const { height = 180 } = await sharp(rows[0]?.[1]).metadata()
+  const { height } = await sharp(pairs[0]?.[1]).metadata()
   const sheet = sharp({
-    create: { width: shown * (width + gap) - gap, height: height * 2 + gap, channels: 3, background: '#111111' },
+    create: {
+      width: shown * (width + gap) - gap,
+      height: height * 2 + gap,
+      channels: 3,
+      background: '#111111',
+    },
     limitInputPixels: 64e6,
   })
   const path = join(dir, 'preview.jpg')
-  const tile = async (file: string) => await sharp(file, { limitInputPixels: 64e6 }).resize(width, height, { fit: 'fill' }).toBuffer()
+  const tile = async (file: string) =>
+    await sharp(file, { limitInputPixels: 64e6 }).resize(width, height, { fit: 'fill' }).toBuffer()
   const tiles = await Promise.all(
-    rows.flatMap((pair, column) =>
-      pair.map(async (file, row) => ({ input: await tile(file), left: column * (width + gap), top: row * (height + gap) })),
+    pairs.flatMap((pair, column) =>
+      pair.map(async (file, row) => ({
+        input: await tile(file),
+        left: column * (width + gap),
+        top: row * (height + gap),
+      })),
     ),
   )
   await sheet.composite(tiles).jpeg({ quality: 85 }).toFile(path)
   return path
+}
+
+/** When a frame is shown in the output, whose clock starts with the source's; a hair early, so that none is skipped. */
+function outputSeconds({ times, startSeconds, video: { timeBase } }: Plan, frame: number): string {
+  const [tick = 0] = timesOf(times, frame, 1)
+  return Math.max(0, (tick * timeBase[0]) / timeBase[1] - startSeconds - 0.001).toFixed(6)
 }

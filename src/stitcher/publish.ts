@@ -14,7 +14,13 @@ import { layout } from '../shared/layout.ts'
  */
 export async function publish(
   media: BlobStore,
-  { spec, plan, path, outputQuery, signal }: { spec: JobSpec; plan: Plan; path: string; outputQuery: string; signal: AbortSignal },
+  {
+    spec,
+    plan,
+    path,
+    outputQuery,
+    signal,
+  }: { spec: JobSpec; plan: Plan; path: string; outputQuery: string; signal: AbortSignal },
 ): Promise<NonNullable<Report['output']>> {
   const { container } = plan.encoding
   const { contentType } = muxers[container]
@@ -28,15 +34,25 @@ export async function publish(
 
 type Destination = { url: string; query: string; path: string; contentType: string; signal: AbortSignal }
 
-async function publishTo(media: BlobStore, { url, query, path, contentType, signal }: Destination): Promise<void> {
+async function publishTo(
+  media: BlobStore,
+  { url, query, path, contentType, signal }: Destination,
+): Promise<void> {
   const own = query === '' ? media.nameOf(url) : undefined
   if (own !== undefined) return await media.uploadFile(own, path, { contentType, signal })
-  if (query === '') throw new InputError('output-forbidden', `The output ${url} is not in the media account, and came without a SAS.`)
+  if (query === '')
+    throw new InputError(
+      'output-forbidden',
+      `The output ${url} is not in the media account, and came without a SAS.`,
+    )
   const options = { blobHTTPHeaders: { blobContentType: contentType }, abortSignal: signal }
   await new BlockBlobClient(`${url}${query}`).uploadFile(path, options).catch((error: unknown) => {
     const { statusCode } = error as { statusCode?: number }
     if (statusCode === 403 || statusCode === 404) {
-      throw new InputError('output-forbidden', `The output ${url} may not be written (${statusCode}). Check its SAS.`)
+      throw new InputError(
+        'output-forbidden',
+        `The output ${url} may not be written (${statusCode}). Check its SAS.`,
+      )
     }
     throw error
   })

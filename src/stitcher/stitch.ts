@@ -9,6 +9,7 @@ import type { Halt, JobStatuses } from '../shared/job-status.ts'
 import { layout } from '../shared/layout.ts'
 import { probeFile } from '../shared/media/ffprobe.ts'
 import type { Scratch } from '../shared/scratch.ts'
+import { type SegmentFacts, readSegmentFacts } from '../shared/segment-metadata.ts'
 import type { SourceReader } from '../shared/source.ts'
 import type { WorkContext, Workload } from '../shared/workload.ts'
 import { assemble } from './assemble.ts'
@@ -45,7 +46,10 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
       if (stopped) return await endJob(deps, await failedReport(spec, plan, stopped, context))
       if (!plan) throw new InputError('plan-gone', `The plan of job ${jobId} is missing.`)
       await statuses.advance(jobId, 'stitching')
-      return await endJob(deps, await deps.scratch.within('stitch', async (dir) => await finish(deps, { spec, plan, dir, context })))
+      return await endJob(
+        deps,
+        await deps.scratch.within('stitch', async (dir) => await finish(deps, { spec, plan, dir, context })),
+      )
     },
     async onTerminalFailure({ jobId }, error) {
       const spec = await files.findSpec(jobId)
@@ -64,7 +68,11 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
 type Stopped = { status: Halt; error?: { code: string; message: string } }
 
 /** Why there is to be no video: the job was cancelled, or its split or a batch failed for good. */
-async function whyStopped({ statuses }: StitchDeps, jobId: string, context: WorkContext): Promise<Stopped | undefined> {
+async function whyStopped(
+  { statuses }: StitchDeps,
+  jobId: string,
+  context: WorkContext,
+): Promise<Stopped | undefined> {
   const [status, failures] = await Promise.all([statuses.get(jobId), context.childFailures()])
   if (status?.halt === 'cancelled') return { status: 'cancelled' }
   const [reason] = Object.values(failures)
@@ -88,10 +96,17 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
   const { onError, errorThreshold } = spec.request
   if (replaced.length > errorThreshold) {
     const message = `${replaced.length} frames could not be decoded; errorThreshold allows ${errorThreshold}.`
-    return await failedReport(spec, plan, { status: 'failed', error: { code: 'too-many-errors', message } }, context)
+    return await failedReport(
+      spec,
+      plan,
+      { status: 'failed', error: { code: 'too-many-errors', message } },
+      context,
+    )
   }
   const segments = plan.batches.map((_, index) => join(dir, `${String(index).padStart(6, '0')}.mp4`))
-  await pMap(segments, (path, index) => media.download(layout.segment(spec.id, index), path, { signal }), { concurrency: 8 })
+  await pMap(segments, (path, index) => media.download(layout.segment(spec.id, index), path, { signal }), {
+    concurrency: 8,
+  })
   const { sourceQuery, outputQuery } = await files.secret(spec.id)
   const source = join(dir, 'source')
   await cache.take(`source ${spec.source.url} ${spec.source.etag}`, source, async (to) => {
@@ -104,11 +119,15 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
   const warnings = [
     ...plan.warnings,
     ...(await sizeWarning(path, plan)),
-    ...(replaced.length > 0 ? [`${replaced.length} frames can't be decoded and show their nearest good frame (onError ${onError})`] : []),
+    ...(replaced.length > 0
+      ? [`${replaced.length} frames can't be decoded and show their nearest good frame (onError ${onError})`]
+      : []),
   ]
   // A preview is a kindness: a job is not failed for it.
   await makePreview(plan, { source, output: path, dir, signal })
-    .then((preview) => media.uploadFile(layout.preview(spec.id), preview, { contentType: 'image/jpeg', signal }))
+    .then((preview) =>
+      media.uploadFile(layout.preview(spec.id), preview, { contentType: 'image/jpeg', signal }),
+    )
     .catch((err: unknown) => {
       context.log.warn({ err }, 'no preview')
       warnings.push('no preview could be made')
@@ -116,21 +135,32 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
   clock.lap('preview')
 
   // The last moment at which a cancellation can still be heeded.
-  if ((await deps.statuses.halted(spec.id)) === 'cancelled') return await failedReport(spec, plan, { status: 'cancelled' }, context)
+  if ((await deps.statuses.halted(spec.id)) === 'cancelled')
+    return await failedReport(spec, plan, { status: 'cancelled' }, context)
   const output = await publish(media, { spec, plan, path, outputQuery, signal })
   clock.lap('publish')
   const counts = { planned: plan.batches.length, failed: 0 }
-  return reportOf(spec, { status: 'succeeded', plan, output, replaced, warnings, batches: counts, ms: clock.laps })
+  return reportOf(spec, {
+    status: 'succeeded',
+    plan,
+    output,
+    replaced,
+    warnings,
+    batches: counts,
+    ms: clock.laps,
+  })
 }
 
 /** Every batch must have its segment, whole; answers the frames that carry another frame's picture. */
 async function checkSegments(media: BlobStore, spec: JobSpec, plan: Plan): Promise<number[]> {
-  const there = new Map<string, Record<string, string>>()
-  for await (const { name, metadata } of media.list(layout.segments(spec.id))) there.set(name, metadata)
+  const there = new Map<string, SegmentFacts>()
+  for await (const { name, metadata } of media.list(layout.segments(spec.id))) {
+    there.set(name, readSegmentFacts(metadata))
+  }
   return plan.batches.flatMap((count, index) => {
-    const metadata = there.get(layout.segment(spec.id, index))
-    if (Number(metadata?.['frames']) !== count) throw new Error(`segment ${index} of job ${spec.id} is missing or has not ${count} frames`)
-    return (metadata?.['replaced'] ?? '').split(' ').filter(Boolean).map(Number)
+    const segment = there.get(layout.segment(spec.id, index))
+    if (segment?.frames === count) return segment.replaced
+    throw new Error(`segment ${index} of job ${spec.id} is missing or does not have ${count} frames`)
   })
 }
 
@@ -139,7 +169,9 @@ async function sizeWarning(path: string, { video }: Plan): Promise<string[]> {
   const { width = 0, height = 0 } = streams.find((stream) => stream.codec_type === 'video') ?? {}
   const rounded = width - video.width === video.width % 2 && height - video.height === video.height % 2
   if (!rounded || (width === video.width && height === video.height)) return []
-  return [`4:2:0 video has even sides: ${video.width}x${video.height} became ${width}x${height}, its last column or row doubled`]
+  return [
+    `4:2:0 video has even sides: ${video.width}x${video.height} became ${width}x${height}, its last column or row doubled`,
+  ]
 }
 
 async function failedReport(spec: JobSpec, plan: Plan | undefined, stopped: Stopped, context: WorkContext) {

@@ -13,6 +13,12 @@ const matrices: Record<string, string> = {
   bt2020c: 'bt2020',
 }
 
+/**
+ * How pixels are converted. Without these two flags swscale takes shortcuts that darken a picture by one or two levels;
+ * with them a picture goes to RGB and back unchanged.
+ */
+export const conversion = 'flags=bilinear+accurate_rnd+full_chroma_int'
+
 const matrixOf = ({ space }: Colour) => (space === null ? undefined : matrices[space])
 const rangeOf = ({ range }: Colour) => (range === 'pc' ? 'pc' : 'tv')
 
@@ -28,7 +34,10 @@ export function fromRgb(colour: Colour): string[] {
 }
 
 /** The tags of the source, for the filter and the encoder: a raw pipe forgets them. */
-export function colourTags({ range, space, transfer, primaries }: Colour): { filter: string; options: string[] } {
+export function colourTags({ range, space, transfer, primaries }: Colour): {
+  filter: string
+  options: string[]
+} {
   const tags = [
     ['range', '-color_range', range ?? 'tv'],
     ['colorspace', '-colorspace', space],

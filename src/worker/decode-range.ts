@@ -2,45 +2,25 @@ import { InputError, TransientError } from '../shared/errors.ts'
 import { timesOf } from '../shared/frame-times.ts'
 import type { Plan } from '../shared/job.ts'
 import { MediaToolError, ffmpegArgs, readLines, startMedia } from '../shared/media/ffmpeg.ts'
-import { toRgb } from './colours.ts'
+import { type Range, readRange } from '../shared/media/frame-range.ts'
+import { conversion, toRgb } from './colours.ts'
 
-export type Range = { first: number; count: number }
 export type Picture = { width: number; height: number }
 
 type DecodeJob = { path: string; plan: Plan; range: Range; picture: Picture; signal: AbortSignal }
 
-/** Formats without an index land anywhere near the time asked for; decoding starts this much earlier in them. */
-const seekMarginSeconds = 2
-const exactSeek = /mov|mp4|matroska|webm|avi/
-
-/**
- * The command that decodes exactly one range of frames.
- *
- * Times are compared in the stream's own ticks (`trim` by pts, with `-copyts`), never in rounded seconds: a frame is in
- * the range or it is not. Seeking only saves work, so it may land early, on the keyframe at or before the range.
- */
-function decodeArgs({ path, plan, range, picture }: DecodeJob, output: string[]): string[] {
-  const times = timesOf(plan.times, range.first, range.count)
-  const [first, last] = [times[0] as number, times.at(-1) as number]
-  const { width, height } = picture
-  const scale = [`${width}:${height}`, ...toRgb(plan.video.colour), 'out_range=pc', 'flags=bicubic+accurate_rnd'].join(':')
-  const filters = [`trim=start_pts=${first}:end_pts=${last + 1}`, `scale=${scale}`, 'format=rgb24']
-  return ffmpegArgs(
-    [{ path, options: ['-copyts', ...seekTo(plan, range.first)] }],
-    {
-      path: 'pipe:1',
-      options: ['-map', `0:${plan.video.index}`, '-vf', filters.join(','), '-fps_mode', 'passthrough', ...output],
-    },
-  )
-}
-
-function seekTo({ keyframes, times, format, video }: Plan, frame: number): string[] {
-  const key = keyframes?.findLast((number) => number <= frame)
-  if (key === undefined || key === 0) return []
-  const [tick] = timesOf(times, key, 1)
-  const seconds = ((tick as number) * video.timeBase[0]) / video.timeBase[1]
-  const start = seconds - (exactSeek.test(format) ? 0 : seekMarginSeconds)
-  return ['-seek_timestamp', '1', '-noaccurate_seek', '-ss', start.toFixed(6)]
+/** The command that decodes exactly one range of frames, at the size the model takes. */
+function decodeArgs(
+  { path, plan, range, picture: { width, height } }: DecodeJob,
+  output: string[],
+): string[] {
+  const { options, filter } = readRange(plan, range)
+  const scale = [`${width}:${height}`, ...toRgb(plan.video.colour), 'out_range=pc', conversion].join(':')
+  const filters = [filter, `scale=${scale}`, 'format=rgb24'].join(',')
+  return ffmpegArgs([{ path, options }], {
+    path: 'pipe:1',
+    options: ['-map', `0:${plan.video.index}`, '-vf', filters, '-fps_mode', 'passthrough', ...output],
+  })
 }
 
 /**
@@ -48,7 +28,11 @@ function seekTo({ keyframes, times, format, video }: Plan, frame: number): strin
  * for the next frame (and may wait until one is free); `put` is told that it is full.
  * Throws `ShortDecode` when the source yields fewer or more frames than the plan names.
  */
-export async function decodeRange(job: DecodeJob, take: () => Promise<Uint8Array>, put: (frame: number) => void) {
+export async function decodeRange(
+  job: DecodeJob,
+  take: () => Promise<Uint8Array>,
+  put: (frame: number) => void,
+) {
   const { range, signal } = job
   const run = startMedia('ffmpeg', decodeArgs(job, ['-f', 'rawvideo']), { signal })
   let decoded = 0
@@ -57,7 +41,7 @@ export async function decodeRange(job: DecodeJob, take: () => Promise<Uint8Array
   try {
     for await (const chunk of run.stdout as AsyncIterable<Buffer>) {
       run.touch()
-      for (let at = 0; at < chunk.length; ) {
+      for (let at = 0; at < chunk.length;) {
         if (decoded === range.count) throw new ShortDecode(`more than ${range.count}`)
         frame ??= await run.hold(take())
         const part = chunk.subarray(at, at + frame.length - filled)
@@ -110,7 +94,8 @@ export function damagedFrames(plan: Plan, frames: number[]): InputError {
   const [first = 0] = frames
   const [tick = 0] = timesOf(plan.times, first, 1)
   const seconds = ((tick - plan.times.first) * plan.video.timeBase[0]) / plan.video.timeBase[1]
-  const which = frames.length === 1 ? `frame ${first}` : `${frames.length} frames, the first of them ${first},`
+  const which =
+    frames.length === 1 ? `frame ${first}` : `${frames.length} frames, the first of them ${first},`
   return new InputError(
     'damaged-source',
     `The source is damaged: ${which} at ${seconds.toFixed(3)} s can't be decoded. With onError "passthrough" the nearest good frame takes its place.`,

@@ -3,7 +3,7 @@ import { toMicroseconds } from '../shared/frame-times.ts'
 import type { Codec } from '../shared/encoding.ts'
 import type { Plan } from '../shared/job.ts'
 import { ffmpegArgs, startMedia } from '../shared/media/ffmpeg.ts'
-import { colourTags, fromRgb } from './colours.ts'
+import { colourTags, conversion, fromRgb } from './colours.ts'
 import { frameHeader, matroskaHeader } from './raw-matroska.ts'
 
 type Preset = Plan['encoding']['preset']
@@ -11,19 +11,54 @@ type Preset = Plan['encoding']['preset']
 // Thread counts are fixed, not taken from the machine: x264's and x265's output depends on them, and the same batch
 // must give the same bytes whichever worker encodes it.
 const x26x = (preset: Preset) => ['-preset', preset, '-threads', '2']
-const speed: Record<Preset, number> = { ultrafast: 8, superfast: 7, veryfast: 6, faster: 5, fast: 4, medium: 3, slow: 2 }
+const speed: Record<Preset, number> = {
+  ultrafast: 8,
+  superfast: 7,
+  veryfast: 6,
+  faster: 5,
+  fast: 4,
+  medium: 3,
+  slow: 2,
+}
 
 const encoders: Record<Codec, (crf: number, preset: Preset) => string[]> = {
   h264: (crf, preset) => ['-c:v', 'libx264', '-crf', `${crf}`, ...x26x(preset)],
   hevc: (crf, preset) => [
-    ...['-c:v', 'libx265', '-crf', `${crf}`, '-preset', preset, '-tag:v', 'hvc1'],
-    ...['-x265-params', 'log-level=error:pools=2:frame-threads=1'],
+    '-c:v',
+    'libx265',
+    '-crf',
+    `${crf}`,
+    '-preset',
+    preset,
+    '-tag:v',
+    'hvc1',
+    '-x265-params',
+    'log-level=error:pools=2:frame-threads=1',
   ],
   vp9: (crf, preset) => [
-    ...['-c:v', 'libvpx-vp9', '-crf', `${crf}`, '-b:v', '0', '-deadline', 'good', '-row-mt', '1', '-threads', '2'],
-    ...['-cpu-used', `${Math.min(5, speed[preset])}`],
+    '-c:v',
+    'libvpx-vp9',
+    '-crf',
+    `${crf}`,
+    '-b:v',
+    '0',
+    '-deadline',
+    'good',
+    '-row-mt',
+    '1',
+    '-threads',
+    '2',
+    '-cpu-used',
+    `${Math.min(5, speed[preset])}`,
   ],
-  av1: (crf, preset) => ['-c:v', 'libsvtav1', '-crf', `${crf}`, '-preset', `${Math.min(12, speed[preset] + 4)}`],
+  av1: (crf, preset) => [
+    '-c:v',
+    'libsvtav1',
+    '-crf',
+    `${crf}`,
+    '-preset',
+    `${Math.min(12, speed[preset] + 4)}`,
+  ],
 }
 
 export type SegmentEncoder = {
@@ -57,7 +92,7 @@ export function encodeSegment({ plan, times, scored, picture, path, signal }: En
   const filters = [
     ...(stretch ? [`scale=${picture.width}:${picture.height}:flags=bicubic`] : []),
     ...(right || bottom ? [`pad=${size}`, `fillborders=right=${right}:bottom=${bottom}:mode=smear`] : []),
-    `scale=${[size, ...fromRgb(video.colour), 'flags=bicubic+accurate_rnd'].join(':')}`,
+    `scale=${[size, ...fromRgb(video.colour), conversion].join(':')}`,
     'format=yuv420p',
     `setsar=${video.sampleAspect.join('/')}`,
     filter,
@@ -72,7 +107,16 @@ export function encodeSegment({ plan, times, scored, picture, path, signal }: En
       ...tags,
       // By default the encoder rounds times to whole frames of the nominal rate.
       ...['-fps_mode', 'passthrough', '-enc_time_base', video.timeBase.join(':')],
-      ...['-video_track_timescale', `${video.timeBase[1]}`, '-map_metadata', '-1', '-fflags', '+bitexact', '-f', 'mp4'],
+      ...[
+        '-video_track_timescale',
+        `${video.timeBase[1]}`,
+        '-map_metadata',
+        '-1',
+        '-fflags',
+        '+bitexact',
+        '-f',
+        'mp4',
+      ],
     ],
   })
   const run = startMedia('ffmpeg', args, { signal, pipeIn: true, stallMs: 120_000 })

@@ -27,18 +27,32 @@ const log = createLogger('engine', config.FRAMEFLEET_LOG_LEVEL)
 process.on('disconnect', () => process.exit(0))
 
 const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'engine' })
-const media = createBlobStore(connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT), config.FRAMEFLEET_MEDIA_CONTAINER)
-const system = createBlobStore(connectAccount(config.FRAMEFLEET_SYSTEM_ACCOUNT), config.FRAMEFLEET_SYSTEM_CONTAINER)
-const cache = createFileCache({ dir: config.FRAMEFLEET_CACHE_DIR, maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES })
+const media = createBlobStore(
+  connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT),
+  config.FRAMEFLEET_MEDIA_CONTAINER,
+)
+const system = createBlobStore(
+  connectAccount(config.FRAMEFLEET_SYSTEM_ACCOUNT),
+  config.FRAMEFLEET_SYSTEM_CONTAINER,
+)
+const cache = createFileCache({
+  dir: config.FRAMEFLEET_CACHE_DIR,
+  maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES,
+})
 const threads = config.FRAMEFLEET_INFERENCE_THREADS || availableParallelism()
 
 const score = scoreWorkload({
   files: createJobFiles(media),
   statuses: createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX),
-  ...{ media, cache },
+  media,
+  cache,
   sources: createSourceReader(media),
   scratch: await openScratch(config.FRAMEFLEET_SCRATCH_DIR),
-  engines: createEngineRack({ models: createModelStore(system), cache, threads }),
+  engines: createEngineRack({
+    models: createModelStore(system),
+    cache,
+    threads,
+  }),
 })
 const processor = processorOf(score, log)
 

@@ -38,7 +38,14 @@ export function createEngineRack({ models, cache, threads }: RackDeps) {
       if (!engine) {
         await makeRoom()
         const wrapped = wrapModel(bytes, manifest, { width, height, batch: 1 })
-        engine = await startEngine({ model: wrapped, modelName: model.name, width, height, threads, ring: ringSize })
+        engine = await startEngine({
+          model: wrapped,
+          modelName: model.name,
+          width,
+          height,
+          threads,
+          ring: ringSize,
+        })
         expectSize(model.name, { width, height }, engine.output, scaledSize(manifest, { width, height }))
       }
       engines.delete(key)

@@ -18,10 +18,24 @@ export type Engine = {
   close(): Promise<void>
 }
 
-type EngineJob = { model: Uint8Array; modelName: string; width: number; height: number; threads: number; ring: number }
+type EngineJob = {
+  model: Uint8Array
+  modelName: string
+  width: number
+  height: number
+  threads: number
+  ring: number
+}
 
 /** Loads a wrapped model (uint8 NHWC in and out). Throws InputError when the runtime refuses the model or the size. */
-export async function startEngine({ model, modelName, width, height, threads, ring }: EngineJob): Promise<Engine> {
+export async function startEngine({
+  model,
+  modelName,
+  width,
+  height,
+  threads,
+  ring,
+}: EngineJob): Promise<Engine> {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const thread = new Worker(new URL(`./inference-thread.${extension}`, import.meta.url))
   const waiting: { resolve(answer: FromThread): void; reject(error: Error): void }[] = []
@@ -35,7 +49,9 @@ export async function startEngine({ model, modelName, width, height, threads, ri
     if ('failed' in answer) next?.reject(new Error(answer.failed))
     else next?.resolve(answer)
   })
-  thread.on('error', (error) => fail(new ResourceError(`the inference thread died: ${(error as Error).message}`)))
+  thread.on('error', (error) =>
+    fail(new ResourceError(`the inference thread died: ${(error as Error).message}`)),
+  )
   thread.on('exit', () => fail(new ResourceError('the inference thread ended')))
   thread.unref()
 
@@ -61,7 +77,10 @@ export async function startEngine({ model, modelName, width, height, threads, ri
     await ask({ slots: shared, inputDims, outputDims })
     return {
       output: { width: outWidth, height: outHeight },
-      slots: shared.map(({ input, output }) => ({ input: new Uint8Array(input), output: new Uint8Array(output) })),
+      slots: shared.map(({ input, output }) => ({
+        input: new Uint8Array(input),
+        output: new Uint8Array(output),
+      })),
       async run(slot) {
         const answer = await ask({ run: slot }).catch((error: unknown) => {
           throw refusal(error, modelName, width, height)
@@ -79,5 +98,7 @@ export async function startEngine({ model, modelName, width, height, threads, ri
 function refusal(error: unknown, model: string, width: number, height: number): unknown {
   if (error instanceof InputError || classify(error) === 'resource') return error
   const why = (error as Error).message.split('\n')[0]
-  return new InputError('model-refuses', `The model ${model} refuses frames of ${width}x${height}: ${why}`, { cause: error })
+  return new InputError('model-refuses', `The model ${model} refuses frames of ${width}x${height}: ${why}`, {
+    cause: error,
+  })
 }

@@ -2,7 +2,12 @@
  * Hands slot numbers from one stage to the next, in order, between stages that run at different speeds.
  * A stage that fails closes the ring with its error, and every other stage gets that error at its next step.
  */
-export type Lane = { push(slot: number): void; next(): Promise<number | undefined>; close(): void; fail(error: unknown): void }
+export type Lane = {
+  push(slot: number): void
+  next(): Promise<number | undefined>
+  close(): void
+  fail(error: unknown): void
+}
 
 export function createLane(first: number[] = []): Lane {
   const queued = [...first]

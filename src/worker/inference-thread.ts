@@ -11,7 +11,11 @@ export type ToThread =
   | { load: { model: Uint8Array; threads: number } }
   | { slots: Slot[]; inputDims: number[]; outputDims: number[] }
   | { run: number }
-export type FromThread = { outputDims: number[] } | { ready: true } | { done: number; ms: number } | { failed: string }
+export type FromThread =
+  | { outputDims: number[] }
+  | { ready: true }
+  | { done: number; ms: number }
+  | { failed: string }
 
 if (!parentPort) throw new Error('inference-thread runs as a thread only')
 const port = parentPort
@@ -57,5 +61,7 @@ const outputName = () => session.outputNames[0] as string
 port.on('message', (message: ToThread) => {
   handle(message)
     .then((answer) => port.postMessage(answer))
-    .catch((error: unknown) => port.postMessage({ failed: error instanceof Error ? error.message : String(error) }))
+    .catch((error: unknown) =>
+      port.postMessage({ failed: error instanceof Error ? error.message : String(error) }),
+    )
 })

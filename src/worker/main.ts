@@ -22,7 +22,10 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const worker = new Worker('batch', new URL(`./engine-main.${extension}`, import.meta.url), {
     ...workerOptions('batch'),
-    ...{ connection: redis, prefix: config.FRAMEFLEET_QUEUE_PREFIX, concurrency: 1, name: `worker-${process.pid}` },
+    connection: redis,
+    prefix: config.FRAMEFLEET_QUEUE_PREFIX,
+    concurrency: 1,
+    name: `worker-${process.pid}`,
   })
   observeWorker(worker, createWorkMetrics(registry), log)
   await worker.waitUntilReady()
@@ -32,7 +35,10 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   )
   return {
     async drain() {
-      const giveBack = setTimeout(() => worker.cancelAllJobs('the worker is leaving'), config.FRAMEFLEET_DRAIN_MS)
+      const giveBack = setTimeout(
+        () => worker.cancelAllJobs('the worker is leaving'),
+        config.FRAMEFLEET_DRAIN_MS,
+      )
       await worker.close()
       clearTimeout(giveBack)
     },

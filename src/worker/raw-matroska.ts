@@ -10,8 +10,13 @@ const unknownSize = Buffer.from([0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]
 /** What comes before the first frame of rgb24 pictures. */
 export function matroskaHeader({ width, height, frameRate: [num, den] }: Picture): Buffer {
   const ebml = element(0x1a45dfa3, [
-    ...[uint(0x4286, 1), uint(0x42f7, 1), uint(0x42f2, 4), uint(0x42f3, 8)],
-    ...[element(0x4282, [Buffer.from('matroska')]), uint(0x4287, 4), uint(0x4285, 2)],
+    uint(17030, 1),
+    uint(17143, 1),
+    uint(17138, 4),
+    uint(17139, 8),
+    element(17026, [Buffer.from('matroska')]),
+    uint(17031, 4),
+    uint(17029, 2),
   ])
   const info = element(0x1549a966, [uint(0x2ad7b1, 1_000)])
   const video = element(0xe0, [

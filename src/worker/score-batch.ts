@@ -8,6 +8,7 @@ import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import { layout } from '../shared/layout.ts'
 import type { Scratch } from '../shared/scratch.ts'
+import { readSegmentFacts, writeSegmentFacts } from '../shared/segment-metadata.ts'
 import type { SourceReader } from '../shared/source.ts'
 import type { WorkContext, Workload } from '../shared/workload.ts'
 import { ShortDecode, damagedFrames, findUndecodable } from './decode-range.ts'
@@ -49,12 +50,20 @@ export function scoreWorkload(deps: ScoreDeps): Workload<'batch'> {
       const there = await media.head(segment)
       if (there) {
         await statuses.commit(jobId, index, count)
-        return { ...nothing, frames: count, replaced: replacedIn(there.metadata), skipped: 'committed' }
+        return {
+          ...nothing,
+          frames: count,
+          replaced: readSegmentFacts(there.metadata).replaced,
+          skipped: 'committed',
+        }
       }
       const [spec, plan] = await Promise.all([files.spec(jobId), files.plan(jobId)])
       const stop = stopSignal(statuses, batch, context.signal)
       try {
-        const made = await deps.scratch.within('batch', async (dir) => await scoreInto(deps, { dir, spec, plan, batch, context, stop }))
+        const made = await deps.scratch.within(
+          'batch',
+          async (dir) => await scoreInto(deps, { dir, spec, plan, batch, context, stop }),
+        )
         await statuses.commit(jobId, index, count)
         const totalMs = performance.now() - started
         return { frames: count, replaced: made.replaced, ms: rounded({ ...made.ms, totalMs }) }
@@ -68,7 +77,10 @@ export function scoreWorkload(deps: ScoreDeps): Workload<'batch'> {
     },
     async onTerminalFailure({ jobId, index }, error) {
       const code = error instanceof InputError ? error.code : 'batch-failed'
-      const message = error instanceof InputError ? error.message : `Batch ${index} failed each time it was tried: ${error.message}`
+      const message =
+        error instanceof InputError
+          ? error.message
+          : `Batch ${index} failed each time it was tried: ${error.message}`
       await statuses.halt(jobId, 'failed', { code, message })
     },
   }
@@ -100,12 +112,23 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, sto
   const segment = join(dir, 'segment.mp4')
   const score = async (missing: number[], from: Plan) => {
     const encoder = encodeSegment({
-      ...{ plan, signal, picture, path: segment, scored: engine.output },
+      plan,
+      signal,
+      picture,
+      path: segment,
+      scored: engine.output,
       times: timesOf(plan.times, range.first, range.count),
     })
     const ranges = withoutFrames(range, missing)
     const ms = await scoreFrames({
-      ...{ path, plan: from, ranges, batch: range, picture: size, engine, encoder, signal },
+      path,
+      plan: from,
+      ranges,
+      batch: range,
+      picture: size,
+      engine,
+      encoder,
+      signal,
       onFrame: stop.report,
     })
     return { ms, replaced: missing }
@@ -115,7 +138,10 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, sto
     // Perhaps seeking went wrong: from the start of the file there is nothing to seek.
     const fromStart = { ...plan, keyframes: null }
     const missing = await findUndecodable({ path, plan: fromStart, range, picture: size, signal })
-    context.log.warn({ missing: missing.length, err: error.message }, 'decoding again from the start of the source')
+    context.log.warn(
+      { missing: missing.length, err: error.message },
+      'decoding again from the start of the source',
+    )
     if (missing.length > 0 && spec.request.onError === 'fail') throw damagedFrames(plan, missing)
     if (missing.length >= range.count) throw damagedFrames(plan, missing)
     return await score(missing, fromStart)
@@ -125,15 +151,14 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, sto
   const uploading = performance.now()
   await deps.media.uploadFile(layout.segment(spec.id, batch.index), segment, {
     contentType: 'video/mp4',
-    metadata: { frames: String(batch.count), replaced: made.replaced.join(' ') },
+    metadata: writeSegmentFacts({ frames: batch.count, replaced: made.replaced }),
     ifAbsent: true,
   })
   return { replaced: made.replaced, ms: { fetchMs, ...made.ms, uploadMs: performance.now() - uploading } }
 }
 
-export const replacedIn = (metadata: Record<string, string>): number[] =>
-  (metadata['replaced'] ?? '').split(' ').filter(Boolean).map(Number)
-
 function rounded(ms: Record<string, number>): Record<string, number> {
-  return Object.fromEntries(Object.entries(ms).map(([phase, value]) => [phase.replace(/Ms$/, ''), Math.round(value)]))
+  return Object.fromEntries(
+    Object.entries(ms).map(([phase, value]) => [phase.replace(/Ms$/, ''), Math.round(value)]),
+  )
 }

@@ -1,5 +1,6 @@
 import type { Plan } from '../shared/job.ts'
-import { type Picture, type Range, decodeRange } from './decode-range.ts'
+import type { Range } from '../shared/media/frame-range.ts'
+import { type Picture, decodeRange } from './decode-range.ts'
 import type { SegmentEncoder } from './encode-segment.ts'
 import type { Engine } from './engine.ts'
 import { createLane } from './frame-ring.ts'

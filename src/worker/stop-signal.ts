@@ -12,7 +12,8 @@ const everyMs = 1_000
 export function stopSignal(statuses: JobStatuses, { jobId, index }: BatchPayload, outer: AbortSignal) {
   const controller = new AbortController()
   let frames = 0
-  const leave = () => controller.abort(new LostError(`given back: ${String(outer.reason ?? 'told to leave')}`))
+  const leave = () =>
+    controller.abort(new LostError(`given back: ${String(outer.reason ?? 'told to leave')}`))
   if (outer.aborted) leave()
   else outer.addEventListener('abort', leave, { once: true })
   const ask = async () => {

@@ -10,7 +10,14 @@ import { saveDownload, uploadModel, uploadVideo } from '../local-files.ts'
 import { renderSampleClip } from '../sample-clip.ts'
 import { watchJob } from '../watch-job.ts'
 
-export type DemoOptions = { model: string; manifest?: string; out?: string; workers: number; json: boolean; onError: string }
+export type DemoOptions = {
+  model: string
+  manifest?: string
+  out?: string
+  workers: number
+  json: boolean
+  onError: string
+}
 
 type Outcome = {
   jobId: string | null
@@ -28,7 +35,12 @@ type Outcome = {
  * One video through the whole system: starts an embedded stack in a temporary folder, submits, watches, fetches the
  * result, and takes everything down again, whatever happened. Answers the exit code.
  */
-export async function demo(video: string | undefined, options: DemoOptions, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<number> {
+export async function demo(
+  video: string | undefined,
+  options: DemoOptions,
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+): Promise<number> {
   const say = (line: string) => void (options.json || process.stderr.write(`${line}\n`))
   const dir = await mkdtemp(join(tmpdir(), 'framefleet-demo-'))
   let stack: Stack | undefined
@@ -60,29 +72,60 @@ export async function demo(video: string | undefined, options: DemoOptions, env:
 type JobOptions = DemoOptions & { container?: Container; quiet: boolean; signal: AbortSignal }
 
 /** Submits one local video to a running stack and fetches what comes of it. */
-export async function runJob(stack: Pick<Stack, 'apiUrl' | 'token' | 'env'>, path: string, options: JobOptions): Promise<Outcome> {
+export async function runJob(
+  stack: Pick<Stack, 'apiUrl' | 'token' | 'env'>,
+  path: string,
+  options: JobOptions,
+): Promise<Outcome> {
   const api = createApiClient(stack)
-  const media = createBlobStore(connectAccount(stack.env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? ''), stack.env['FRAMEFLEET_MEDIA_CONTAINER'] ?? 'media')
+  const media = createBlobStore(
+    connectAccount(stack.env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? ''),
+    stack.env['FRAMEFLEET_MEDIA_CONTAINER'] ?? 'media',
+  )
   const isFile = options.model.endsWith('.onnx')
   const model = isFile ? await uploadModel(stack.env, options.model, options.manifest) : options.model
   const url = await uploadVideo(media, path)
   const { id } = await api.submit({
-    ...{ source: { url }, model, onError: options.onError },
+    source: { url },
+    model,
+    onError: options.onError,
     output: options.container ? { container: options.container } : {},
   })
   const job = await watchJob(api, id, options)
-  const report = (await api.report(id)) as { frames: number; seconds: number; fps: number; warnings: string[]; encoding?: { container: string } }
+  const report = (await api.report(id)) as {
+    frames: number
+    seconds: number
+    fps: number
+    warnings: string[]
+    encoding?: { container: string }
+  }
   const output = job.status === 'succeeded' ? await fetchResults(api, id, report, path, options) : undefined
   return {
-    ...{ jobId: id, status: job.status, frames: report.frames, seconds: report.seconds, fps: report.fps },
-    ...{ output: output?.video ?? null, report: output?.report ?? null, warnings: report.warnings },
+    jobId: id,
+    status: job.status,
+    frames: report.frames,
+    seconds: report.seconds,
+    fps: report.fps,
+    ...{
+      output: output?.video ?? null,
+      report: output?.report ?? null,
+      warnings: report.warnings,
+    },
     ...(job.error ? { error: job.error.message } : {}),
   }
 }
 
-async function fetchResults(api: ApiClient, id: string, report: { encoding?: { container: string } }, path: string, options: JobOptions) {
+async function fetchResults(
+  api: ApiClient,
+  id: string,
+  report: { encoding?: { container: string } },
+  path: string,
+  options: JobOptions,
+) {
   const name = basename(path).slice(0, -extname(path).length || undefined)
-  const look = basename(options.model).replace(/\.onnx$/, '').replace('@', '-')
+  const look = basename(options.model)
+    .replace(/\.onnx$/, '')
+    .replace('@', '-')
   const video = resolve(options.out ?? join('out', `${name}-${look}.${report.encoding?.container ?? 'mp4'}`))
   const stem = video.slice(0, -extname(video).length || undefined)
   await mkdir(dirname(video), { recursive: true })
@@ -96,18 +139,33 @@ function containerOf(out: string | undefined): Container | undefined {
   if (out === undefined) return undefined
   const read = Container.safeParse(extname(out).slice(1).toLowerCase())
   if (read.success) return read.data
-  throw new InputError('bad-output', `--out must end in .mp4, .mkv or .webm, not ${extname(out) || 'nothing'}.`)
+  throw new InputError(
+    'bad-output',
+    `--out must end in .mp4, .mkv or .webm, not ${extname(out) || 'nothing'}.`,
+  )
 }
 
 const failure = (error: string): Outcome => ({
-  ...{ jobId: null, status: 'failed', frames: 0, seconds: 0, fps: 0, output: null, report: null, warnings: [] },
+  jobId: null,
+  status: 'failed',
+  frames: 0,
+  seconds: 0,
+  fps: 0,
+  output: null,
+  report: null,
+  warnings: [],
   error,
 })
 
 function describe({ status, frames, seconds, fps, output, report, warnings, error }: Outcome): void {
   const lines =
     status === 'succeeded'
-      ? [`${frames} frames in ${seconds.toFixed(1)} s (${fps.toFixed(1)} fps)`, `video   ${output}`, `report  ${report}`]
+      ? [
+          `${frames} frames in ${seconds.toFixed(1)} s (${fps.toFixed(1)} fps)`,
+          `video   ${output}`,
+          `report  ${report}`,
+        ]
       : [`${status}: ${error ?? ''}`]
-  for (const line of [...lines, ...warnings.map((warning) => `note    ${warning}`)]) process.stderr.write(`${line}\n`)
+  for (const line of [...lines, ...warnings.map((warning) => `note    ${warning}`)])
+    process.stderr.write(`${line}\n`)
 }

@@ -11,8 +11,19 @@ const install = (apt: string) => `sudo apt-get install -y ${apt}`
 
 /** Says what this machine has, what is missing, and the command that mends it. Answers 1 when something is missing. */
 export async function doctor(options: { json: boolean }): Promise<number> {
-  const findings = await Promise.all([checkNode(), checkFfmpeg(), checkEncoders(), checkRedis(), checkRuntime(), checkDisk()])
-  findings.push({ name: 'machine', ok: true, found: `${availableParallelism()} cores, ${(freemem() / 1e9).toFixed(1)} GB of memory free` })
+  const findings = await Promise.all([
+    checkNode(),
+    checkFfmpeg(),
+    checkEncoders(),
+    checkRedis(),
+    checkRuntime(),
+    checkDisk(),
+  ])
+  findings.push({
+    name: 'machine',
+    ok: true,
+    found: `${availableParallelism()} cores, ${(freemem() / 1e9).toFixed(1)} GB of memory free`,
+  })
   if (options.json) process.stdout.write(`${JSON.stringify(findings)}\n`)
   else for (const finding of findings) process.stdout.write(`${lineOf(finding)}\n`)
   return findings.every(({ ok }) => ok) ? 0 : 1
@@ -32,7 +43,12 @@ async function checkFfmpeg(): Promise<Finding> {
   // Git builds carry no number; they are newer than any release that matters here.
   const ok = found !== undefined && (!version || Number(version[1]) * 100 + Number(version[2]) >= 501)
   const probe = await output('ffprobe', ['-version'])
-  return { name: 'ffmpeg', ok: ok && probe !== undefined, found: firstLine(found) ?? 'not found (5.1 or later is needed)', mend: install('ffmpeg') }
+  return {
+    name: 'ffmpeg',
+    ok: ok && probe !== undefined,
+    found: firstLine(found) ?? 'not found (5.1 or later is needed)',
+    mend: install('ffmpeg'),
+  }
 }
 
 async function checkEncoders(): Promise<Finding> {
@@ -45,7 +61,12 @@ async function checkEncoders(): Promise<Finding> {
 
 async function checkRedis(): Promise<Finding> {
   const found = await output('redis-server', ['--version'])
-  return { name: 'redis-server', ok: found !== undefined, found: firstLine(found) ?? 'not found', mend: install('redis-server') }
+  return {
+    name: 'redis-server',
+    ok: found !== undefined,
+    found: firstLine(found) ?? 'not found',
+    mend: install('redis-server'),
+  }
 }
 
 async function checkRuntime(): Promise<Finding> {
@@ -54,14 +75,24 @@ async function checkRuntime(): Promise<Finding> {
     const backends = listSupportedBackends().map(({ name }) => name)
     return { name: 'onnxruntime', ok: backends.includes('cpu'), found: backends.join(', ') }
   } catch (error) {
-    return { name: 'onnxruntime', ok: false, found: (error as Error).message, mend: 'npm install --ignore-scripts' }
+    return {
+      name: 'onnxruntime',
+      ok: false,
+      found: (error as Error).message,
+      mend: 'npm install --ignore-scripts',
+    }
   }
 }
 
 async function checkDisk(): Promise<Finding> {
   const { bavail, bsize } = await statfs('.')
   const free = bavail * bsize
-  return { name: 'disk', ok: free > 2e9, found: `${(free / 1e9).toFixed(1)} GB free here`, mend: 'free at least 2 GB' }
+  return {
+    name: 'disk',
+    ok: free > 2e9,
+    found: `${(free / 1e9).toFixed(1)} GB free here`,
+    mend: 'free at least 2 GB',
+  }
 }
 
 async function output(program: string, args: string[]): Promise<string | undefined> {

@@ -5,12 +5,17 @@ import { saveEndpoint } from '../api-client.ts'
 import { startStack } from '../embedded-stack.ts'
 
 /** Runs the whole system on this machine until it is told to stop; data stays under `dir`. */
-export async function up(options: { workers: number; port: number; dir: string }, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<number> {
+export async function up(
+  options: { workers: number; port: number; dir: string },
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+): Promise<number> {
   const say = (line: string) => void process.stderr.write(`${line}\n`)
   const stack = await startStack({ ...options, env, restart: true, onEvent: say })
   const dir = resolve(options.dir)
   await saveEndpoint(dir, {
-    ...{ apiUrl: stack.apiUrl, token: stack.token },
+    apiUrl: stack.apiUrl,
+    token: stack.token,
     mediaAccount: stack.env['FRAMEFLEET_MEDIA_ACCOUNT'],
     mediaContainer: stack.env['FRAMEFLEET_MEDIA_CONTAINER'] ?? 'media',
   })

@@ -24,6 +24,7 @@ export type MediaOutput = { path: string; options: string[] }
 
 /** The command line of a conversion. Media may only come from local files and pipes, whatever a playlist says. */
 export function ffmpegArgs(inputs: MediaInput[], output: MediaOutput): string[] {
+  // Its own runner asks ffmpeg for its formats and codecs anew before every run; we want the line alone.
   const command = fluent() as fluent.FfmpegCommand & { _getArguments(): string[] }
   for (const { path, options = [] } of inputs) {
     command.input(path).inputOptions(['-protocol_whitelist', 'file,pipe', ...options])
@@ -52,14 +53,21 @@ const tailBytes = 4_000
 const graceMs = 2_000
 
 /** Starts a program. The caller must await `done`, and read `stdout` to its end. */
-export function startMedia(program: 'ffmpeg' | 'ffprobe', args: string[], options: RunOptions = {}): MediaProcess {
+export function startMedia(
+  program: 'ffmpeg' | 'ffprobe',
+  args: string[],
+  options: RunOptions = {},
+): MediaProcess {
   const { signal, stallMs = 60_000, pipeIn = false } = options
   const child = spawn(program, args, { stdio: [pipeIn ? 'pipe' : 'ignore', 'pipe', 'pipe'] })
   let tail = ''
   let stalled = false
   let holds = 0
   const watchdog = setTimeout(() => {
-    if (holds > 0) return void watchdog.refresh()
+    if (holds > 0) {
+      watchdog.refresh()
+      return
+    }
     stalled = true
     end(child)
   }, stallMs)
@@ -86,13 +94,21 @@ export function startMedia(program: 'ffmpeg' | 'ffprobe', args: string[], option
 
   const done = new Promise<void>((resolve, reject) => {
     child.once('error', (error: NodeJS.ErrnoException) => {
-      reject(error.code === 'ENOENT' ? new Error(`${program} is not installed; run: npx framefleet doctor`) : error)
+      reject(
+        error.code === 'ENOENT'
+          ? new Error(`${program} is not installed; run: npx framefleet doctor`)
+          : error,
+      )
     })
     child.once('close', (code, killedBy) => {
       if (signal?.aborted) reject(signal.reason as Error)
-      else if (stalled) reject(new TransientError(`${program} made no progress for ${stallMs / 1_000} s and was ended`))
+      else if (stalled)
+        reject(new TransientError(`${program} made no progress for ${stallMs / 1_000} s and was ended`))
       else if (code === 0) resolve()
-      else reject(new MediaToolError(program, killedBy ? `was killed by ${killedBy}` : `failed (${code})`, said()))
+      else
+        reject(
+          new MediaToolError(program, killedBy ? `was killed by ${killedBy}` : `failed (${code})`, said()),
+        )
     })
   }).finally(() => {
     clearTimeout(watchdog)
@@ -100,13 +116,29 @@ export function startMedia(program: 'ffmpeg' | 'ffprobe', args: string[], option
   })
   // Whoever started us may be busy with the streams when it fails; the failure waits for them.
   done.catch(() => {})
-  return { stdin: child.stdin as Writable, stdout: child.stdout as Readable, done, touch, hold, said, kill: () => end(child) }
+  return {
+    stdin: child.stdin as Writable,
+    stdout: child.stdout as Readable,
+    done,
+    touch,
+    hold,
+    said,
+    kill: () => end(child),
+  }
 }
 
 /** Runs a conversion between files, to its end. */
-export async function runFfmpeg(inputs: MediaInput[], output: MediaOutput, options: RunOptions = {}): Promise<void> {
+export async function runFfmpeg(
+  inputs: MediaInput[],
+  output: MediaOutput,
+  options: RunOptions = {},
+): Promise<void> {
   // Progress lines on standard output are what the watchdog listens to.
-  const run = startMedia('ffmpeg', ['-progress', 'pipe:1', '-nostats', ...ffmpegArgs(inputs, output)], options)
+  const run = startMedia(
+    'ffmpeg',
+    ['-progress', 'pipe:1', '-nostats', ...ffmpegArgs(inputs, output)],
+    options,
+  )
   run.stdout.on('data', run.touch)
   await run.done
 }

@@ -26,7 +26,11 @@ export type ProbedStream = z.infer<typeof Stream>
 
 const Probe = z.object({
   streams: z.array(Stream).default([]),
-  format: z.object({ format_name: z.string(), start_time: z.string().optional(), duration: z.string().optional() }),
+  format: z.object({
+    format_name: z.string(),
+    start_time: z.string().optional(),
+    duration: z.string().optional(),
+  }),
 })
 export type Probe = z.infer<typeof Probe>
 
@@ -45,19 +49,45 @@ export type Packet = { pts: number | undefined; key: boolean; discard: boolean }
 type PacketOptions = { signal?: AbortSignal; onComplaint?: (said: string) => void }
 
 /** The packets of one stream in the order they are stored: demuxing only, nothing is decoded. */
-export async function* readPackets(path: string, stream: number, options: PacketOptions = {}): AsyncGenerator<Packet> {
-  const wanted = ['-select_streams', String(stream), '-show_entries', 'packet=pts,flags', '-of', 'compact=p=0:nk=0']
+export async function* readPackets(
+  path: string,
+  stream: number,
+  options: PacketOptions = {},
+): AsyncGenerator<Packet> {
+  const wanted = [
+    '-select_streams',
+    String(stream),
+    '-show_entries',
+    'packet=pts,flags',
+    '-of',
+    'compact=p=0:nk=0',
+  ]
   for await (const line of readLines('ffprobe', [...inputOptions, ...wanted, path], options)) {
     const pts = /(?:^|\|)pts=(-?\d+)/.exec(line)?.[1]
     const flags = /(?:^|\|)flags=(\S+?)(?:\||$)/.exec(line)?.[1]
     if (flags === undefined) continue
-    yield { pts: pts === undefined ? undefined : Number(pts), key: flags.includes('K'), discard: flags.includes('D') }
+    yield {
+      pts: pts === undefined ? undefined : Number(pts),
+      key: flags.includes('K'),
+      discard: flags.includes('D'),
+    }
   }
 }
 
 /** The times (ticks) that a full decode gives one stream's frames; slow, for files whose packets carry no times. */
-export async function* readFrameTimes(path: string, stream: number, signal?: AbortSignal): AsyncGenerator<number> {
-  const wanted = ['-select_streams', String(stream), '-show_entries', 'frame=best_effort_timestamp', '-of', 'compact=p=0']
+export async function* readFrameTimes(
+  path: string,
+  stream: number,
+  signal?: AbortSignal,
+): AsyncGenerator<number> {
+  const wanted = [
+    '-select_streams',
+    String(stream),
+    '-show_entries',
+    'frame=best_effort_timestamp',
+    '-of',
+    'compact=p=0',
+  ]
   for await (const line of readLines('ffprobe', [...inputOptions, ...wanted, path], { signal })) {
     const time = /best_effort_timestamp=(-?\d+)/.exec(line)?.[1]
     if (time !== undefined) yield Number(time)

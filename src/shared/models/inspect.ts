@@ -11,7 +11,7 @@ import {
 } from './onnx-schema.ts'
 
 /** A fixed size, the name of a free one, or null for a free one without a name. */
-export type Dim = number | string | null
+type Dim = number | string | null
 
 export interface TensorFacts {
   name: string

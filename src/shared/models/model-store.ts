@@ -54,11 +54,17 @@ export function createModelStore(system: BlobStore) {
     async put(model: ModelManifest, bytes: Uint8Array): Promise<StoredModel> {
       const stored: StoredModel = { ...model, sha256: sha256(bytes) }
       if (model.sha256 && model.sha256 !== stored.sha256) {
-        throw new InputError('model-sha256', `The model ${model.name} is not the one its manifest names (sha256 differs).`)
+        throw new InputError(
+          'model-sha256',
+          `The model ${model.name} is not the one its manifest names (sha256 differs).`,
+        )
       }
       const there = await manifest(model.name, model.version)
       if (there && there.sha256 !== stored.sha256) {
-        throw new InputError('model-exists', `${model.name}@${model.version} is another model already; give a new version.`)
+        throw new InputError(
+          'model-exists',
+          `${model.name}@${model.version} is another model already; give a new version.`,
+        )
       }
       // The manifest is written last: a version can be seen only once it is whole.
       if (!there) {
@@ -68,10 +74,17 @@ export function createModelStore(system: BlobStore) {
       return stored
     },
     /** Reads a model through this machine's cache; a file that is not what was accepted is refused. */
-    async fetch(ref: ModelRef, cache: FileCache, dir: string): Promise<{ manifest: StoredModel; bytes: Uint8Array }> {
+    async fetch(
+      ref: ModelRef,
+      cache: FileCache,
+      dir: string,
+    ): Promise<{ manifest: StoredModel; bytes: Uint8Array }> {
       const described = await manifest(ref.name, ref.version)
       if (described?.sha256 !== ref.sha256) {
-        throw new InputError('model-sha256', `The model ${ref.name}@${ref.version} is gone or changed since the job was accepted.`)
+        throw new InputError(
+          'model-sha256',
+          `The model ${ref.name}@${ref.version} is gone or changed since the job was accepted.`,
+        )
       }
       const path = join(dir, `${ref.sha256}.onnx`)
       await cache.take(`model ${ref.sha256}`, path, async (to) => {
@@ -79,7 +92,10 @@ export function createModelStore(system: BlobStore) {
       })
       const bytes = await readFile(path)
       if (sha256(bytes) !== ref.sha256) {
-        throw new InputError('model-sha256', `The model ${ref.name}@${ref.version} does not match its sha256.`)
+        throw new InputError(
+          'model-sha256',
+          `The model ${ref.name}@${ref.version} does not match its sha256.`,
+        )
       }
       return { manifest: described, bytes }
     },

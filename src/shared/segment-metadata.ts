@@ -1,0 +1,35 @@
+/** What a segment's blob says of itself, in its metadata. */
+export type SegmentFacts = {
+  frames: number
+  /** Frames that show another frame's picture because their own can't be decoded. */
+  replaced: number[]
+}
+
+export function writeSegmentFacts({ frames, replaced }: SegmentFacts): Record<string, string> {
+  // Metadata travels in headers, 8 KiB in all: long runs of neighbours are what damage looks like, so runs are written.
+  return { frames: String(frames), replaced: toRuns(replaced) }
+}
+
+export function readSegmentFacts(metadata: Record<string, string>): SegmentFacts {
+  return { frames: Number(metadata['frames']), replaced: fromRuns(metadata['replaced'] ?? '') }
+}
+
+function toRuns(numbers: number[]): string {
+  const runs: [number, number][] = []
+  for (const number of numbers) {
+    const last = runs.at(-1)
+    if (last && last[1] === number - 1) last[1] = number
+    else runs.push([number, number])
+  }
+  return runs.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(' ')
+}
+
+function fromRuns(text: string): number[] {
+  return text
+    .split(' ')
+    .filter(Boolean)
+    .flatMap((run) => {
+      const [from = 0, to = from] = run.split('-').map(Number)
+      return Array.from({ length: to - from + 1 }, (_, i) => from + i)
+    })
+}
