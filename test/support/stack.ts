@@ -1,0 +1,94 @@
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { type JobAnswer, createApiClient } from '../../src/cli/api-client.ts'
+import { startStack } from '../../src/cli/embedded-stack.ts'
+import { uploadVideo } from '../../src/cli/local-files.ts'
+import { connectAccount, createBlobStore } from '../../src/shared/blob-store.ts'
+
+type Options = { workers?: number; restart?: boolean; env?: NodeJS.ProcessEnv }
+type JobOptions = Record<string, unknown> & { model?: string }
+
+const ended = ['succeeded', 'failed', 'cancelled']
+
+/** The whole system, real in every part, with a folder, ports and data of its own. */
+export async function startTestStack({ workers = 2, restart = true, env = {} }: Options = {}) {
+  const dir = await mkdtemp(join(tmpdir(), 'framefleet-test-'))
+  const stack = await startStack({ dir, workers, restart, port: 0, env: { ...cleanEnv(), ...env } })
+  const api = createApiClient(stack)
+  const media = createBlobStore(connectAccount(stack.env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? ''), 'media')
+
+  /** Asks until the answer is as wanted: the API is what a user would ask, too. */
+  async function until(id: string, wanted: (job: JobAnswer) => boolean): Promise<JobAnswer> {
+    for (;;) {
+      const job = await api.job(id)
+      if (wanted(job)) return job
+      if (ended.includes(job.status)) throw new Error(`the job ended first: ${JSON.stringify(job)}`)
+      await pause(50)
+    }
+  }
+
+  return {
+    ...{ dir, stack, api, media },
+    call: async (method: string, path: string, init: RequestInit = {}) =>
+      await fetch(`${stack.apiUrl}${path}`, {
+        method,
+        ...init,
+        headers: { authorization: `Bearer ${stack.token}`, ...init.headers },
+      }),
+    upload: async (path: string) => await uploadVideo(media, path),
+    /** Submits a local file; answers the job's id. */
+    async submit(path: string, { model = 'passthrough', ...rest }: JobOptions = {}): Promise<string> {
+      const url = await uploadVideo(media, path)
+      return (await api.submit({ source: { url }, model, ...rest })).id
+    },
+    until,
+    ends: async (id: string) => await until(id, ({ status }) => ended.includes(status)),
+    /** Waits for success, and fetches the video to `path`. */
+    async fetchOutput(id: string, path: string): Promise<string> {
+      const job = await until(id, ({ status }) => ended.includes(status))
+      expect(job).toMatchObject({ status: 'succeeded' })
+      const [output] = await namesUnder(`jobs/${id}/output`)
+      await media.download(output ?? '', path)
+      return path
+    },
+    namesUnder,
+    /** Stops everything, and fails when a process or a temporary file was left behind. */
+    async stop() {
+      const scratch = await readdir(join(dir, 'scratch')).catch(() => [])
+      const files = await Promise.all(scratch.map(async (pid) => await readdir(join(dir, 'scratch', pid))))
+      await stack.stop()
+      const left = await processesWith(dir)
+      await rm(dir, { recursive: true, force: true })
+      expect({ processes: left, files: files.flat() }).toEqual({ processes: [], files: [] })
+    },
+  }
+
+  async function namesUnder(prefix: string): Promise<string[]> {
+    const names: string[] = []
+    for await (const { name } of media.list(prefix)) names.push(name)
+    return names
+  }
+}
+
+export type TestStack = Awaited<ReturnType<typeof startTestStack>>
+
+/** Without settings of the machine the tests run on. */
+function cleanEnv(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FRAMEFLEET_')))
+}
+
+/** Processes whose command line or environment names the stack's folder. */
+async function processesWith(dir: string): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const read = async (file: string) => await readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')
+      const [command, env] = [await read('cmdline'), await read('environ')]
+      return command !== '' && (command + env).includes(dir) ? [command.replaceAll('\0', ' ').trim()] : []
+    }),
+  )
+  return found.flat()
+}
