@@ -1,0 +1,259 @@
+import { readFile, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { BlobSASPermissions } from '@azure/storage-blob'
+import { Queue } from 'bullmq'
+import { Redis } from 'ioredis'
+import sharp from 'sharp'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { connectAccount } from '../../src/shared/blob-store.ts'
+import { JobRequest } from '../../src/shared/job.ts'
+import { makeClip } from '../support/clips.ts'
+import { type TestStack, startTestStack } from '../support/stack.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const dir = tempDir()
+let stack: TestStack
+let clip = ''
+let url = ''
+beforeAll(async () => {
+  stack = await startTestStack({ workers: 1 })
+  clip = await makeClip({ path: join(dir, 'clip.mp4'), frames: 48 })
+  url = await stack.upload(clip)
+})
+afterAll(async () => await stack?.stop())
+
+const post = async (body: unknown, headers: Record<string, string> = {}) =>
+  await stack.call('POST', '/v1/jobs', {
+    body: JSON.stringify(body),
+    headers: { 'content-type': 'application/json', ...headers },
+  })
+
+test('a job from POST to its output, by the links alone', async () => {
+  const accepted = await post({ source: { url }, model: 'relief' })
+  expect(accepted.status).toBe(202)
+  const { id, status, links } = (await accepted.json()) as {
+    id: string
+    status: string
+    links: Record<string, string>
+  }
+  expect(accepted.headers.get('location')).toBe(links['self'])
+  expect(status).toBe('queued')
+  await stack.ends(id)
+
+  const job = (await (await stack.call('GET', links['self'] ?? '')).json()) as {
+    links: Record<string, string>
+    fps: number
+  }
+  expect(job).toMatchObject({
+    id,
+    status: 'succeeded',
+    model: 'relief@1',
+    frames: { done: 48, total: 48 },
+    error: null,
+  })
+  expect(job.fps).toBeGreaterThan(0)
+  const output = await stack.call('GET', job.links['output'] ?? '')
+  expect(output.headers.get('content-type')).toBe('video/mp4')
+  expect((await output.arrayBuffer()).byteLength).toBeGreaterThan(1_000)
+  const preview = await stack.call('GET', job.links['preview'] ?? '')
+  const { format, width } = await sharp(Buffer.from(await preview.arrayBuffer())).metadata()
+  expect({ format, width }).toEqual({ format: 'jpeg', width: 4 * 320 + 3 * 4 })
+  const report = (await (await stack.call('GET', job.links['report'] ?? '')).json()) as {
+    frames: number
+    ms: object
+  }
+  expect(report).toMatchObject({
+    status: 'succeeded',
+    frames: 48,
+    framesReplaced: [],
+    batches: { planned: 2, failed: 0 },
+  })
+  // Nothing that only a running job needs is left.
+  const names = await stack.namesUnder(`jobs/${id}/`)
+  expect(names.map((name) => name.split('/').at(-1)).sort()).toEqual([
+    'job.json',
+    'output.mp4',
+    'plan.json',
+    'preview.jpg',
+    'report.json',
+  ])
+})
+
+test('the same Idempotency-Key meets the same job; another request under it is refused', async () => {
+  const key = { 'idempotency-key': 'order-66' }
+  const ids = await Promise.all(
+    [1, 2, 3].map(
+      async () =>
+        ((await (await post({ source: { url }, model: 'passthrough' }, key)).json()) as { id: string }).id,
+    ),
+  )
+  expect(new Set(ids).size).toBe(1)
+  const other = await post({ source: { url }, model: 'relief' }, key)
+  expect({ status: other.status, problem: await other.json() }).toMatchObject({
+    status: 422,
+    problem: { code: 'idempotency-mismatch' },
+  })
+  await stack.ends(ids[0] ?? '')
+})
+
+test('an output URL of its own is written to', async () => {
+  const wanted = stack.media.url('out/of/mine.mkv')
+  const { id } = await stack.api.submit({
+    source: { url },
+    model: 'passthrough',
+    output: { url: wanted, container: 'mkv' },
+  })
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', output: wanted })
+  expect((await stack.media.head('out/of/mine.mkv'))?.bytes).toBeGreaterThan(1_000)
+})
+
+test('a cancelled job ends, and leaves nothing behind', async () => {
+  const long = await makeClip({ path: join(dir, 'long.mp4'), frames: 1_500, size: '320x180' })
+  const id = await stack.submit(long, { model: 'relief', batch: { frames: 500 } })
+  await stack.until(id, ({ frames }) => frames.done > 0)
+  const asked = performance.now()
+  expect((await stack.call('DELETE', `/v1/jobs/${id}`)).status).toBe(202)
+  expect(await stack.ends(id)).toMatchObject({ status: 'cancelled' })
+  // The stitcher writes the report once every batch has let go.
+  for (;;) if ((await stack.call('GET', `/v1/jobs/${id}/report`)).ok) break
+  expect(performance.now() - asked).toBeLessThan(10_000)
+  const names = await stack.namesUnder(`jobs/${id}/`)
+  expect(names.filter((name) => !/\.json$/.test(name))).toEqual([])
+  expect(names).not.toContain(`jobs/${id}/secret.json`)
+})
+
+test('a job that has ended is not cancelled', async () => {
+  const id = await stack.submit(clip)
+  await stack.ends(id)
+  const answer = await stack.call('DELETE', `/v1/jobs/${id}`)
+  expect({ status: answer.status, problem: await answer.json() }).toMatchObject({
+    status: 409,
+    problem: { code: 'job-ended' },
+  })
+})
+
+test('jobs are listed, newest first, in pages', async () => {
+  const first = await stack.submit(clip)
+  const second = await stack.submit(clip)
+  const list = async (query: string) =>
+    ((await (await stack.call('GET', `/v1/jobs?${query}`)).json()) as { jobs: { id: string }[] }).jobs.map(
+      ({ id }) => id,
+    )
+  expect(await list('limit=2')).toEqual([second, first])
+  expect(await list('limit=1&offset=1')).toEqual([first])
+  await Promise.all([stack.ends(first), stack.ends(second)])
+})
+
+test('what Redis forgot is answered from storage', async () => {
+  const id = await stack.submit(clip)
+  await stack.ends(id)
+  const redis = new Redis(stack.stack.env['FRAMEFLEET_REDIS_URL'] ?? '')
+  await redis.flushall()
+  redis.disconnect()
+  expect(await stack.api.job(id)).toMatchObject({ id, status: 'succeeded', frames: { done: 48, total: 48 } })
+  expect(await stack.api.models()).toMatchObject({ models: [{ name: 'passthrough' }, { name: 'relief' }] })
+})
+
+test('a SAS reads its source, and reaches neither Redis, nor logs, nor the job as it is shown', async () => {
+  const account = connectAccount(stack.stack.env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? '')
+  const blob = account.getContainerClient('media').getBlobClient(stack.media.nameOf(url) ?? '')
+  const permissions = BlobSASPermissions.parse('r')
+  const sas = await blob.generateSasUrl({ permissions, expiresOn: new Date(Date.now() + 600_000) })
+  const signature = new URL(sas).searchParams.get('sig') ?? ''
+  expect(signature.length).toBeGreaterThan(20)
+  const { id } = await stack.api.submit({ source: { url: sas }, model: 'passthrough' })
+  await stack.until(id, ({ frames }) => frames.total !== null)
+  const leaks = (text: string) => text.includes(signature) || text.includes(encodeURIComponent(signature))
+
+  const redis = new Redis(stack.stack.env['FRAMEFLEET_REDIS_URL'] ?? '')
+  const keys = await redis.keys('*')
+  const values = await Promise.all(keys.map(async (key) => JSON.stringify(await redis.dump(key))))
+  redis.disconnect()
+  expect(keys.length).toBeGreaterThan(5)
+  expect(values.filter(leaks)).toEqual([])
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', source: url })
+  expect(leaks(JSON.stringify([await stack.api.job(id), await stack.api.report(id)]))).toBe(false)
+  expect(await stack.namesUnder(`jobs/${id}/secret`)).toEqual([])
+  const logs = await readdir(join(stack.dir, 'logs'))
+  const text = await Promise.all(
+    logs
+      .filter((name) => name !== 'azurite.log')
+      .map(async (name) => await readFile(join(stack.dir, 'logs', name), 'utf8')),
+  )
+  expect(text.filter(leaks)).toEqual([])
+  expect(text.join()).not.toContain(stack.stack.token)
+})
+
+test.each(['/v1/jobs', '/v1/models', '/queues', '/queues/api/queues'])('%s wants a token', async (path) => {
+  for (const authorization of ['', 'Bearer wrong-wrong-wrong-wrong', 'Basic eDp3cm9uZw==']) {
+    const answer = await fetch(`${stack.stack.apiUrl}${path}`, { headers: { authorization } })
+    expect(answer.status).toBe(401)
+    expect(await answer.json()).toMatchObject({ code: 'unauthorized' })
+  }
+})
+
+test('Bull Board shows the queues, to a browser that gives the token as password, and changes nothing', async () => {
+  const authorization = `Basic ${Buffer.from(`me:${stack.stack.token}`).toString('base64')}`
+  const page = await fetch(`${stack.stack.apiUrl}/queues`, { headers: { authorization } })
+  expect(await page.text()).toMatch(/framefleet/)
+  const api = await fetch(`${stack.stack.apiUrl}/queues/api/queues`, { headers: { authorization } })
+  const { queues } = (await api.json()) as { queues: { name: string; readOnlyMode: boolean }[] }
+  expect(queues.map(({ name, readOnlyMode }) => [name, readOnlyMode])).toEqual([
+    ['split', true],
+    ['batch', true],
+    ['stitch', true],
+  ])
+})
+
+test('the API describes itself, from the schemas it checks by', async () => {
+  const docs = (await (await stack.call('GET', '/docs/json')).json()) as {
+    paths: Record<string, object>
+    components: { schemas: Record<string, { properties: object }> }
+  }
+  expect(Object.keys(docs.paths).sort()).toEqual([
+    '/v1/jobs',
+    '/v1/jobs/{id}',
+    '/v1/jobs/{id}/output',
+    '/v1/jobs/{id}/preview',
+    '/v1/jobs/{id}/report',
+    '/v1/models',
+  ])
+  const described = docs.components.schemas['JobRequestInput'] ?? docs.components.schemas['JobRequest']
+  expect(Object.keys(described?.properties ?? {}).sort()).toEqual(Object.keys(JobRequest.shape).sort())
+})
+
+test('it says that it is alive, ready, and what it counts', async () => {
+  const get = async (path: string) => await fetch(`${stack.stack.apiUrl}${path}`)
+  expect(await (await get('/healthz')).json()).toEqual({ status: 'ok' })
+  expect(await (await get('/readyz')).json()).toEqual({ status: 'ready' })
+  expect(await (await get('/metrics')).text()).toMatch(
+    /framefleet_work_total\{queue="split",outcome="done",role="producer"\} \d+/,
+  )
+})
+
+test('what is not there is a problem, too', async () => {
+  for (const [path, code] of [
+    ['/v1/nothing', 'not-found'],
+    ['/v1/jobs/0000000000', 'job-unknown'],
+    ['/v1/jobs/NOT%20AN%20ID', 'bad-request'],
+  ] as const) {
+    const answer = await stack.call('GET', path)
+    expect({ path, status: answer.status, problem: await answer.json() }).toMatchObject({
+      path,
+      status: code === 'bad-request' ? 400 : 404,
+      problem: { code },
+    })
+  }
+})
+
+test('an entry that is no job at all fails by itself and harms nobody', async () => {
+  const connection = new Redis(stack.stack.env['FRAMEFLEET_REDIS_URL'] ?? '', { maxRetriesPerRequest: null })
+  const queue = new Queue('batch', { connection, prefix: '{framefleet}' })
+  const entry = await queue.add('batch', { jobId: 'x', index: -1 }, { attempts: 5 })
+  const id = await stack.submit(clip)
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
+  const failed = await queue.getJob(entry.id ?? '')
+  expect(failed).toMatchObject({ attemptsMade: 1, failedReason: expect.stringMatching(/can't be read/) })
+  await queue.close()
+  connection.disconnect()
+})

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest'
+import { readSegmentFacts, writeSegmentFacts } from '../../src/shared/segment-metadata.ts'
+import { seeded, seeds } from './seeded.ts'
+
+const from = (first: number, count: number) => Array.from({ length: count }, (_, i) => first + i)
+
+test.each([
+  ['nothing was replaced', [], ''],
+  ['frame 0', [0], '0'],
+  ['one frame', [7], '7'],
+  ['neighbours', [7, 8], '7-8'],
+  ['frames apart', [7, 9, 11], '7 9 11'],
+  ['a run between', [1, 3, 4, 5, 6, 9], '1 3-6 9'],
+])('%s: written in runs, and read back', (_, replaced, text) => {
+  const facts = { frames: 250, replaced }
+  expect(writeSegmentFacts(facts)).toEqual({ frames: '250', replaced: text })
+  expect(readSegmentFacts(writeSegmentFacts(facts))).toEqual(facts)
+})
+
+test.each(seeds(40))('whatever was replaced is read back (seed %i)', (seed) => {
+  const { int, next } = seeded(seed)
+  const frames = int(1, 2000)
+  const first = int(0, 4_000_000)
+  const rate = next()
+  const replaced = from(first, frames).filter(() => next() < rate)
+  expect(readSegmentFacts(writeSegmentFacts({ frames, replaced }))).toEqual({ frames, replaced })
+})
+
+test('the longest batch with a damaged middle stays far below what headers hold', () => {
+  const facts = { frames: 100_000, replaced: [3, ...from(5_000_000, 90_000)] }
+  const metadata = writeSegmentFacts(facts)
+  expect(Object.entries(metadata).flat().join('').length).toBeLessThan(64)
+  expect(readSegmentFacts(metadata)).toEqual(facts)
+})
+
+test('a segment that says nothing of replaced frames has none', () => {
+  expect(readSegmentFacts({ frames: '12' })).toEqual({ frames: 12, replaced: [] })
+})
