@@ -52,7 +52,7 @@ test.each(seeds(60))('any part of any times comes back as it was packed (seed %i
   const { int, pick } = seeded(seed)
   const palette = [int(1, 9), int(10, 2000), int(2001, 90_000)] as const
   // Odd seeds hold each step for a while, even ones change it from frame to frame.
-  let step = palette[0] as number
+  let step: number = palette[0]
   const ticks = ascending(int(-5000, 5000), int(1, 400), (i) => {
     if (seed % 2 === 0 || i % 37 === 0) step = pick(palette)
     return step
@@ -126,5 +126,4 @@ test.each([
   ['several', [10, 1, 250, 3], [0, 10, 11, 261]],
 ])('batches start where the one before them ends: %s', (_, batches, starts) => {
   expect(batchStarts(batches)).toEqual(starts)
-  expect(batches).toHaveLength(starts.length)
 })

@@ -4,8 +4,10 @@ import { seeded, seeds } from './seeded.ts'
 
 const video = 'https://acct.blob.core.windows.net/media/in/v.mp4'
 
-/** Texts that carry a secret, and what of them must stay readable. */
-const shapes: [string, (secret: string) => string, string[]][] = [
+type Shape = [string, (secret: string) => string, string[]]
+
+/** Texts that carry a secret in an address, and what of them must stay readable. */
+const addresses: Shape[] = [
   ['a URL', (sig) => `${video}?sig=${sig}`, [video]],
   ['the last of a query', (sig) => `${video}?sv=2024-11-04&sr=b&sig=${sig}`, [video]],
   [
@@ -48,6 +50,10 @@ const shapes: [string, (secret: string) => string, string[]][] = [
     (sas) => `BlobEndpoint=https://acct.blob.core.windows.net;SharedAccessSignature=sv=2024-11-04&sig=${sas}`,
     ['BlobEndpoint=https://acct.blob.core.windows.net;'],
   ],
+]
+
+/** The same with the secret in a header, where it is never made fit for a URL. */
+const headers: Shape[] = [
   ['a header', (token) => `authorization: Bearer ${token}`, ['authorization: ']],
   ['a header in JSON', (token) => `{"authorization":"Bearer ${token}","x":1}`, ['","x":1}']],
   ['a header in lower case', (token) => `bearer ${token}`, []],
@@ -55,11 +61,16 @@ const shapes: [string, (secret: string) => string, string[]][] = [
   ['a signed request', (key) => `Authorization: SharedKey acct:${key}`, ['Authorization: ']],
 ]
 
-test.each(shapes)('a secret never survives, and what is around it does: %s', (_, shape, stays) => {
-  const secret = 'Zm9vYmFyc2VjcmV0%2Bx%2Fy%3D'
+const shapes = [...addresses, ...headers]
+
+const encoded = 'Zm9vYmFyc2VjcmV0%2Bx%2Fy%3D'
+test.each([
+  ...addresses.map((shape) => [...shape, encoded] as const),
+  ...shapes.map((shape) => [...shape, decodeURIComponent(encoded)] as const),
+])('a secret never survives, and what is around it does: %s', (_, shape, stays, secret) => {
   const clean = redact(shape(secret))
-  expect(clean).not.toContain('Zm9v')
-  expect(clean).not.toContain('%3D')
+  expect(clean).not.toContain(secret.slice(0, 4))
+  expect(clean).not.toContain(secret.slice(-4))
   expect(clean).toContain('***')
   for (const part of stays) expect(clean).toContain(part)
 })
@@ -67,14 +78,16 @@ test.each(shapes)('a secret never survives, and what is around it does: %s', (_,
 test.each(seeds(40))('any key, as it is or made fit for a URL, never survives (seed %i)', (seed) => {
   const { int } = seeded(seed)
   const key = Buffer.from(Array.from({ length: int(16, 64) }, () => int(0, 255))).toString('base64')
-  for (const [, shape] of shapes) {
-    for (const secret of [key, encodeURIComponent(key)]) {
-      const clean = redact(shape(secret))
-      expect(clean).not.toContain(secret)
-      expect(clean).not.toContain(secret.slice(0, 8))
-      expect(clean).not.toContain(secret.slice(-8))
-    }
-  }
+  const texts = [
+    ...addresses.map(([, shape]) => shape(encodeURIComponent(key))),
+    ...shapes.map(([, shape]) => shape(key)),
+  ]
+  const survived = texts.filter((text) => {
+    const clean = redact(text)
+    const parts = [key, encodeURIComponent(key)].flatMap((secret) => [secret.slice(0, 8), secret.slice(-8)])
+    return parts.some((part) => clean.includes(part))
+  })
+  expect(survived).toEqual([])
 })
 
 test.each([

@@ -53,7 +53,7 @@ export async function demo(
     const path = video ?? join(dir, 'sample.mp4')
     if (video === undefined) {
       say('rendering a sample clip ...')
-      await renderSampleClip(path)
+      await renderSampleClip(path, dir)
     }
     say(`starting Redis, storage, a producer, ${options.workers} workers and a stitcher ...`)
     stack = await startStack({ dir, workers: options.workers, port: 0, env, restart: true, onEvent: say })
