@@ -1,11 +1,18 @@
 import { z } from 'zod'
-import { commonSettings, redisSettings, sourceSettings, storageSettings } from '../shared/config.ts'
+import {
+  commonSettings,
+  diskSettings,
+  mediaSettings,
+  redisSettings,
+  systemSettings,
+} from '../shared/config.ts'
 
 export const producerSettings = {
   ...commonSettings,
   ...redisSettings,
-  ...storageSettings,
-  ...sourceSettings,
+  ...mediaSettings,
+  ...systemSettings,
+  ...diskSettings,
   FRAMEFLEET_API_PORT: z.coerce
     .number()
     .int()
@@ -21,6 +28,24 @@ export const producerSettings = {
       'each token must have 16 characters or more',
     )
     .describe('tokens that callers may use, separated by commas'),
+  FRAMEFLEET_SOURCE_HOSTS: z
+    .string()
+    .default('')
+    .transform((list) =>
+      list
+        .split(',')
+        .map((host) => host.trim().toLowerCase())
+        .filter(Boolean),
+    )
+    .describe(
+      "hosts, with any port that isn't the usual one, where sources and outputs may lie besides the media account",
+    ),
+  FRAMEFLEET_MAX_SOURCE_BYTES: z.coerce
+    .number()
+    .int()
+    .positive()
+    .default(200e9)
+    .describe('largest source taken'),
   FRAMEFLEET_BOARD_WRITABLE: z
     .stringbool()
     .default(false)

@@ -13,38 +13,23 @@ export const redisSettings = {
 const account = z.string().min(1)
 const container = z.string().regex(/^[a-z0-9](?:-?[a-z0-9]){2,62}$/, 'must be a container name')
 
-export const storageSettings = {
+export const mediaSettings = {
   FRAMEFLEET_MEDIA_ACCOUNT: account.describe(
     'storage account of inputs, jobs and outputs: https://name.blob.core.windows.net (identity), the same with a SAS, or a connection string',
   ),
   FRAMEFLEET_MEDIA_CONTAINER: container.default('media').describe('container of inputs, jobs and outputs'),
+}
+
+export const systemSettings = {
   FRAMEFLEET_SYSTEM_ACCOUNT: account.describe('storage account of models and logs, in the same forms'),
   FRAMEFLEET_SYSTEM_CONTAINER: container.default('system').describe('container of models and logs'),
 }
 
-export const sourceSettings = {
-  FRAMEFLEET_SOURCE_HOSTS: z
-    .string()
-    .default('')
-    .transform((list) =>
-      list
-        .split(',')
-        .map((host) => host.trim().toLowerCase())
-        .filter(Boolean),
-    )
-    .describe(
-      'hosts, with their ports where not 443, that sources and outputs may be on besides the media account',
-    ),
-  FRAMEFLEET_MAX_SOURCE_BYTES: z.coerce
-    .number()
-    .int()
-    .positive()
-    .default(200e9)
-    .describe('largest source taken'),
+export const diskSettings = {
   FRAMEFLEET_CACHE_DIR: z
     .string()
     .default('/tmp/framefleet/cache')
-    .describe('sources and models kept on this machine'),
+    .describe('sources and models kept on this machine, shared by its processes'),
   FRAMEFLEET_CACHE_MAX_BYTES: z.coerce
     .number()
     .int()
@@ -54,7 +39,7 @@ export const sourceSettings = {
   FRAMEFLEET_SCRATCH_DIR: z
     .string()
     .default('/tmp/framefleet/scratch')
-    .describe('temporary files of running work'),
+    .describe('temporary files of running work; on the same disk as the cache'),
 }
 
 export const commonSettings = {

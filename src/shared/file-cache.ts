@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto'
-import { createHash } from 'node:crypto'
-import { link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { createHash, randomUUID } from 'node:crypto'
+import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import lockfile from 'proper-lockfile'
 
@@ -58,11 +57,13 @@ async function linkIfThere(path: string, use: string): Promise<boolean> {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST') return true
     if (code === 'ENOENT') return false
-    throw error
+    // The scratch folder is on another disk: a copy does as well, and costs its time.
+    if (code !== 'EXDEV') throw error
+    await copyFile(path, use)
   }
   // The time of last use is what eviction goes by.
   const now = new Date()
-  await utimes(use, now, now)
+  await utimes(path, now, now).catch(() => {})
   return true
 }
 

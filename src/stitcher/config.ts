@@ -1,11 +1,11 @@
 import { z } from 'zod'
-import { commonSettings, redisSettings, sourceSettings, storageSettings } from '../shared/config.ts'
+import { commonSettings, diskSettings, mediaSettings, redisSettings } from '../shared/config.ts'
 
 export const stitcherSettings = {
   ...commonSettings,
   ...redisSettings,
-  ...storageSettings,
-  ...sourceSettings,
+  ...mediaSettings,
+  ...diskSettings,
   FRAMEFLEET_STITCHER_PORT: z.coerce
     .number()
     .int()

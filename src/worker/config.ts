@@ -1,11 +1,18 @@
 import { z } from 'zod'
-import { commonSettings, redisSettings, sourceSettings, storageSettings } from '../shared/config.ts'
+import {
+  commonSettings,
+  diskSettings,
+  mediaSettings,
+  redisSettings,
+  systemSettings,
+} from '../shared/config.ts'
 
 export const workerSettings = {
   ...commonSettings,
   ...redisSettings,
-  ...storageSettings,
-  ...sourceSettings,
+  ...mediaSettings,
+  ...systemSettings,
+  ...diskSettings,
   FRAMEFLEET_WORKER_PORT: z.coerce
     .number()
     .int()

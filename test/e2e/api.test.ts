@@ -70,7 +70,7 @@ test('a job from POST to its output, by the links alone', async () => {
   })
   // Nothing that only a running job needs is left.
   const names = await stack.namesUnder(`jobs/${id}/`)
-  expect(names.map((name) => name.split('/').at(-1)).sort()).toEqual([
+  expect(names.map((name) => name.split('/').at(-1) ?? '').toSorted()).toEqual([
     'job.json',
     'output.mp4',
     'plan.json',
@@ -118,7 +118,7 @@ test('a cancelled job ends, and leaves nothing behind', async () => {
   for (;;) if ((await stack.call('GET', `/v1/jobs/${id}/report`)).ok) break
   expect(performance.now() - asked).toBeLessThan(10_000)
   const names = await stack.namesUnder(`jobs/${id}/`)
-  expect(names.filter((name) => !/\.json$/.test(name))).toEqual([])
+  expect(names.filter((name) => !name.endsWith('.json'))).toEqual([])
   expect(names).not.toContain(`jobs/${id}/secret.json`)
 })
 
@@ -210,7 +210,7 @@ test('the API describes itself, from the schemas it checks by', async () => {
     paths: Record<string, object>
     components: { schemas: Record<string, { properties: object }> }
   }
-  expect(Object.keys(docs.paths).sort()).toEqual([
+  expect(Object.keys(docs.paths).toSorted()).toEqual([
     '/v1/jobs',
     '/v1/jobs/{id}',
     '/v1/jobs/{id}/output',
@@ -219,7 +219,9 @@ test('the API describes itself, from the schemas it checks by', async () => {
     '/v1/models',
   ])
   const described = docs.components.schemas['JobRequestInput'] ?? docs.components.schemas['JobRequest']
-  expect(Object.keys(described?.properties ?? {}).sort()).toEqual(Object.keys(JobRequest.shape).sort())
+  expect(Object.keys(described?.properties ?? {}).toSorted()).toEqual(
+    Object.keys(JobRequest.shape).toSorted(),
+  )
 })
 
 test('it says that it is alive, ready, and what it counts', async () => {

@@ -18,6 +18,7 @@ export type Comparison = {
 }
 
 type Stream = Record<string, unknown> & {
+  sample_aspect_ratio?: string
   codec_type: string
   codec_name: string
   width?: number
@@ -151,14 +152,12 @@ function difference(a: Buffer | undefined, b: Buffer | undefined): number {
 function displayedSize(video: Stream): string {
   const data = (video['side_data_list'] ?? []) as { rotation?: number }[]
   const turned = Math.abs(data.find(({ rotation }) => rotation !== undefined)?.rotation ?? 0) % 180 === 90
-  const [num = 1, den = 1] = String(video['sample_aspect_ratio'] ?? '1:1')
-    .split(':')
-    .map(Number)
+  const [num = 1, den = 1] = (video.sample_aspect_ratio ?? '1:1').split(':').map(Number)
   const shown = [Math.round(((video.width ?? 0) * (num || 1)) / (den || 1)), video.height ?? 0]
   return (turned ? shown.toReversed() : shown).join('x')
 }
 
 const colourOf = (video: Stream) =>
   ['color_range', 'color_space', 'color_transfer', 'color_primaries']
-    .map((tag) => String(video[tag] ?? 'unknown'))
+    .map((tag) => (video[tag] as string | undefined) ?? 'unknown')
     .join(' ')

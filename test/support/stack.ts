@@ -32,7 +32,11 @@ export async function startTestStack({ workers = 2, restart = true, env = {} }: 
 
   return {
     ...{ dir, stack, api, media },
-    call: async (method: string, path: string, init: RequestInit = {}) =>
+    call: async (
+      method: string,
+      path: string,
+      init: { body?: string; headers?: Record<string, string> } = {},
+    ) =>
       await fetch(`${stack.apiUrl}${path}`, {
         method,
         ...init,

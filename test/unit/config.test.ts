@@ -32,7 +32,6 @@ test('a role needs its services named, and nothing else', () => {
     ...needed,
     FRAMEFLEET_QUEUE_PREFIX: '{framefleet}',
     FRAMEFLEET_MEDIA_CONTAINER: 'media',
-    FRAMEFLEET_SOURCE_HOSTS: [],
     FRAMEFLEET_WORKER_PORT: 9101,
     FRAMEFLEET_DRAIN_MS: 25_000,
   })
@@ -42,7 +41,11 @@ test('a role needs its services named, and nothing else', () => {
 test('the producer needs tokens as well', () => {
   expect(refusal(producerSettings, needed)).toBe('settings: FRAMEFLEET_API_TOKENS is not set')
   const read = readConfig(producerSettings, { ...needed, FRAMEFLEET_API_TOKENS: ` ${token} ,${token}2` })
-  expect(read).toMatchObject({ FRAMEFLEET_API_TOKENS: [token, `${token}2`], FRAMEFLEET_API_PORT: 8080 })
+  expect(read).toMatchObject({
+    FRAMEFLEET_API_TOKENS: [token, `${token}2`],
+    FRAMEFLEET_API_PORT: 8080,
+    FRAMEFLEET_SOURCE_HOSTS: [],
+  })
 })
 
 test('everything that is missing is said at once', () => {
@@ -52,7 +55,7 @@ test('everything that is missing is said at once', () => {
 })
 
 test('empty means not set', () => {
-  const env = { ...needed, FRAMEFLEET_WORKER_PORT: '', FRAMEFLEET_SOURCE_HOSTS: '', FRAMEFLEET_LOG_LEVEL: '' }
+  const env = { ...needed, FRAMEFLEET_WORKER_PORT: '', FRAMEFLEET_CACHE_DIR: '', FRAMEFLEET_LOG_LEVEL: '' }
   expect(readConfig(workerSettings, env)).toEqual(readConfig(workerSettings, needed))
   expect(refusal(workerSettings, { ...needed, FRAMEFLEET_REDIS_URL: '' })).toBe(
     'settings: FRAMEFLEET_REDIS_URL is not set',

@@ -59,6 +59,7 @@ test.each<[string, Film]>([
     'frames hours apart',
     { width: 16, height: 16, frameRate: [25, 1], times: [0, 1, hour + 1, 2 * hour + 33_367, 30 * hour + 7] },
   ],
+  ['pictures above 64 KiB', { width: 200, height: 120, frameRate: [25, 1], times: [0, 40_000, 80_000] }],
   ['a picture of one pixel', { width: 1, height: 1, frameRate: [25, 1], times: [0, 40_000] }],
 ])('ffprobe reads every frame at its own microsecond: %s', async (_, film) => {
   const { path } = await write(film)

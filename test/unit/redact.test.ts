@@ -46,6 +46,11 @@ const addresses: Shape[] = [
   ],
   ['the end of a connection string', (key) => `AccountName=acct;AccountKey=${key}`, ['AccountName=acct;']],
   [
+    'two connection strings',
+    (key) => `AccountName=a;AccountKey=${key};x=1 AccountName=b;AccountKey=${key};y=2`,
+    ['AccountName=a;', ';x=1 AccountName=b;', ';y=2'],
+  ],
+  [
     'a connection string with a SAS',
     (sas) => `BlobEndpoint=https://acct.blob.core.windows.net;SharedAccessSignature=sv=2024-11-04&sig=${sas}`,
     ['BlobEndpoint=https://acct.blob.core.windows.net;'],
@@ -56,6 +61,7 @@ const addresses: Shape[] = [
 const headers: Shape[] = [
   ['a header', (token) => `authorization: Bearer ${token}`, ['authorization: ']],
   ['a header in JSON', (token) => `{"authorization":"Bearer ${token}","x":1}`, ['","x":1}']],
+  ['two headers', (token) => `one: Bearer ${token}\ntwo: Bearer ${token}`, ['one: Bearer', 'two: Bearer']],
   ['a header in lower case', (token) => `bearer ${token}`, []],
   ['basic authorization', (token) => `Authorization: Basic ${token}`, ['Authorization: ']],
   ['a signed request', (key) => `Authorization: SharedKey acct:${key}`, ['Authorization: ']],
