@@ -38,7 +38,7 @@ export const producerSettings = {
         .filter(Boolean),
     )
     .describe(
-      "hosts, with any port that isn't the usual one, where sources and outputs may lie besides the media account",
+      'hosts besides the media account where sources and outputs may lie: host, host:port, or http://host:port',
     ),
   FRAMEFLEET_MAX_SOURCE_BYTES: z.coerce
     .number()

@@ -37,6 +37,7 @@ export function viewOfStatus(status: JobStatus, now: number): JobView {
   const ended = isEnded(status.state)
   // A job that was asked to stop shows so at once, though its batches are still draining.
   const state = !ended && status.halt === 'cancelled' ? 'cancelled' : status.state
+  const goesOn = !ended && status.halt === undefined
   return {
     id: status.id,
     status: state,
@@ -46,7 +47,7 @@ export function viewOfStatus(status: JobStatus, now: number): JobView {
     source: status.source,
     frames: { done, total },
     fps: fps === null ? null : round(fps),
-    etaSeconds: fps === null || total === null || ended ? null : round((total - done) / fps),
+    etaSeconds: fps === null || total === null || !goesOn ? null : round((total - done) / fps),
     error: status.error === undefined ? null : { code: status.errorCode ?? 'failed', message: status.error },
     output: status.output ?? null,
     links: linksOf(status.id, ended, status.state === 'succeeded'),

@@ -33,3 +33,10 @@ export class ResourceError extends Error {
 export class CancelledError extends Error {
   override name = 'CancelledError'
 }
+
+/** More frames are damaged than the job lets be replaced. */
+export const tooManyErrors = (frames: number, allowed: number) =>
+  new InputError(
+    'too-many-errors',
+    `${frames} frames can't be decoded; the job's errorThreshold allows ${allowed}.`,
+  )

@@ -42,6 +42,7 @@ export const JobRequest = z
       .number()
       .int()
       .min(0)
+      .max(1_000)
       .default(10)
       .describe('with passthrough: most frames that may be replaced'),
   })

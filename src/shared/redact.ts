@@ -4,13 +4,16 @@
  * before it is thrown across a process or written anywhere.
  */
 const secrets: [RegExp, string][] = [
+  // The query of a SAS, also where a URL stands inside another, or in XML or JSON.
   [
-    /([?&](?:sig|se|st|skoid|sktid|ske|sks|skt|skv|sp|spr|sr|sv|token|code|key|password)=)[^&\s"'<>\\]+/gi,
+    /((?:[?&]|&amp;|\\u0026)(?:se|st|skoid|sktid|ske|sks|skt|skv|sp|spr|sr|sv|token|code|key|password)=)[^&\s"'<>\\]+/gi,
     '$1***',
   ],
-  [/((?:AccountKey|SharedAccessSignature)=)[^;\s"']+/gi, '$1***'],
-  [/(\b(?:Bearer|Basic|SharedKey)\s+)[A-Za-z0-9._~+/:=-]{6,}/gi, '$1***'],
-  [/(\b[a-z][a-z0-9+.-]*:\/\/)[^/\s:@"']*:[^/\s@"']+@/gi, '$1***@'],
+  [/((?:^|[^A-Za-z0-9_])(?:%3F|%26)?sig(?:=|%3D))[^&\s"'<>\\]+/gi, '$1***'],
+  [/((?:AccountKey|SharedAccessSignature)"?\s*[=:]\s*"?)[^;\s"']+/gi, '$1***'],
+  // Sixteen characters are the least that a token of ours has; shorter words are words.
+  [/(\b(?:Bearer|Basic|SharedKey)\s+)[^\s"',;]{16,}/gi, '$1***'],
+  [/(\b[a-z][a-z0-9+.-]*:\/\/)[^/\s]*@/gi, '$1***@'],
 ]
 
 export function redact(text: string): string {

@@ -1,12 +1,13 @@
 /** What a segment's blob says of itself, in its metadata. */
 export type SegmentFacts = {
   frames: number
-  /** Frames that show another frame's picture because their own can't be decoded. */
+  /** Frames, counted from the batch's first, that show another one's picture because their own can't be decoded. */
   replaced: number[]
 }
 
 export function writeSegmentFacts({ frames, replaced }: SegmentFacts): Record<string, string> {
-  // Metadata travels in headers, 8 KiB in all: long runs of neighbours are what damage looks like, so runs are written.
+  // Metadata travels in headers, 8 KiB in all: runs are written, and a thousand lone frames, the most a job may
+  // allow, still fit.
   return { frames: String(frames), replaced: toRuns(replaced) }
 }
 

@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import pMap from 'p-map'
 import type { BlobStore } from '../shared/blob-store.ts'
-import { InputError } from '../shared/errors.ts'
+import { InputError, tooManyErrors } from '../shared/errors.ts'
 import type { FileCache } from '../shared/file-cache.ts'
+import { batchStarts } from '../shared/frame-times.ts'
 import type { JobSpec, Plan, Report } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { Halt, JobStatuses } from '../shared/job-status.ts'
@@ -95,13 +96,8 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
   const replaced = await checkSegments(media, spec, plan)
   const { onError, errorThreshold } = spec.request
   if (replaced.length > errorThreshold) {
-    const message = `${replaced.length} frames could not be decoded; errorThreshold allows ${errorThreshold}.`
-    return await failedReport(
-      spec,
-      plan,
-      { status: 'failed', error: { code: 'too-many-errors', message } },
-      context,
-    )
+    const { code, message } = tooManyErrors(replaced.length, errorThreshold)
+    return await failedReport(spec, plan, { status: 'failed', error: { code, message } }, context)
   }
   const segments = plan.batches.map((_, index) => join(dir, `${String(index).padStart(6, '0')}.mp4`))
   await pMap(segments, (path, index) => media.download(layout.segment(spec.id, index), path, { signal }), {
@@ -157,9 +153,10 @@ async function checkSegments(media: BlobStore, spec: JobSpec, plan: Plan): Promi
   for await (const { name, metadata } of media.list(layout.segments(spec.id))) {
     there.set(name, readSegmentFacts(metadata))
   }
+  const starts = batchStarts(plan.batches)
   return plan.batches.flatMap((count, index) => {
     const segment = there.get(layout.segment(spec.id, index))
-    if (segment?.frames === count) return segment.replaced
+    if (segment?.frames === count) return segment.replaced.map((frame) => (starts[index] ?? 0) + frame)
     throw new Error(`segment ${index} of job ${spec.id} is missing or does not have ${count} frames`)
   })
 }

@@ -1,6 +1,6 @@
 /**
  * Hands slot numbers from one stage to the next, in order, between stages that run at different speeds.
- * A stage that fails closes the ring with its error, and every other stage gets that error at its next step.
+ * Each lane has one taker. A stage that fails closes the ring with its error, and every other stage gets that error at its next step.
  */
 export type Lane = {
   push(slot: number): void

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { BlobStore } from '../shared/blob-store.ts'
-import { CancelledError, InputError, LostError } from '../shared/errors.ts'
+import { CancelledError, InputError, LostError, tooManyErrors } from '../shared/errors.ts'
 import type { FileCache } from '../shared/file-cache.ts'
 import { timesOf } from '../shared/frame-times.ts'
 import type { BatchPayload, BatchResult, JobSpec, Plan } from '../shared/job.ts'
@@ -53,7 +53,7 @@ export function scoreWorkload(deps: ScoreDeps): Workload<'batch'> {
         return {
           ...nothing,
           frames: count,
-          replaced: readSegmentFacts(there.metadata).replaced,
+          replaced: readSegmentFacts(there.metadata).replaced.map((frame) => batch.first + frame),
           skipped: 'committed',
         }
       }
@@ -142,7 +142,10 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, sto
       { missing: missing.length, err: error.message },
       'decoding again from the start of the source',
     )
-    if (missing.length > 0 && spec.request.onError === 'fail') throw damagedFrames(plan, missing)
+    const { onError, errorThreshold } = spec.request
+    if (missing.length > 0 && onError === 'fail') throw damagedFrames(plan, missing)
+    if (missing.length > errorThreshold) throw tooManyErrors(missing.length, errorThreshold)
+    // A batch without a single good frame has none to repeat.
     if (missing.length >= range.count) throw damagedFrames(plan, missing)
     return await score(missing, fromStart)
   })
@@ -151,7 +154,10 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, sto
   const uploading = performance.now()
   await deps.media.uploadFile(layout.segment(spec.id, batch.index), segment, {
     contentType: 'video/mp4',
-    metadata: writeSegmentFacts({ frames: batch.count, replaced: made.replaced }),
+    metadata: writeSegmentFacts({
+      frames: batch.count,
+      replaced: made.replaced.map((frame) => frame - batch.first),
+    }),
     ifAbsent: true,
   })
   return { replaced: made.replaced, ms: { fetchMs, ...made.ms, uploadMs: performance.now() - uploading } }

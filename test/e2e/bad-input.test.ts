@@ -17,7 +17,7 @@ beforeAll(async () => {
   await once(host, 'listening')
   const { port } = host.address() as { port: number }
   hostUrl = `http://127.0.0.1:${port}`
-  stack = await startTestStack({ env: { FRAMEFLEET_SOURCE_HOSTS: `127.0.0.1:${port}` } })
+  stack = await startTestStack({ env: { FRAMEFLEET_SOURCE_HOSTS: hostUrl } })
   await makeClip({ path: join(dir, 'good.mp4') })
 })
 afterAll(async () => {

@@ -102,7 +102,7 @@ test.each(['queued', 'splitting', 'scoring', 'stitching'] as const)(
   'a cancelled job shows so at once, though it is still %s',
   (state) => {
     const view = viewOfStatus({ ...scoring, state, halt: 'cancelled' }, later(30))
-    expect(view).toMatchObject({ status: 'cancelled', endedAt: null, links: { self } })
+    expect(view).toMatchObject({ status: 'cancelled', endedAt: null, etaSeconds: null, links: { self } })
   },
 )
 

@@ -25,8 +25,8 @@ test.each([
 test.each([
   ['a clip is cut into some sixteen', 1000, 16, 63],
   ['a long video into batches of 250', 1_000_000, 4000, 250],
-  ['5,000,000 frames into as many as there may be', 5_000_000, 20_000, 250],
-  ['more frames than that into larger batches', 50_000_000, 20_000, 2500],
+  ['5,000,000 frames with room for cuts that move', 5_000_000, 14_970, 334],
+  ['more frames than that into larger batches', 50_000_000, 14_997, 3334],
 ])('by default %s', (_, frames, count, size) => {
   const batches = planBatches(frames, null)
   expect(batches).toHaveLength(count)
@@ -74,6 +74,13 @@ test.each(seeds(60))('wherever the keyframes lie (seed %i)', (seed) => {
   })
   expect(off.map(({ moved }) => moved)).toEqual(off.map(({ nearest }) => nearest))
   expect(off.every(({ moved }) => moved <= reach)).toBe(true)
+})
+
+test('keyframes that shorten every batch as far as they may never make too many of them', () => {
+  const keyframes = Array.from({ length: 25_000 }, (_, i) => i * 200)
+  const batches = planBatches(5_000_000, keyframes)
+  expect(batches.length).toBeLessThanOrEqual(20_000)
+  expect(sum(batches)).toBe(5_000_000)
 })
 
 test('20,000 batches are taken, and more are refused with what to do', () => {

@@ -36,6 +36,15 @@ const addresses: Shape[] = [
     (sig) => `from ${video}?sig=${sig} to ${video}?a=1&sig=${sig}.`,
     ['from ', ' to ', '?a=1&'],
   ],
+  ['XML', (sig) => `<Url>${video}?sv=2024&amp;sig=${sig}</Url>`, ['<Url>', '</Url>']],
+  ['escaped JSON', (sig) => `{"url":"${video}?sv=2024\\u0026sig=${sig}"}`, ['{"url":"']],
+  [
+    'a URL inside another',
+    (sig) => `https://x.example/?next=https%3A%2F%2Fa%2Fv%3Fsig%3D${sig}`,
+    ['https://x.example/?next='],
+  ],
+  ['a query without its URL', (sig) => `sig=${sig}&sv=2024`, []],
+  ['a key in JSON', (key) => `{"AccountKey":"${key}","x":1}`, ['","x":1}']],
   ['capitals', (sig) => `${video}?SIG=${sig}`, [video]],
   ['a token in a query', (token) => `GET /v1/jobs?token=${token} 401`, ['GET /v1/jobs?', ' 401']],
   [
@@ -129,6 +138,7 @@ test.each([
   ['a line of ffmpeg', '[libx264 @ 0x5581] frame I:1 Avg QP:20.00 size: 9123'],
   ['a path', '/tmp/framefleet/scratch/batch-12/segment.mp4: No such file or directory'],
   ['a line of a log', '{"level":"info","job":"d3b0","batch":12,"msg":"batch done"}'],
+  ['words about tokens', 'Bearer authentication is a basic problem'],
   ['an account name', 'AccountName=acct;EndpointSuffix=core.windows.net'],
 ])('harmless text stays as it is: %s', (_, text) => {
   expect(redact(text)).toBe(text)

@@ -3,7 +3,7 @@ import { checkHost } from '../../src/producer/source-policy.ts'
 
 const policy = {
   mediaUrl: 'https://acct.blob.core.windows.net',
-  allowed: ['cdn.example.com', 'files.example.com:8443', '10.0.0.5:8443'],
+  allowed: ['cdn.example.com', 'files.example.com:8443', '10.0.0.5:8443', 'http://10.0.0.6:8080'],
 }
 const emulator = { mediaUrl: 'http://127.0.0.1:10000/devstoreaccount1', allowed: [] }
 
@@ -20,6 +20,7 @@ test.each([
   ['a listed host in capitals', 'https://CDN.Example.com/v.mp4', policy],
   ['a listed host with its listed port', 'https://files.example.com:8443/v.mp4', policy],
   ['a listed address with its listed port', 'https://10.0.0.5:8443/v.mp4', policy],
+  ['a host that is listed as one without TLS', 'http://10.0.0.6:8080/v.mp4', policy],
   ['the emulator', 'http://127.0.0.1:10000/devstoreaccount1/media/v.mp4', emulator],
 ])('is taken: %s', (_, url, given) => {
   expect(() => checkHost(url, given)).not.toThrow()
@@ -49,6 +50,7 @@ test.each([
   ],
   ['the account unencrypted', 'http://acct.blob.core.windows.net/v', 'acct.blob.core.windows.net'],
   ['the account by another scheme', 'ftp://acct.blob.core.windows.net/v', 'acct.blob.core.windows.net'],
+  ['a listed host without TLS', 'http://cdn.example.com/v', 'cdn.example.com without TLS'],
   ['this machine', 'http://127.0.0.1/v', '127.0.0.1'],
   ['this machine by name', 'http://localhost:6379/v', 'localhost:6379'],
   ['this machine as a number', 'http://2130706433/v', '127.0.0.1'],
@@ -76,6 +78,7 @@ test.each([
   ['in front of a listed host', 'https://me@cdn.example.com/v'],
   ['that is an allowed host itself', 'https://acct.blob.core.windows.net@evil.com/v'],
   ['and port that are an allowed host themselves', 'https://acct.blob.core.windows.net:443@evil.com/v'],
+  ['a password alone', 'https://:hunter2@cdn.example.com/v.mp4'],
 ])('a user name is refused: %s', (_, url) => {
   const refused = expect.objectContaining({
     name: 'InputError',
