@@ -9,7 +9,7 @@ const secrets: [RegExp, string][] = [
     /((?:[?&]|&amp;|\\u0026)(?:se|st|skoid|sktid|ske|sks|skt|skv|sp|spr|sr|sv|token|code|key|password)=)[^&\s"'<>\\]+/gi,
     '$1***',
   ],
-  [/((?:^|[^A-Za-z0-9_])(?:%3F|%26)?sig(?:=|%3D))[^&\s"'<>\\]+/gi, '$1***'],
+  [/((?:^|[^A-Za-z0-9_]|%3F|%26|\\u0026)sig(?:=|%3D))[^&\s"'<>\\]+/gi, '$1***'],
   [/((?:AccountKey|SharedAccessSignature)"?\s*[=:]\s*"?)[^;\s"']+/gi, '$1***'],
   // Sixteen characters are the least that a token of ours has; shorter words are words.
   [/(\b(?:Bearer|Basic|SharedKey)\s+)[^\s"',;]{16,}/gi, '$1***'],
