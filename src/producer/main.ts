@@ -59,6 +59,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     sources,
     cache,
     scratch,
+    redis,
     batchQueue: queue('batch'),
     stitchQueueKey: queue('stitch').qualifiedName,
   })

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { FlowProducer, Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
 import { chooseEncoding, keepsAudio, keepsSubtitles } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
 import type { FileCache } from '../shared/file-cache.ts'
@@ -21,6 +22,7 @@ type SplitDeps = {
   sources: SourceReader
   cache: FileCache
   scratch: Scratch
+  redis: Redis
   batchQueue: Queue
   /** BullMQ's full name of the stitch queue: the parent of every batch. */
   stitchQueueKey: string
@@ -48,7 +50,7 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
         batchesTotal: plan.batches.length,
         scoringAt: Date.now(),
       })
-      await addBatches(deps, spec, plan)
+      await addBatches(deps, spec, plan, signal)
       log.info({ frames: plan.frames, batches: plan.batches.length, encoding: plan.encoding }, 'planned')
       return {}
     },
@@ -108,10 +110,15 @@ function whatIsNotCopied(
   ]
 }
 
+/**
+ * Puts the batches on their queue, those that are not on it yet. BullMQ would take an id that is there already, too,
+ * but for one that has failed meanwhile it would make the parent wait for a child that never ends again.
+ */
 async function addBatches(
-  { batchQueue, stitchQueueKey }: SplitDeps,
+  { redis, batchQueue, stitchQueueKey }: SplitDeps,
   spec: JobSpec,
   plan: Plan,
+  signal: AbortSignal,
 ): Promise<void> {
   const starts = batchStarts(plan.batches)
   for (let from = 0; from < plan.batches.length; from += chunk) {
@@ -129,7 +136,12 @@ async function addBatches(
         },
       }
     })
-    const added = await batchQueue.addBulk(entries)
+    const there = await Promise.all(
+      entries.map(async ({ opts }) => await redis.exists(batchQueue.toKey(opts.jobId))),
+    )
+    // Whoever lost the lease must not add batches beside the one who has it now.
+    signal.throwIfAborted()
+    const added = await batchQueue.addBulk(entries.filter((_, i) => !there[i]))
     // A missing parent is answered by a negative id, not by an error.
     const refused = added.find((entry) => !(entry.id ?? '').startsWith(spec.id))
     if (refused)

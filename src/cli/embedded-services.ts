@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { z } from 'zod'
+import { type Service, freePort, startService } from './services.ts'
+
+/** Redis and Azurite as the embedded stack runs them: on ports of their own, with secrets made at the first start. */
+const Secrets = z.object({
+  apiToken: z.string(),
+  redisPassword: z.string(),
+  mediaKey: z.string(),
+  systemKey: z.string(),
+})
+type Secrets = z.infer<typeof Secrets>
+
+/** The service, unless the environment names one; and the settings that roles reach it by. */
+type Started = { service?: Service; env: NodeJS.ProcessEnv }
+
+export async function startRedis(
+  dir: string,
+  { redisPassword }: Secrets,
+  env: NodeJS.ProcessEnv,
+): Promise<Started> {
+  if (env['FRAMEFLEET_REDIS_URL']) return { env: {} }
+  const port = await freePort()
+  const data = join(dir, 'redis')
+  await mkdir(data, { recursive: true })
+  const settings = [
+    `bind 127.0.0.1`,
+    `port ${port}`,
+    `dir "${data}"`,
+    `requirepass ${redisPassword}`,
+    'appendonly yes',
+    'appendfsync everysec',
+    'save ""',
+    'maxmemory-policy noeviction',
+    'daemonize no',
+  ]
+  const service = await startService({
+    name: 'redis',
+    command: 'redis-server',
+    args: ['-'],
+    input: settings.join('\n'),
+    ...{
+      ready: /Ready to accept connections/,
+      logFile: join(dir, 'logs', 'redis.log'),
+    },
+  })
+  return { service, env: { FRAMEFLEET_REDIS_URL: `redis://:${redisPassword}@127.0.0.1:${port}` } }
+}
+
+export async function startAzurite(dir: string, secrets: Secrets, env: NodeJS.ProcessEnv): Promise<Started> {
+  if (env['FRAMEFLEET_MEDIA_ACCOUNT']) return { env: {} }
+  // The port is kept: blob URLs that jobs were given stay good when the stack is started again.
+  const port = await keptPort(join(dir, 'azurite.port'))
+  const data = join(dir, 'azurite')
+  await mkdir(data, { recursive: true })
+  const main = join(
+    dirname(createRequire(import.meta.url).resolve('azurite/package.json')),
+    'dist/src/blob/main.js',
+  )
+  const service = await startService({
+    name: 'azurite',
+    command: process.execPath,
+    args: [
+      main,
+      ...[
+        '--blobHost',
+        '127.0.0.1',
+        '--blobPort',
+        String(port),
+        '--location',
+        data,
+        '--disableTelemetry',
+        '--skipApiVersionCheck',
+      ],
+    ],
+    env: {
+      ...process.env,
+      AZURITE_ACCOUNTS: `media:${secrets.mediaKey};system:${secrets.systemKey}`,
+    },
+    ...{
+      ready: /successfully listen/,
+      logFile: join(dir, 'logs', 'azurite.log'),
+    },
+  })
+  const account = (name: string, key: string) =>
+    `DefaultEndpointsProtocol=http;AccountName=${name};AccountKey=${key};BlobEndpoint=http://127.0.0.1:${port}/${name};`
+  return {
+    service,
+    env: {
+      FRAMEFLEET_MEDIA_ACCOUNT: account('media', secrets.mediaKey),
+      FRAMEFLEET_SYSTEM_ACCOUNT: account('system', secrets.systemKey),
+    },
+  }
+}
+
+export async function keptSecrets(dir: string): Promise<Secrets> {
+  const path = join(dir, 'secrets.json')
+  const kept = await readFile(path, 'utf8').catch(() => undefined)
+  if (kept) return Secrets.parse(JSON.parse(kept))
+  const made: Secrets = {
+    apiToken: randomBytes(24).toString('base64url'),
+    redisPassword: randomBytes(24).toString('hex'),
+    mediaKey: randomBytes(64).toString('base64'),
+    systemKey: randomBytes(64).toString('base64'),
+  }
+  await writeFile(`${path}.new`, JSON.stringify(made), { mode: 0o600 })
+  await rename(`${path}.new`, path)
+  return made
+}
+
+async function keptPort(path: string): Promise<number> {
+  const kept = Number(await readFile(path, 'utf8').catch(() => ''))
+  if (kept > 0) return kept
+  const port = await freePort()
+  await writeFile(path, String(port))
+  return port
+}

@@ -1,0 +1,93 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import { classify } from '../../src/shared/classify.ts'
+import { createSourceReader } from '../../src/shared/source.ts'
+import { type TestServices, startServices } from '../support/services.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const dir = tempDir()
+let services: TestServices
+beforeAll(async () => {
+  services = await startServices()
+})
+afterAll(async () => await services?.stop())
+
+test.each(['in/film.mp4', 'in/été à la mer (1) #2.mp4', 'in/100%/a+b&c=d.mp4', 'in/日本.mp4'])(
+  'a URL leads back to its blob: %s',
+  async (name) => {
+    const store = await services.container()
+    await store.write(name, Buffer.from('film'))
+    const url = store.url(name)
+    expect(store.nameOf(url)).toBe(name)
+    const source = await createSourceReader(store).look(url)
+    expect(source).toMatchObject({ kind: 'own', bytes: 4, url })
+    await createSourceReader(store).fetch(source, '', join(dir, 'fetched'))
+    expect(await readFile(join(dir, 'fetched'), 'utf8')).toBe('film')
+  },
+)
+
+test('a URL of another container or account is nobody of ours', async () => {
+  const store = await services.container()
+  const [base] = store.url('x').split('/x')
+  for (const url of [
+    `${base}-more/x`,
+    `${base}`,
+    `${base}/`,
+    'http://127.0.0.1:1/x',
+    'https://acct.blob.core.windows.net/media/x',
+  ]) {
+    expect(store.nameOf(url)).toBeUndefined()
+  }
+})
+
+test('the first writer wins', async () => {
+  const store = await services.container()
+  const wins = await Promise.all(
+    [1, 2, 3, 4].map(async (n) => await store.writeJson('plan.json', { n }, { ifAbsent: true })),
+  )
+  expect(wins.filter(Boolean)).toHaveLength(1)
+  const { n } = (await store.readJson('plan.json', z.object({ n: z.number() }))) ?? {}
+  expect(wins[(n ?? 0) - 1]).toBe(true)
+})
+
+test('of two uploads of a segment the first stays', async () => {
+  const store = await services.container()
+  await writeFile(join(dir, 'one'), 'one')
+  await writeFile(join(dir, 'two'), 'two')
+  await store.uploadFile('segment', join(dir, 'one'), { ifAbsent: true, metadata: { frames: '1' } })
+  await store.uploadFile('segment', join(dir, 'two'), { ifAbsent: true, metadata: { frames: '2' } })
+  expect((await store.read('segment'))?.toString()).toBe('one')
+  expect(await store.head('segment')).toMatchObject({ bytes: 3, metadata: { frames: '1' } })
+})
+
+test('a source that changed is not read', async () => {
+  const store = await services.container()
+  await store.write('film', Buffer.from('first cut'))
+  const sources = createSourceReader(store)
+  const source = await sources.look(store.url('film'))
+  await store.write('film', Buffer.from('final cut'))
+  const refused = sources.fetch(source, '', join(dir, 'changed'))
+  await expect(refused).rejects.toMatchObject({ name: 'InputError', code: 'source-changed' })
+})
+
+test('a prefix is removed, and only that', async () => {
+  const store = await services.container()
+  for (const name of ['jobs/1/segments/0', 'jobs/1/segments/1', 'jobs/1/report.json', 'jobs/10/segments/0'])
+    await store.write(name, Buffer.from('x'))
+  await store.removeAll('jobs/1/segments/')
+  const left: string[] = []
+  for await (const { name } of store.list('jobs/')) left.push(name)
+  expect(left).toEqual(['jobs/1/report.json', 'jobs/10/segments/0'])
+})
+
+test('what is not there is undefined, not an error', async () => {
+  const store = await services.container()
+  expect(await store.head('nothing')).toBeUndefined()
+  expect(await store.read('nothing')).toBeUndefined()
+  expect(await store.openRead('nothing')).toBeUndefined()
+  await expect(store.download('nothing', join(dir, 'nothing'))).rejects.toSatisfy(
+    (error) => classify(error) === 'unknown',
+  )
+})

@@ -1,0 +1,244 @@
+import { join } from 'node:path'
+import { FlowProducer, type Job, Queue, Worker } from 'bullmq'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { addFlow, splitWorkload } from '../../src/producer/split.ts'
+import { createFileCache } from '../../src/shared/file-cache.ts'
+import type { JobSpec } from '../../src/shared/job.ts'
+import { createJobFiles } from '../../src/shared/job-files.ts'
+import { createJobStatuses } from '../../src/shared/job-status.ts'
+import { type QueueName, entryIds, entryOptions, workerOptions } from '../../src/shared/queues.ts'
+import { openScratch } from '../../src/shared/scratch.ts'
+import { createSourceReader } from '../../src/shared/source.ts'
+import { type Workload, processorOf } from '../../src/shared/workload.ts'
+import { InputError, LostError, TransientError } from '../../src/shared/errors.ts'
+import { makeClip } from '../support/clips.ts'
+import { type TestServices, silent, startServices } from '../support/services.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const dir = tempDir()
+let services: TestServices
+beforeAll(async () => {
+  services = await startServices()
+})
+afterAll(async () => await services?.stop())
+
+/** The queues of one test, with workers that are closed at its end. */
+async function queuesOfATest() {
+  const prefix = services.prefix()
+  const connection = services.connect()
+  const open: { close(): Promise<unknown> }[] = []
+  const keep = <T extends { close(): Promise<unknown> }>(thing: T): T => {
+    open.unshift(thing)
+    return thing
+  }
+  return {
+    ...{ prefix, connection },
+    queue: (name: QueueName) => keep(new Queue(name, { connection, prefix })),
+    flows: () => keep(new FlowProducer({ connection, prefix })),
+    work<Q extends QueueName>(workload: Workload<Q>) {
+      const processor = processorOf(workload, silent)
+      return keep(
+        new Worker(workload.queue, async (job, token, signal) => await processor(job, token, signal), {
+          ...workerOptions(workload.queue),
+          ...{ connection: services.connect(), prefix, settings: { backoffStrategy: () => 1 } },
+        }),
+      )
+    },
+    async close() {
+      for (const thing of open) await thing.close()
+    },
+  }
+}
+
+const nothing = async () => {}
+/** The next entry of a worker that ends this way. */
+const ends = async (worker: Worker, event: 'completed' | 'failed') =>
+  await new Promise<Job>((resolve) => {
+    if (event === 'completed') worker.once('completed', resolve)
+    else worker.once('failed', (job) => job && resolve(job))
+  })
+
+test('a split that dies half-way runs again and adds nothing twice; the stitch wakes once, after all', async () => {
+  const test = await queuesOfATest()
+  const media = await services.container()
+  const clip = await makeClip({
+    path: join(dir, 'many.mp4'),
+    frames: 1_200,
+    size: '16x16',
+    fps: '100',
+    sound: false,
+  })
+  await media.uploadFile('in/many.mp4', clip)
+  const files = createJobFiles(media)
+  const sources = createSourceReader(media)
+  const spec: JobSpec = {
+    ...{ v: 1, id: 'job-of-many', createdAt: new Date().toISOString(), requestHash: '' },
+    request: {
+      ...{ source: { url: media.url('in/many.mp4') }, model: 'm', output: {}, batch: { frames: 1 } },
+      ...{ priority: 5, onError: 'fail', errorThreshold: 0 },
+    },
+    source: await sources.look(media.url('in/many.mp4')),
+    model: { name: 'm', version: '1', sha256: '' },
+  }
+  await files.keepSpec(spec)
+
+  const batches = test.queue('batch')
+  let chunks = 0
+  // The third chunk of batches is where the first attempt breaks.
+  const breaking = new Proxy(batches, {
+    get: (queue, name, self) =>
+      name === 'addBulk' && ++chunks === 3
+        ? async () => await Promise.reject(new TransientError('Redis went away'))
+        : Reflect.get(queue, name, self),
+  })
+  const statuses = createJobStatuses(services.connect(), test.prefix)
+  await statuses.create({ id: spec.id, createdAt: 1, model: 'm', source: 's' })
+  const scored: number[] = []
+  const woken: { ended: number; failures: string[] }[] = []
+  const done = ends(
+    test.work({
+      queue: 'stitch',
+      onTerminalFailure: nothing,
+      async process(_, context) {
+        woken.push({
+          ended: await context.childrenEnded(),
+          failures: Object.values(await context.childFailures()),
+        })
+        return {}
+      },
+    }),
+    'completed',
+  )
+  test.work({
+    queue: 'batch',
+    onTerminalFailure: nothing,
+    async process({ index, count }) {
+      if (index === 700) throw new InputError('damaged', 'this one is bad')
+      scored.push(index)
+      return { frames: count, replaced: [], ms: {} }
+    },
+  })
+  const split = test.work(
+    splitWorkload({
+      ...{
+        files,
+        statuses,
+        sources,
+        redis: test.connection,
+        batchQueue: breaking,
+        stitchQueueKey: test.queue('stitch').qualifiedName,
+      },
+      cache: createFileCache({ dir: join(dir, 'cache'), maxBytes: 1e9 }),
+      scratch: await openScratch(join(dir, 'scratch')),
+    }),
+  )
+  const retried = ends(split, 'failed')
+  await addFlow(test.flows(), spec)
+  expect((await retried).failedReason).toBe('Redis went away')
+  await done
+
+  expect(scored.toSorted((a, b) => a - b)).toEqual(
+    Array.from({ length: 1_200 }, (_, i) => i).filter((i) => i !== 700),
+  )
+  expect(woken).toEqual([{ ended: 1_201, failures: ['this one is bad'] }])
+  expect(await statuses.get(spec.id)).toMatchObject({
+    state: 'scoring',
+    framesTotal: 1_200,
+    batchesTotal: 1_200,
+  })
+  await test.close()
+})
+
+const outcomes: [what: string, error: () => Error, attempts: number, terminal: number][] = [
+  ['an input error is not tried again', () => new InputError('bad', 'bad media'), 1, 1],
+  ['a passing error is tried until attempts are spent', () => new TransientError('busy'), 4, 1],
+  ['an unknown error is tried like a passing one', () => new Error('who knows'), 4, 1],
+]
+
+test.for(outcomes)('%s', async ([, error, attempts, terminal]) => {
+  const test = await queuesOfATest()
+  let tried = 0
+  let given = 0
+  const worker = test.work({
+    queue: 'split',
+    async process() {
+      tried++
+      throw error()
+    },
+    async onTerminalFailure() {
+      given++
+    },
+  })
+  const failed = new Promise<void>((resolve) => {
+    worker.on('failed', (job) => {
+      if (job?.finishedOn) resolve()
+    })
+  })
+  const options = { ...entryOptions('split', { isChild: false }), backoff: { type: 'custom' } }
+  await test.queue('split').add('split', { jobId: 'job-00000001' }, options)
+  await failed
+  expect({ tried, given }).toEqual({ tried: attempts, given: terminal })
+  await test.close()
+})
+
+test('work that is given back spends no attempt, and is first in line again', async () => {
+  const test = await queuesOfATest()
+  const attempts: number[] = []
+  const worker = test.work({
+    queue: 'split',
+    onTerminalFailure: nothing,
+    async process(_, { attempt }) {
+      attempts.push(attempt)
+      if (attempts.length < 4) throw new LostError('told to leave')
+      return {}
+    },
+  })
+  const done = ends(worker, 'completed')
+  await test.queue('split').add('split', { jobId: 'job-00000001' }, entryOptions('split', { isChild: false }))
+  await done
+  expect(attempts).toEqual([1, 1, 1, 1])
+  await test.close()
+})
+
+test('whatever breaks once a worker was told to stop is given back, not failed', async () => {
+  const test = await queuesOfATest()
+  let tries = 0
+  const worker: Worker = test.work({
+    queue: 'split',
+    onTerminalFailure: nothing,
+    async process(_, { signal }) {
+      if (++tries > 1) return {}
+      worker.cancelAllJobs('leaving')
+      throw new Error(`a pipe broke (${String(signal.aborted)})`)
+    },
+  })
+  const done = ends(worker, 'completed')
+  await test.queue('split').add('split', { jobId: 'job-00000001' }, entryOptions('split', { isChild: false }))
+  expect((await done).attemptsMade).toBe(1)
+  expect(tries).toBe(2)
+  await test.close()
+})
+
+test('an entry that can not be read fails at once, and says what is wrong with it', async () => {
+  const test = await queuesOfATest()
+  const worker = test.work({
+    queue: 'batch',
+    onTerminalFailure: nothing,
+    process: async () => await Promise.reject(new Error('never called')),
+  })
+  const failed = ends(worker, 'failed')
+  await test.queue('batch').add('batch', { jobId: 7, first: 'x' }, { attempts: 9 })
+  expect(await failed).toMatchObject({
+    attemptsMade: 1,
+    failedReason: expect.stringMatching(/can't be read.*jobId/s),
+  })
+  await test.close()
+})
+
+test('ids depend on the job alone', () => {
+  expect([entryIds.stitch('j'), entryIds.split('j'), entryIds.batch('j', 7)]).toEqual([
+    'j',
+    'j.split',
+    'j.000007',
+  ])
+})

@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createJobStatuses } from '../../src/shared/job-status.ts'
+import { type TestServices, startServices } from '../support/services.ts'
+
+let services: TestServices
+beforeAll(async () => {
+  services = await startServices()
+})
+afterAll(async () => await services?.stop())
+
+async function aJob() {
+  const redis = services.connect()
+  const prefix = services.prefix()
+  const statuses = createJobStatuses(redis, prefix)
+  await statuses.create({ id: 'job', createdAt: 1_000, model: 'm@1', source: 's' })
+  return { statuses, redis, prefix }
+}
+
+test('a batch counts once, however often it is committed', async () => {
+  const { statuses } = await aJob()
+  await statuses.advance('job', 'scoring', { framesTotal: 100 })
+  await Promise.all([1, 2, 3].map(async () => await statuses.commit('job', 7, 40)))
+  await statuses.commit('job', 8, 10)
+  expect(await statuses.get('job')).toMatchObject({ framesDone: 50, framesTotal: 100, state: 'scoring' })
+})
+
+test('frames under way are counted until their batch is committed, given back or failed', async () => {
+  const { statuses } = await aJob()
+  await statuses.advance('job', 'scoring', { framesTotal: 100 })
+  await statuses.progress('job', 1, 12)
+  await statuses.progress('job', 2, 5)
+  expect(await statuses.get('job')).toMatchObject({ framesDone: 17 })
+  await statuses.commit('job', 1, 40)
+  await statuses.release('job', 2)
+  expect(await statuses.get('job')).toMatchObject({ framesDone: 40 })
+})
+
+test('the first halt keeps its word, and working batches hear it', async () => {
+  const { statuses } = await aJob()
+  expect(await statuses.progress('job', 0, 1)).toBeUndefined()
+  expect(await statuses.halt('job', 'failed', { code: 'damaged', message: 'why' })).toBe(true)
+  expect(await statuses.halt('job', 'cancelled')).toBe(false)
+  expect(await statuses.progress('job', 0, 2)).toBe('failed')
+  expect(await statuses.get('job')).toMatchObject({
+    halt: 'failed',
+    errorCode: 'damaged',
+    error: 'why',
+    framesDone: 1,
+  })
+})
+
+test('an end is an end', async () => {
+  const { statuses, redis, prefix } = await aJob()
+  await statuses.progress('job', 0, 1)
+  expect(await statuses.end('job', 'cancelled', {})).toBe(true)
+  expect(await statuses.advance('job', 'scoring')).toBe(false)
+  expect(await statuses.end('job', 'succeeded', {})).toBe(false)
+  expect((await statuses.get('job'))?.state).toBe('cancelled')
+  expect(await redis.keys(`${prefix}:job:*`)).toEqual([`${prefix}:job:job`])
+  expect(await redis.ttl(`${prefix}:job:job`)).toBeGreaterThan(86_400)
+})
+
+test('creating a job again changes nothing', async () => {
+  const { statuses } = await aJob()
+  await statuses.advance('job', 'scoring')
+  await statuses.create({ id: 'job', createdAt: 2_000, model: 'other', source: 'other' })
+  expect(await statuses.get('job')).toMatchObject({ state: 'scoring', createdAt: 1_000, model: 'm@1' })
+  expect(await statuses.list(0, 10)).toEqual(['job'])
+})
+
+test('a job that nobody created has no state', async () => {
+  const { statuses } = await aJob()
+  expect(await statuses.get('another')).toBeUndefined()
+})
