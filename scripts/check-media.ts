@@ -41,6 +41,14 @@ async function compare(source: string, output: string) {
   return Findings.parse(JSON.parse(said))
 }
 
+/** Whether ffmpeg decodes a file from end to end without a single complaint. */
+async function decodesWell(path: string): Promise<boolean> {
+  return await new Promise((done) => {
+    const args = ['-v', 'error', '-xerror', '-i', path, '-map', '0:V:0', '-f', 'null', '-']
+    execFile('ffmpeg', args, (error, _stdout, stderr) => done(!error && stderr === ''))
+  })
+}
+
 /** The largest resident memory any process of the stack ever had, in MB, as Linux keeps it. */
 async function peakMemory(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
@@ -93,6 +101,8 @@ try {
     })
     const took = `${((performance.now() - started) / 1_000).toFixed(1)} s`
     if (job.output === null) {
+      // A clip may be refused when ffmpeg itself can't decode all of it; any other failure is ours.
+      if (await decodesWell(path)) bad++
       row(basename(name), job.status, '', '', '', '', `${took}; ${job.error}`)
       continue
     }

@@ -31,6 +31,7 @@ export type Stack = {
 }
 
 const stopGraceMs = 15_000
+const restartAfterMs = 1_000
 
 export async function startStack(options: StackOptions): Promise<Stack> {
   const dir = resolve(options.dir)
@@ -49,11 +50,12 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 
   try {
-    const services = await Promise.all([
-      startRedis(dir, secrets, options.env),
-      startAzurite(dir, secrets, options.env),
-    ])
-    running.push(...services.flatMap(({ service }) => (service ? [service] : [])))
+    const starts = [startRedis(dir, secrets, options.env), startAzurite(dir, secrets, options.env)] as const
+    // One may fail while the other is still starting: whatever does start is to be stopped again.
+    for (const each of await Promise.allSettled(starts)) {
+      if (each.status === 'fulfilled' && each.value.service) running.push(each.value.service)
+    }
+    const services = await Promise.all(starts)
     const port = options.port || (await freePort())
     const env: NodeJS.ProcessEnv = {
       ...roleDefaults(dir, options.workers),
@@ -76,7 +78,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         if (stopping) return
         options.onEvent?.(`${name} ended (${signal ?? code})`)
         // Work that was under way is claimed by others meanwhile; a role that can't start at all is said and left.
-        if (options.restart) launch(name, role).catch((error: Error) => options.onEvent?.(error.message))
+        if (!options.restart) return
+        // Not at once: a role that dies at every start would keep the machine busy with starting it.
+        setTimeout(() => {
+          if (!stopping) launch(name, role).catch((error: Error) => options.onEvent?.(error.message))
+        }, restartAfterMs)
       })
     }
     const workers = Array.from({ length: options.workers }, (_, i) => launch(`worker-${i + 1}`, 'worker'))

@@ -37,7 +37,7 @@ const ending = (code: Promise<number>) => code.then((value) => void (process.exi
 
 const json = new Option('--json', 'one JSON value on standard output, nothing else').default(false)
 const dir = new Option('--dir <folder>', 'where the local stack keeps its data').default('.framefleet')
-const onError = new Option('--on-error <what>', 'what a frame that cannot be scored does')
+const onError = new Option('--on-error <what>', 'what a frame that cannot be decoded does')
   .choices(['fail', 'passthrough'])
   .default('fail')
 

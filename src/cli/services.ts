@@ -51,6 +51,9 @@ export async function startService({
   return { name, process: child, stop: async (graceMs) => await stopProcess(child, graceMs) }
 }
 
+/** A role that is not ready by then can't reach its Redis or storage. */
+const startLimitMs = 60_000
+
 type RoleSpec = { name: string; main: URL; env: NodeJS.ProcessEnv; logFile: string }
 
 /** Starts a role as a process of its own and resolves when it is ready. Its log lines go to a file. */
@@ -58,6 +61,7 @@ export async function startRole({ name, main, env, logFile }: RoleSpec): Promise
   const log = await open(logFile, 'a')
   // A process group of its own: Ctrl-C on the terminal is for us to pass on, in order.
   const child = fork(main, { env, stdio: ['ignore', log.fd, log.fd, 'ipc'], detached: true })
+  const limit = setTimeout(() => child.kill('SIGKILL'), startLimitMs)
   try {
     await new Promise<void>((resolve, reject) => {
       child.once('message', () => resolve())
@@ -67,6 +71,7 @@ export async function startRole({ name, main, env, logFile }: RoleSpec): Promise
       )
     })
   } finally {
+    clearTimeout(limit)
     await log.close()
   }
   return { name, process: child, stop: async (graceMs) => await stopProcess(child, graceMs) }

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { FlowProducer } from 'bullmq'
+import type { BlobStore } from '../shared/blob-store.ts'
 import { checkWish } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
 import type { JobRequest, JobSpec } from '../shared/job.ts'
@@ -12,11 +13,14 @@ import { checkHost } from './source-policy.ts'
 import { addFlow } from './split.ts'
 
 export type AcceptDeps = {
+  media: BlobStore
   files: JobFiles
   statuses: JobStatuses
   sources: SourceReader
   models: ModelStore
   flows: FlowProducer
+  /** Whether a job's flow is on the queues already. */
+  isQueued(jobId: string): Promise<boolean>
   policy: { mediaUrl: string; allowed: string[] }
   maxSourceBytes: number
 }
@@ -38,7 +42,8 @@ export async function acceptJob(
   if (known) return await again(deps, known, requestHash)
 
   checkHost(request.source.url, policy)
-  if (request.output.url) checkHost(request.output.url, policy)
+  checkOwnName(deps.media.nameOf(request.source.url), 'read')
+  if (request.output.url) checkOutput(deps, request.output.url)
   checkWish(request.output)
   const model = await deps.models.resolve(request.model)
   const source = await deps.sources.look(request.source.url)
@@ -68,19 +73,39 @@ export async function acceptJob(
   return spec
 }
 
-/** The same key again: the same request meets its job (queued anew if Redis never got it); another one is refused. */
+/** The same key again: the same request meets its job (queued anew if that never happened); another one is refused. */
 async function again(deps: AcceptDeps, spec: JobSpec, requestHash: string): Promise<JobSpec> {
   if (spec.requestHash !== requestHash) {
     throw new InputError('idempotency-mismatch', 'This Idempotency-Key was used for another request.')
   }
-  const queued = (await deps.statuses.get(spec.id)) ?? (await deps.files.readReport(spec.id))
-  if (!queued) await queueJob(deps, spec)
+  if (!(await deps.files.readReport(spec.id))) await queueJob(deps, spec)
   return spec
 }
 
-async function queueJob({ statuses, flows }: AcceptDeps, spec: JobSpec): Promise<void> {
+/** The flow first: a job that shows as queued is queued. A flow that is there already is never added again. */
+async function queueJob({ statuses, flows, isQueued }: AcceptDeps, spec: JobSpec): Promise<void> {
+  if (!(await isQueued(spec.id))) await addFlow(flows, spec)
   await statuses.create(statusOf(spec))
-  await addFlow(flows, spec)
+}
+
+/** What lies under `jobs/` is the system's own; of it only finished videos may be read, and nothing written. */
+function checkOwnName(name: string | undefined, use: 'read' | 'write'): void {
+  if (!name?.startsWith('jobs/') || (use === 'read' && /^jobs\/[^/]+\/output\.\w+$/.test(name))) return
+  throw new InputError(
+    'reserved-name',
+    `${name} belongs to framefleet itself; names under jobs/ can't be used here.`,
+  )
+}
+
+function checkOutput({ media, policy }: AcceptDeps, url: string): void {
+  checkHost(url, policy)
+  checkOwnName(media.nameOf(url), 'write')
+  if (media.nameOf(url) === undefined && new URL(url).search === '') {
+    throw new InputError(
+      'output-forbidden',
+      `The output ${url} is not in the media container, so it needs a SAS.`,
+    )
+  }
 }
 
 const statusOf = (spec: JobSpec) => ({

@@ -13,66 +13,112 @@ export type FrameIndex = {
 const maxFrames = 5_000_000
 const cutShort = /ended prematurely|partial file|truncat/i
 
+type Shown = { pts: number; key: boolean }
+
 /**
  * The index of a source: when each frame is shown, and where decoding can start. Read from the packets, without
- * decoding. Throws InputError when there is nothing to decode, or the file ends before its end.
+ * decoding. Throws InputError when there is nothing to decode, the file ends before its end, or its clock jumps back.
  */
 export async function indexFrames(
   path: string,
   facts: SourceFacts,
   signal?: AbortSignal,
 ): Promise<FrameIndex> {
-  const { index: stream } = facts.video
-  const shown: { pts: number; key: boolean }[] = []
-  let packets = 0
-  let beforeKey = 0
-  let untimed = false
-  let seenKey = false
-  let complaint = ''
-  try {
-    for await (const packet of readPackets(path, stream, {
-      signal,
-      onComplaint: (said) => (complaint = said),
-    })) {
-      if (++packets > maxFrames)
-        throw new InputError('too-long', `The source has more than ${maxFrames} frames.`)
-      seenKey ||= packet.key
-      if (packet.discard) continue
-      if (!seenKey) beforeKey++
-      else if (packet.pts === undefined) untimed = true
-      else shown.push({ pts: packet.pts, key: packet.key })
-    }
-  } catch (error) {
+  const found = await scanPackets(path, facts, signal).catch((error: unknown) => {
     throw notAVideo(error)
-  }
-  if (packets === 0)
-    throw new InputError('no-frames', 'The source has a video stream without a single frame.')
-  if (!seenKey)
-    throw new InputError('no-keyframe', 'The source has no keyframe, so none of its frames can be decoded.')
-  if (cutShort.test(complaint) || (facts.promisedFrames ?? 0) > packets) {
-    const promised = facts.promisedFrames ? ` of the ${facts.promisedFrames} its index names` : ''
-    throw new InputError('truncated', `The source is cut short: ${packets} frames can be read${promised}.`)
-  }
+  })
+  if (found.untimed) return { times: await decodeTimes(path, facts, signal), keyframes: null, warnings: [] }
+  const { shown, dropped } = await withoutBrokenHead(path, facts, found, signal)
   const warnings =
-    beforeKey > 0 ? [`${beforeKey} frames before the first keyframe can't be decoded and are left out`] : []
-
-  shown.sort((a, b) => a.pts - b.pts)
-  if (untimed || hasDoubles(shown))
-    return { times: await decodeTimes(path, stream, signal), keyframes: null, warnings }
+    dropped > 0 ? [`${dropped} frames before the first keyframe can't be decoded and are left out`] : []
   const keyframes = shown.flatMap((frame, number) => (frame.key ? [number] : []))
   return { times: shown.map((frame) => frame.pts), keyframes, warnings }
 }
 
-const hasDoubles = (sorted: { pts: number }[]) => sorted.some((frame, i) => frame.pts === sorted[i + 1]?.pts)
+type Scan = { shown: Shown[]; beforeKey: number; untimed: boolean }
 
-async function decodeTimes(path: string, stream: number, signal?: AbortSignal): Promise<number[]> {
-  const times: number[] = []
+async function scanPackets(path: string, facts: SourceFacts, signal?: AbortSignal): Promise<Scan> {
+  const shown: Shown[] = []
+  const [packets, beforeKey, last] = [counter(), counter(), { dts: -Infinity }]
+  let untimed = false
+  let seenKey = false
+  let complaint = ''
+  const onComplaint = (said: string) => {
+    complaint = said
+  }
+  for await (const packet of readPackets(path, facts.video.index, { signal, onComplaint })) {
+    if (packets.up() > maxFrames)
+      throw new InputError('too-long', `The source has more than ${maxFrames} frames.`)
+    // Only formats for broadcasting let the clock start anew in the middle of a file.
+    if (facts.format.startsWith('mpeg') && (packet.dts ?? Infinity) < last.dts) throw jumpsBack(packets.value)
+    last.dts = packet.dts ?? last.dts
+    seenKey ||= packet.key
+    if (packet.discard) continue
+    if (!seenKey) beforeKey.up()
+    else if (packet.pts === undefined) untimed = true
+    else shown.push({ pts: packet.pts, key: packet.key })
+  }
+  if (packets.value === 0)
+    throw new InputError('no-frames', 'The source has a video stream without a single frame.')
+  if (!seenKey) {
+    throw new InputError('no-keyframe', 'The source has no keyframe, so none of its frames can be decoded.')
+  }
+  if (cutShort.test(complaint) || (facts.promisedFrames ?? 0) > packets.value) {
+    const promised = facts.promisedFrames ? ` of the ${facts.promisedFrames} its index names` : ''
+    throw new InputError(
+      'truncated',
+      `The source is cut short: ${packets.value} frames can be read${promised}.`,
+    )
+  }
+  shown.sort((a, b) => a.pts - b.pts)
+  untimed ||= shown.some((frame, i) => frame.pts === shown[i + 1]?.pts)
+  return { shown, beforeKey: beforeKey.value, untimed }
+}
+
+/**
+ * A recording cut out of a stream begins with frames that lean on a keyframe which is not in the file: stored before
+ * the first keyframe, or after it but shown before it. The latter may or may not decode; the decoder is asked.
+ */
+async function withoutBrokenHead(
+  path: string,
+  facts: SourceFacts,
+  { shown, beforeKey }: Scan,
+  signal?: AbortSignal,
+) {
+  const firstKey = shown.findIndex((frame) => frame.key)
+  if (firstKey <= 0) return { shown, dropped: beforeKey }
+  const keyTime = shown[firstKey]?.pts ?? 0
+  const decodable = new Set<number>()
+  for await (const time of readFrameTimes(path, facts.video.index, signal)) {
+    if (time === undefined || time >= keyTime) break
+    decodable.add(time)
+  }
+  const kept = shown.filter(({ pts }) => pts >= keyTime || decodable.has(pts))
+  return { shown: kept, dropped: beforeKey + shown.length - kept.length }
+}
+
+/** Every frame that a full decode gives; those without a time get the one their neighbours leave for them. */
+async function decodeTimes(path: string, facts: SourceFacts, signal?: AbortSignal): Promise<number[]> {
+  const decoded: (number | undefined)[] = []
   try {
-    for await (const time of readFrameTimes(path, stream, signal)) times.push(time)
+    for await (const time of readFrameTimes(path, facts.video.index, signal)) decoded.push(time)
   } catch (error) {
     throw notAVideo(error)
   }
-  if (times.length === 0) throw new InputError('no-frames', "None of the source's frames can be decoded.")
+  const known = decoded.findIndex((time) => time !== undefined)
+  if (decoded.length === 0) throw new InputError('no-frames', "None of the source's frames can be decoded.")
+  if (known < 0) {
+    throw new InputError(
+      'no-times',
+      "The source's frames carry no times; put the stream into a container, such as MP4.",
+    )
+  }
+  const { timeBase, frameRate } = facts.video
+  const step = Math.max(1, Math.round((frameRate[1] * timeBase[1]) / (frameRate[0] * timeBase[0])))
+  const times: number[] = []
+  for (const [i, time] of decoded.entries()) {
+    times.push(time ?? (i < known ? (decoded[known] ?? 0) - (known - i) * step : (times[i - 1] ?? 0) + step))
+  }
   if (times.some((time, i) => time >= (times[i + 1] ?? Infinity))) {
     throw new InputError(
       'bad-times',
@@ -80,4 +126,15 @@ async function decodeTimes(path: string, stream: number, signal?: AbortSignal): 
     )
   }
   return times
+}
+
+const jumpsBack = (frame: number) =>
+  new InputError(
+    'bad-times',
+    `The source's clock jumps back at frame ${frame}, as when recordings are put one behind the other; join them anew, or submit each by itself.`,
+  )
+
+function counter() {
+  const self = { value: 0, up: () => ++self.value }
+  return self
 }

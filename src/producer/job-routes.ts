@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import type { BlobStore } from '../shared/blob-store.ts'
 import { muxers } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
 import { JobId, JobRequest, Report } from '../shared/job.ts'
@@ -22,7 +21,7 @@ const errors = { 400: Problem, 401: Problem, 422: Problem }
 const unknown = (id: string) => new InputError('job-unknown', `There is no job ${id}.`)
 
 /** `/v1/jobs`: submit, watch, cancel, and fetch what a job made. */
-export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps & { media: BlobStore }): void {
+export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps): void {
   const app = root.withTypeProvider<ZodTypeProvider>()
   const { files, statuses, media } = deps
 
@@ -99,9 +98,11 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps & { media: 
     async (request, reply) => {
       const { id } = request.params
       const { status } = await view(id)
-      if (status === 'succeeded' || status === 'failed')
-        throw new InputError('job-ended', `The job ${id} has ended already (${status}).`)
-      await statuses.halt(id, 'cancelled')
+      const halt = await statuses.halt(id, 'cancelled')
+      if (halt !== 'cancelled') {
+        const why = halt === 'failed' ? 'is failing already' : `can't be cancelled any more (${status})`
+        throw new InputError('job-ended', `The job ${id} ${why}.`)
+      }
       return await reply.code(202).send({ id, status: 'cancelled', links: linksOf(id, false, false) })
     },
   )

@@ -9,11 +9,11 @@ import { createLogger } from '../shared/log.ts'
 import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
 import { builtinModels } from '../shared/models/builtin.ts'
 import { createModelStore } from '../shared/models/model-store.ts'
-import { type QueueName, queues, workerOptions } from '../shared/queues.ts'
+import { type QueueName, entryIds, queues, workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
 import { openScratch } from '../shared/scratch.ts'
 import { createSourceReader } from '../shared/source.ts'
-import { observeWorker } from '../shared/observe-worker.ts'
+import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
 import { processorOf } from '../shared/workload.ts'
 import { producerSettings } from './config.ts'
 import { createServer } from './server.ts'
@@ -25,7 +25,9 @@ const log = createLogger('producer', config.FRAMEFLEET_LOG_LEVEL)
 await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
   const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer' })
-  const blocking = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer-blocking' })
+  const working = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer-work' })
+  // People wait for the API's answers: where Redis is away it says so instead of waiting with them.
+  const prompt = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer-api', patient: false })
   const media = createBlobStore(
     connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT),
     config.FRAMEFLEET_MEDIA_CONTAINER,
@@ -45,19 +47,18 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const scratch = await openScratch(config.FRAMEFLEET_SCRATCH_DIR)
   const files = createJobFiles(media)
   const statuses = createJobStatuses(redis, prefix)
-  const sources = createSourceReader(media)
+  const sources = createSourceReader(media, cache)
   const registry = createRegistry('producer')
 
   const boardQueues = (Object.keys(queues) as QueueName[]).map(
     (name) => new Queue(name, { connection: redis, prefix }),
   )
   const queue = (name: QueueName) => boardQueues.find((each) => each.name === name) as Queue
-  const flows = new FlowProducer({ connection: redis, prefix })
+  const flows = new FlowProducer({ connection: prompt, prefix })
   const split = splitWorkload({
     files,
     statuses,
     sources,
-    cache,
     scratch,
     redis,
     batchQueue: queue('batch'),
@@ -66,15 +67,19 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const process = processorOf(split, log)
   const worker = new Worker('split', async (job, token, signal) => await process(job, token, signal), {
     ...workerOptions('split'),
-    connection: blocking,
+    connection: working,
     prefix,
     concurrency: config.FRAMEFLEET_SPLIT_CONCURRENCY,
   })
   observeWorker(worker, createWorkMetrics(registry), log)
+  onFinalFailure(worker, 'split', log, async ({ jobId }, error) => {
+    await statuses.halt(jobId, 'failed', { code: 'split-failed', message: error.message })
+  })
 
   const app = await createServer({
     files,
-    statuses,
+    statuses: createJobStatuses(prompt, prefix),
+    isQueued: async (id) => (await prompt.exists(queue('stitch').toKey(entryIds.stitch(id)))) === 1,
     sources,
     models,
     flows,
@@ -98,13 +103,14 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   return {
     async drain() {
       await app.close()
-      await worker.close()
+      await drainWorker(worker, config.FRAMEFLEET_DRAIN_MS)
     },
     async close() {
       await Promise.all([...boardQueues.map((each) => each.close()), flows.close()])
       await scratch.close()
       redis.disconnect()
-      blocking.disconnect()
+      working.disconnect()
+      prompt.disconnect()
     },
   }
 })

@@ -63,7 +63,7 @@ function describe(probe: Probe, stream: ProbedStream): SourceFacts {
       .map((each) => ({ index: each.index, codec: each.codec_name }))
   const warnings = []
   if (rotation % 90 !== 0)
-    warnings.push(`the source is turned by ${rotation} degrees; it is scored as stored`)
+    warnings.push(`the source is turned by ${rotation} degrees; it is scored as it is shown`)
   if (stream.pix_fmt && /^(?:yuva|rgba|bgra|argb|abgr|gbrap)/.test(stream.pix_fmt))
     warnings.push('transparency is not kept')
   return {

@@ -13,17 +13,15 @@ import {
   validatorCompiler,
 } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import type { BlobStore } from '../shared/blob-store.ts'
 import { type Health, addHealthRoutes } from '../shared/health-server.ts'
 import type { Logger } from '../shared/log.ts'
 import { ModelManifest } from '../shared/models/manifest.ts'
 import type { AcceptDeps } from './accept-job.ts'
 import { requireToken } from './auth.ts'
 import { addJobRoutes } from './job-routes.ts'
-import { handleErrors } from './problem.ts'
+import { handleErrors, sendProblem } from './problem.ts'
 
 type ServerDeps = AcceptDeps & {
-  media: BlobStore
   health: Health
   log: Logger
   tokens: string[]
@@ -40,6 +38,9 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     loggerInstance: logger,
     disableRequestLogging: true,
     bodyLimit: 64 << 10,
+    // A path that can't even be decoded never reaches the routes.
+    frameworkErrors: (error, _request, reply) =>
+      void sendProblem(reply, { status: 400, code: 'bad-request', detail: error.message }),
     forceCloseConnections: true,
   })
   app.setValidatorCompiler(validatorCompiler)

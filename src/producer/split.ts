@@ -2,11 +2,11 @@ import { join } from 'node:path'
 import type { FlowProducer, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { chooseEncoding, keepsAudio, keepsSubtitles } from '../shared/encoding.ts'
-import { InputError } from '../shared/errors.ts'
-import type { FileCache } from '../shared/file-cache.ts'
+import { CancelledError, InputError } from '../shared/errors.ts'
 import { batchStarts, packTimes } from '../shared/frame-times.ts'
 import type { BatchPayload, JobSpec, Plan } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
+import { haltSignal } from '../shared/halt-signal.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import { entryIds, entryOptions } from '../shared/queues.ts'
 import type { Scratch } from '../shared/scratch.ts'
@@ -20,7 +20,6 @@ type SplitDeps = {
   files: JobFiles
   statuses: JobStatuses
   sources: SourceReader
-  cache: FileCache
   scratch: Scratch
   redis: Redis
   batchQueue: Queue
@@ -41,17 +40,26 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
     queue: 'split',
     async process({ jobId }, { signal, log }) {
       if (await statuses.halted(jobId)) return {}
-      await statuses.advance(jobId, 'splitting')
-      const spec = await files.spec(jobId)
-      const plan = (await files.findPlan(jobId)) ?? (await files.keepPlan(await makePlan(deps, spec, signal)))
-      // The state moves on first: a batch may be done before the last one is on the queue.
-      await statuses.advance(jobId, 'scoring', {
-        framesTotal: plan.frames,
-        batchesTotal: plan.batches.length,
-        scoringAt: Date.now(),
-      })
-      await addBatches(deps, spec, plan, signal)
-      log.info({ frames: plan.frames, batches: plan.batches.length, encoding: plan.encoding }, 'planned')
+      const stop = haltSignal(signal, () => statuses.halted(jobId))
+      try {
+        await statuses.advance(jobId, 'splitting')
+        const spec = await files.spec(jobId)
+        const plan =
+          (await files.findPlan(jobId)) ?? (await files.keepPlan(await makePlan(deps, spec, stop.signal)))
+        // The state moves on first: a batch may be done before the last one is on the queue.
+        await statuses.advance(jobId, 'scoring', {
+          framesTotal: plan.frames,
+          batchesTotal: plan.batches.length,
+          scoringAt: Date.now(),
+        })
+        await addBatches(deps, spec, plan, stop.signal)
+        log.info({ frames: plan.frames, batches: plan.batches.length, encoding: plan.encoding }, 'planned')
+      } catch (error) {
+        // A job that was halted meanwhile needs no plan: its stitch ends it.
+        if (!(error instanceof CancelledError)) throw error
+      } finally {
+        stop.close()
+      }
       return {}
     },
     async onTerminalFailure({ jobId }, error) {
@@ -62,18 +70,16 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
 }
 
 async function makePlan(
-  { files, sources, cache, scratch }: SplitDeps,
+  { files, sources, scratch }: SplitDeps,
   spec: JobSpec,
   signal: AbortSignal,
 ): Promise<Plan> {
   return await scratch.within('split', async (dir) => {
     const path = join(dir, 'source')
     const { sourceQuery } = await files.secret(spec.id)
-    await cache.take(`source ${spec.source.url} ${spec.source.etag}`, path, async (to) => {
-      await sources.fetch(spec.source, sourceQuery, to, signal)
-    })
-    const { promisedFrames: _, ...facts } = await probeSource(path, signal)
-    const index = await indexFrames(path, { ...facts, promisedFrames: _ }, signal)
+    await sources.open(spec.source, sourceQuery, path, signal)
+    const facts = await probeSource(path, signal)
+    const index = await indexFrames(path, facts, signal)
     const { output, batch } = spec.request
     const encoding = chooseEncoding(output, {
       format: facts.format,
@@ -81,11 +87,10 @@ async function makePlan(
       audioCodecs: facts.audio.map((stream) => stream.codec),
     })
     const times = packTimes(index.times)
+    const { format, startSeconds, audio, subtitles, video } = facts
     return {
-      ...facts,
-      v: 1,
-      jobId: spec.id,
-      video: { ...facts.video, variable: times.runs.length > 1 },
+      ...{ v: 1, jobId: spec.id, format, startSeconds, audio, subtitles },
+      video: { ...video, variable: times.runs.length > 2 },
       times,
       keyframes: index.keyframes,
       frames: index.times.length,

@@ -3,6 +3,7 @@ import { BlobServiceClient, type ContainerClient, RestError } from '@azure/stora
 import pMap from 'p-map'
 import type { z } from 'zod'
 import { InputError } from './errors.ts'
+import { publicUrl } from './redact.ts'
 
 export type BlobHead = { etag: string; bytes: number; metadata: Record<string, string> }
 
@@ -12,10 +13,9 @@ const uploadOptions = { blockSize: 8 << 20, concurrency: 4 }
 
 /** How to reach an account; every form the settings allow. No key is ever part of the URL that is handed on. */
 export function connectAccount(account: string): BlobServiceClient {
-  // The SDK's default is to try four times over minutes; queues retry as well, so it is kept shorter here.
-  const options = {
-    retryOptions: { maxTries: 4, retryDelayInMs: 500, maxRetryDelayInMs: 8_000, tryTimeoutInMs: 60_000 },
-  }
+  // Shorter than the SDK's minutes: the queues try again as well. No time limit on a try: the SDK hands it to the
+  // service, which would cut a long download off.
+  const options = { retryOptions: { maxTries: 4, retryDelayInMs: 500, maxRetryDelayInMs: 8_000 } }
   if (/^[A-Za-z]+=/.test(account)) return BlobServiceClient.fromConnectionString(account, options)
   const hasSas = new URL(account).searchParams.has('sig')
   return hasSas
@@ -51,12 +51,15 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
     url: (name: string) => publicBlobUrl(container.url, name),
     /** The blob's name when `url` is a blob of this container, else undefined. */
     nameOf(url: string): string | undefined {
-      const base = `${publicBlobUrl(container.url, '')}/`.replace(/\/+$/, '/')
-      const parsed = new URL(url)
-      const plain = `${parsed.origin}${parsed.pathname}`
-      return plain.startsWith(base) && plain.length > base.length
-        ? decodeURIComponent(plain.slice(base.length))
-        : undefined
+      const base = `${publicBlobUrl(container.url, '')}/`
+      const plain = publicUrl(url)
+      if (!plain.startsWith(base) || plain.length === base.length) return undefined
+      try {
+        return decodeURIComponent(plain.slice(base.length))
+      } catch {
+        // Not well escaped, so not the name of anything.
+        return undefined
+      }
     },
     head,
     read,

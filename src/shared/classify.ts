@@ -23,7 +23,10 @@ const transientCodes = new Set([
 ])
 const resourceCodes = new Set(['ENOSPC', 'ENOMEM', 'EMFILE', 'ENFILE', 'EDQUOT'])
 const resourceWords =
-  /out of memory|failed to allocate|bad_alloc|CUDA (?:error|failure)|CUDNN|cannot allocate memory/i
+  /no space left on device|out of memory|failed to allocate|bad_alloc|CUDA (?:error|failure)|CUDNN|cannot allocate memory/i
+
+/** What ioredis says of commands that it could not deliver. */
+const redisAway = /Stream isn't writeable|Command timed out|Connection is closed|max retries per request/i
 
 /**
  * What kind of failure this is, and so what happens to the work: the one place that decides what is retried.
@@ -39,6 +42,7 @@ export function classify(error: unknown): ErrorClass {
     const { code, statusCode } = link as { code?: unknown; statusCode?: unknown }
     if (typeof code === 'string' && resourceCodes.has(code)) return 'resource'
     if (resourceWords.test(link.message)) return 'resource'
+    if (redisAway.test(link.message)) return 'transient'
     if (typeof statusCode === 'number' && transientStatus.has(statusCode)) return 'transient'
     if (typeof code === 'string' && transientCodes.has(code)) return 'transient'
   }

@@ -26,9 +26,38 @@ const containers: Record<
     subtitles: ['mov_text'],
     audioEncoder: 'aac',
   },
+  // Matroska knows more, but not everything that a source may carry: what ffmpeg can't put in is encoded anew.
   mkv: {
     video: ['h264', 'hevc', 'vp9', 'av1'],
-    audio: ['*'],
+    audio: [
+      ...[
+        'aac',
+        'mp3',
+        'mp2',
+        'ac3',
+        'eac3',
+        'dts',
+        'truehd',
+        'flac',
+        'alac',
+        'opus',
+        'vorbis',
+        'wavpack',
+        'tta',
+      ],
+      ...[
+        'pcm_u8',
+        'pcm_s16le',
+        'pcm_s24le',
+        'pcm_s32le',
+        'pcm_f32le',
+        'pcm_f64le',
+        'pcm_s16be',
+        'pcm_s24be',
+        'pcm_s32be',
+      ],
+      ...['pcm_alaw', 'pcm_mulaw', 'wmav2'],
+    ],
     subtitles: ['subrip', 'ass', 'webvtt'],
     audioEncoder: 'flac',
   },
@@ -43,8 +72,7 @@ export const muxers: Record<Container, { format: string; contentType: string }> 
 }
 
 export function keepsAudio(container: Container, audioCodec: string): boolean {
-  const { audio } = containers[container]
-  return audio.includes('*') || audio.includes(audioCodec)
+  return containers[container].audio.includes(audioCodec)
 }
 
 export function keepsSubtitles(container: Container, subtitleCodec: string): boolean {

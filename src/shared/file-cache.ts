@@ -1,7 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import lockfile from 'proper-lockfile'
+import { TransientError } from './errors.ts'
 
 /**
  * Files kept on this machine and shared by all its processes: sources by URL and ETag, models by sha256.
@@ -12,43 +14,65 @@ import lockfile from 'proper-lockfile'
 export type FileCache = ReturnType<typeof createFileCache>
 
 export function createFileCache({ dir, maxBytes }: { dir: string; maxBytes: number }) {
-  async function fill(path: string, fetch: (to: string) => Promise<void>) {
-    const partial = `${path}.${randomUUID()}.partial`
-    try {
-      await fetch(partial)
-      await rename(partial, path)
-    } finally {
-      await rm(partial, { force: true })
-    }
-  }
-
   return {
     /**
      * Makes `use` a link to the cached file of `key`; on a miss `fetch` writes it first.
      * What `fetch` throws is thrown, and nothing stays behind.
      */
-    async take(key: string, use: string, fetch: (to: string) => Promise<void>): Promise<void> {
+    async take(key: string, use: string, fetch: Fetch, signal?: AbortSignal): Promise<void> {
       await mkdir(dir, { recursive: true })
       const path = join(dir, createHash('sha256').update(key).digest('hex').slice(0, 40))
-      if (await linkIfThere(path, use)) return
-      // The lock's age tells a dead holder from a slow one: a live one touches it every few seconds.
-      const release = await lockfile.lock(path, {
-        realpath: false,
-        stale: 15_000,
-        retries: { forever: true, minTimeout: 50, maxTimeout: 500, factor: 1.5 },
-      })
-      try {
-        if (await linkIfThere(path, use)) return
-        await fill(path, fetch)
-        if (!(await linkIfThere(path, use)))
-          throw new Error(`the cache lost ${path} while it was being filled`)
-      } finally {
-        await release()
+      while (!(await linkIfThere(path, use))) {
+        signal?.throwIfAborted()
+        const lock = await tryLock(path)
+        // Somebody else is fetching it: look again in a while.
+        if (!lock) await wait(100, undefined, { signal })
+        else await fill(path, fetch, lock, signal)
       }
       await evict(dir, maxBytes)
     },
   }
 }
+
+/** Writes the file of a key to a path; must heed the signal. */
+type Fetch = (to: string, signal: AbortSignal) => Promise<void>
+type Lock = { lost: AbortSignal; release(): Promise<void> }
+
+/** The right to fetch one key, unless another process has it. Its age tells a dead holder: a live one keeps touching it. */
+async function tryLock(path: string): Promise<Lock | undefined> {
+  const lost = new AbortController()
+  try {
+    const release = await lockfile.lock(path, {
+      ...{ realpath: false, stale: 15_000 },
+      onCompromised: (error) => lost.abort(new TransientError(`the cache's lock was lost: ${error.message}`)),
+    })
+    return { lost: lost.signal, release: async () => await release().catch(() => {}) }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ELOCKED') return undefined
+    throw error
+  }
+}
+
+async function fill(
+  path: string,
+  fetch: Fetch,
+  { lost, release }: Lock,
+  signal?: AbortSignal,
+): Promise<void> {
+  const partial = `${path}.${randomUUID()}.partial`
+  try {
+    // It may have come between our look and our lock.
+    if (await exists(path)) return
+    await fetch(partial, signal ? AbortSignal.any([lost, signal]) : lost)
+    lost.throwIfAborted()
+    await rename(partial, path)
+  } finally {
+    await rm(partial, { force: true })
+    await release()
+  }
+}
+
+const exists = async (path: string) => (await stat(path).catch(() => undefined)) !== undefined
 
 async function linkIfThere(path: string, use: string): Promise<boolean> {
   try {

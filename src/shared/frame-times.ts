@@ -2,14 +2,16 @@ import type { Plan } from './job.ts'
 
 type Times = Plan['times']
 
-/** Run-length codes ascending frame times (ticks): a video of constant rate is one run, whatever its length. */
+/**
+ * Run-length codes ascending frame times (ticks): a video of constant rate is one run, whatever its length. Runs are
+ * flat (step, how many, step, how many ...): a ten-hour film with a jittering clock has millions of them.
+ */
 export function packTimes(ticks: number[]): Times {
-  const runs: [number, number][] = []
+  const runs: number[] = []
   for (let i = 1; i < ticks.length; i++) {
     const step = (ticks[i] as number) - (ticks[i - 1] as number)
-    const last = runs.at(-1)
-    if (last?.[0] === step) last[1]++
-    else runs.push([step, 1])
+    if (runs.at(-2) === step) runs[runs.length - 1] = (runs.at(-1) as number) + 1
+    else runs.push(step, 1)
   }
   return { first: ticks[0] ?? 0, runs }
 }
@@ -17,24 +19,41 @@ export function packTimes(ticks: number[]): Times {
 /** The times, in ticks, of frames `first` to `first + count - 1`. */
 export function timesOf(times: Times, first: number, count: number): number[] {
   const wanted: number[] = []
-  let frame = 0
-  let tick = times.first
-  if (first === 0 && count > 0) wanted.push(tick)
-  for (const [step, length] of times.runs) {
-    // Runs that end before the range are stepped over whole.
-    if (frame + length < first) {
-      frame += length
-      tick += step * length
-      continue
-    }
-    for (let i = 0; i < length && wanted.length < count; i++) {
-      frame++
-      tick += step
-      if (frame >= first) wanted.push(tick)
-    }
+  for (const [frame, tick, step, length] of walk(times)) {
+    // The run reaches from this frame, shown at this tick, to the one that begins the next run.
+    for (let i = Math.max(0, first - frame); i < length && frame + i < first + count; i++)
+      wanted.push(tick + i * step)
     if (wanted.length === count) break
   }
   return wanted
+}
+
+/** The times, in ticks, of some frames, given in ascending order: one walk for all of them. */
+export function timesAt(times: Times, frames: number[]): number[] {
+  const found: number[] = []
+  for (const [frame, tick, step, length] of walk(times)) {
+    while (found.length < frames.length && (frames[found.length] as number) < frame + length) {
+      found.push(tick + ((frames[found.length] as number) - frame) * step)
+    }
+    if (found.length === frames.length) break
+  }
+  return found
+}
+
+/** Runs as [number of their first frame, its tick, step, frames]; the last frame of all is a run of its own. */
+function* walk({
+  first,
+  runs,
+}: Times): Generator<[frame: number, tick: number, step: number, length: number]> {
+  let frame = 0
+  let tick = first
+  for (let i = 0; i < runs.length; i += 2) {
+    const [step, length] = [runs[i] as number, runs[i + 1] as number]
+    yield [frame, tick, step, length]
+    frame += length
+    tick += step * length
+  }
+  yield [frame, tick, 0, 1]
 }
 
 /** Ticks to microseconds, rounded once from the exact product so that errors never add up. */

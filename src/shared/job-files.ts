@@ -9,7 +9,8 @@ export type JobFiles = ReturnType<typeof createJobFiles>
 /** A job's documents in Blob. Spec and plan never change once written, so they are kept in memory for a while. */
 export function createJobFiles(media: BlobStore) {
   const specs = new LRUCache<string, JobSpec>({ max: 32 })
-  const plans = new LRUCache<string, Plan>({ max: 8 })
+  // A long film's plan may have millions of numbers.
+  const plans = new LRUCache<string, Plan>({ maxSize: 16e6, sizeCalculation: numbersIn })
 
   async function findSpec(id: string): Promise<JobSpec | undefined> {
     const spec = specs.get(id) ?? (await media.readJson(layout.spec(id), JobSpec))
@@ -62,3 +63,6 @@ export function createJobFiles(media: BlobStore) {
     },
   }
 }
+
+const numbersIn = ({ times, keyframes, batches }: Plan) =>
+  1 + times.runs.length + (keyframes?.length ?? 0) + batches.length

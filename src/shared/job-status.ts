@@ -29,7 +29,10 @@ export type JobStatus = {
   output?: string
 }
 
+// A worker that comes too late must not bring back what the end has removed.
 const commitScript = `
+local state = redis.call('HGET', KEYS[1], 'state')
+if state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 0 end
 if redis.call('SETBIT', KEYS[2], ARGV[1], 1) == 0 then redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[2]) end
 redis.call('HDEL', KEYS[3], ARGV[1])
 return 1`
@@ -40,17 +43,34 @@ local halt = redis.call('HGET', KEYS[1], 'halt')
 if not halt then redis.call('HSET', KEYS[3], ARGV[1], ARGV[2]) end
 return halt`
 
-// A state once ended stays; a halt keeps its first reason.
+const createScript = `
+if redis.call('HSETNX', KEYS[1], 'createdAt', ARGV[1]) == 0 then return 0 end
+redis.call('HSETNX', KEYS[1], 'state', 'queued')
+redis.call('HSETNX', KEYS[1], 'framesDone', 0)
+redis.call('HSET', KEYS[1], 'model', ARGV[2], 'source', ARGV[3])
+return 1`
+
+// A state once ended stays.
 const advanceScript = `
 local state = redis.call('HGET', KEYS[1], 'state')
 if state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV))
 return 1`
 
+// A halt keeps its first reason. It comes too late for a job that has ended or whose output is being published.
 const haltScript = `
-if redis.call('HSETNX', KEYS[1], 'halt', ARGV[1]) == 0 then return 0 end
+local job = redis.call('HMGET', KEYS[1], 'state', 'halt', 'publishing')
+if not job[1] then return 'unknown' end
+if job[1] == 'succeeded' or job[1] == 'failed' or job[1] == 'cancelled' or job[3] then return 'too late' end
+if job[2] then return job[2] end
+redis.call('HSET', KEYS[1], 'halt', ARGV[1])
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'errorCode', ARGV[2], 'error', ARGV[3]) end
-return 1`
+return ARGV[1]`
+
+const publishScript = `
+local halt = redis.call('HGET', KEYS[1], 'halt')
+if not halt then redis.call('HSET', KEYS[1], 'publishing', 1) end
+return halt`
 
 export type JobStatuses = ReturnType<typeof createJobStatuses>
 
@@ -66,13 +86,8 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
   return {
     /** Notes an accepted job; doing it again changes nothing. */
     async create(job: { id: string; createdAt: number; model: string; source: string }): Promise<void> {
-      const [hash] = keys(job.id)
-      if (!(await redis.hsetnx(hash, 'createdAt', job.createdAt))) return
-      await redis
-        .multi()
-        .hset(hash, { state: 'queued', model: job.model, source: job.source, framesDone: 0 })
-        .zadd(list, job.createdAt, job.id)
-        .exec()
+      await run(createScript, job.id, job.createdAt, job.model, job.source)
+      await redis.zadd(list, 'NX', job.createdAt, job.id)
     },
     async get(id: string): Promise<JobStatus | undefined> {
       const [hash, , active] = keys(id)
@@ -107,9 +122,23 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
         .exec()
       return moved
     },
-    /** Says that the job is not to go on; the first word wins. Workers drain its batches from then on. */
-    async halt(id: string, halt: Halt, error?: { code: string; message: string }): Promise<boolean> {
-      return (await run(haltScript, id, halt, error?.code ?? '', error?.message ?? '')) === 1
+    /**
+     * Says that the job is not to go on: workers drain its batches from then on. Answers the halt that holds, which is
+     * the first one; `too late` when the job has ended or is being published; `unknown` when Redis doesn't know it.
+     */
+    async halt(
+      id: string,
+      halt: Halt,
+      error?: { code: string; message: string },
+    ): Promise<Halt | 'too late' | 'unknown'> {
+      return (await run(haltScript, id, halt, error?.code ?? '', error?.message ?? '')) as
+        | Halt
+        | 'too late'
+        | 'unknown'
+    },
+    /** The point of no return: from here on the job can't be cancelled. Answers the halt word if it came before. */
+    async beginPublishing(id: string): Promise<Halt | undefined> {
+      return ((await run(publishScript, id)) ?? undefined) as Halt | undefined
     },
     async halted(id: string): Promise<Halt | undefined> {
       return ((await redis.hget(keys(id)[0], 'halt')) ?? undefined) as Halt | undefined

@@ -37,7 +37,7 @@ export const JobRequest = z
     onError: z
       .enum(['fail', 'passthrough'])
       .default('fail')
-      .describe('what a frame that cannot be scored does'),
+      .describe('what a frame that cannot be decoded does'),
     errorThreshold: z
       .number()
       .int()
@@ -76,6 +76,9 @@ export type JobSecret = z.infer<typeof JobSecret>
 
 const Rational = z.tuple([z.number().int(), z.number().int().positive()])
 
+// One check for the whole list: zod's own, number by number, takes seconds and a gigabyte for a long film.
+const Integers = z.custom<number[]>((list) => Array.isArray(list) && list.every(Number.isSafeInteger))
+
 /** `plan.json`: made once by the split. */
 export const Plan = z.object({
   v: z.literal(1),
@@ -102,10 +105,10 @@ export const Plan = z.object({
   startSeconds: z.number(),
   audio: z.array(z.object({ index: z.number().int(), codec: z.string() })),
   subtitles: z.array(z.object({ index: z.number().int(), codec: z.string() })),
-  /** Frame times in ticks of the time base: the first, then runs of `[step, how many]`. */
-  times: z.object({ first: z.number().int(), runs: z.array(z.tuple([z.number().int(), z.number().int()])) }),
+  /** Frame times in ticks of the time base: the first, then runs: step, how many, step, how many ... */
+  times: z.object({ first: z.number().int(), runs: Integers }),
   /** Frame numbers that decoding may start from; null when the container can't be sought in exactly. */
-  keyframes: z.array(z.number().int()).nullable(),
+  keyframes: Integers.nullable(),
   frames: z.number().int().positive(),
   /** Frames in each batch, in order. */
   batches: z.array(z.number().int().positive()),

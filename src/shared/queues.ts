@@ -28,15 +28,15 @@ export const queues = {
   split: {
     payload: JobRef,
     result: Nothing,
-    attempts: 4,
-    backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 },
+    attempts: 6,
+    backoff: { type: 'exponential', delay: 2_000, jitter: 0.5 },
     lease,
     keep: { completed: { age: days(1), count: 5_000 }, failed: { age: days(7), count: 5_000 } },
   },
   batch: {
     payload: BatchPayload,
     result: BatchResult,
-    attempts: 4,
+    attempts: 6,
     backoff: { type: 'exponential', delay: 2_000, jitter: 0.5 },
     lease,
     keep: { completed: { age: days(1), count: 100_000 }, failed: { age: days(7), count: 10_000 } },
@@ -44,7 +44,8 @@ export const queues = {
   stitch: {
     payload: JobRef,
     result: Nothing,
-    attempts: 5,
+    // All the work is done by now: it is worth waiting minutes for storage to come back.
+    attempts: 9,
     backoff: { type: 'exponential', delay: 2_000, jitter: 0.5 },
     lease,
     keep: { completed: { age: days(7), count: 10_000 }, failed: { age: days(7), count: 10_000 } },

@@ -2,14 +2,17 @@ import { Redis } from 'ioredis'
 import type { Logger } from './log.ts'
 
 /**
- * A connection to Redis that outlives Redis: commands wait while it is away, connecting is tried for ever with
- * back-off up to 5 s. `blocking` is for BullMQ's workers, which need commands that never give up.
+ * A connection to Redis that outlives Redis: connecting is tried for ever with back-off up to 5 s. Commands wait while
+ * it is away; with `patient: false` they fail within seconds instead.
  */
-export function connectRedis(url: string, log: Logger, { name }: { name: string }): Redis {
+export function connectRedis(
+  url: string,
+  log: Logger,
+  { name, patient = true }: { name: string; patient?: boolean },
+): Redis {
   const redis = new Redis(url, {
     connectionName: name,
-    maxRetriesPerRequest: null,
-    enableReadyCheck: true,
+    ...(patient ? { maxRetriesPerRequest: null } : { maxRetriesPerRequest: 1, commandTimeout: 5_000 }),
     retryStrategy: (times) => Math.min(5_000, 100 * 2 ** Math.min(times, 6)),
   })
   let away = false

@@ -1,13 +1,14 @@
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * Temporary files. Each process owns the folder `<root>/<pid>`; what dead processes left is swept at the next start,
- * so a machine that is killed again and again does not fill its disk.
+ * Temporary files. Each process owns the folder `<root>/<host>.<pid>.<start>`; what dead processes left is swept at the
+ * next start, so a machine that is killed again and again does not fill its disk.
  */
 export async function openScratch(root: string) {
-  const own = join(root, String(process.pid))
-  await sweepDead(root)
+  const own = join(root, `${host}.${process.pid}.${Math.round(performance.timeOrigin)}`)
+  await sweep(root)
   await mkdir(own, { recursive: true })
   return {
     /** Runs `work` with a fresh folder that is gone afterwards, whatever happened. */
@@ -25,10 +26,21 @@ export async function openScratch(root: string) {
 }
 export type Scratch = Awaited<ReturnType<typeof openScratch>>
 
-async function sweepDead(root: string) {
-  const entries = await readdir(root).catch(() => [] as string[])
-  const dead = entries.filter((entry) => /^\d+$/.test(entry) && !isAlive(Number(entry)))
-  await Promise.all(dead.map((entry) => rm(join(root, entry), { recursive: true, force: true })))
+const host = hostname().replaceAll('.', '-')
+const dayMs = 86_400_000
+
+/**
+ * Removes what is nobody's: folders of dead processes of this host (a container that starts again has its old pid, but
+ * another start), and those of other hosts that share the disk once they are untouched for a day.
+ */
+async function sweep(root: string) {
+  for (const entry of await readdir(root).catch(() => [] as string[])) {
+    const [from, pid] = entry.split('.')
+    const dead = from === host && (Number(pid) === process.pid || !isAlive(Number(pid)))
+    const path = join(root, entry)
+    const old = ((await stat(path).catch(() => undefined))?.mtimeMs ?? Infinity) < Date.now() - dayMs
+    if (dead || (from !== host && old)) await rm(path, { recursive: true, force: true })
+  }
 }
 
 function isAlive(pid: number): boolean {

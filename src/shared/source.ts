@@ -9,6 +9,7 @@ import {
   sourceMissing,
 } from './blob-store.ts'
 import { InputError, TransientError } from './errors.ts'
+import type { FileCache } from './file-cache.ts'
 import type { SourceRef } from './job.ts'
 import { publicUrl } from './redact.ts'
 
@@ -18,7 +19,7 @@ import { publicUrl } from './redact.ts'
  */
 export type SourceReader = ReturnType<typeof createSourceReader>
 
-export function createSourceReader(media: BlobStore) {
+export function createSourceReader(media: BlobStore, cache: FileCache) {
   return {
     /** Looks at a source without reading it. Throws InputError when it is missing, forbidden or has no length. */
     async look(url: string): Promise<SourceRef> {
@@ -27,18 +28,29 @@ export function createSourceReader(media: BlobStore) {
       const found = own === undefined ? await headOverHttp(url, shown) : await headOwn(media, own, shown)
       return { url: shown, kind: own === undefined ? 'http' : 'own', ...found }
     },
-    /** Reads a source into a file; throws InputError when it is no longer the version that was accepted. */
-    async fetch(source: SourceRef, query: string, path: string, signal?: AbortSignal): Promise<void> {
-      if (source.kind === 'http') return await getOverHttp(source, query, path, signal)
-      try {
-        const name = media.nameOf(source.url)
-        if (name === undefined)
-          throw new InputError('source-not-found', `The source ${source.url} is not in the media account.`)
-        await media.download(name, path, { ifMatch: source.etag, signal })
-      } catch (error) {
-        throw explainStorage(error, source.url)
+    /**
+     * Makes `path` the source's file, fetched once for each machine. `query` is the SAS it came with. Throws InputError
+     * when it is no longer the version that was accepted.
+     */
+    async open(source: SourceRef, query: string, path: string, signal?: AbortSignal): Promise<void> {
+      const fetchTo = async (to: string, stop: AbortSignal) => {
+        if (source.kind === 'http') await getOverHttp(source, query, to, stop)
+        else await getOwn(media, source, to, stop)
       }
+      await cache.take(`source ${source.url} ${source.etag}`, path, fetchTo, signal)
     },
+  }
+}
+
+async function getOwn(media: BlobStore, source: SourceRef, to: string, signal: AbortSignal): Promise<void> {
+  try {
+    const name = media.nameOf(source.url)
+    if (name === undefined) {
+      throw new InputError('source-not-found', `The source ${source.url} is not in the media account.`)
+    }
+    await media.download(name, to, { ifMatch: source.etag, signal })
+  } catch (error) {
+    throw explainStorage(error, source.url)
   }
 }
 
@@ -57,7 +69,7 @@ async function headOwn(media: BlobStore, name: string, shown: string) {
 async function headOverHttp(url: string, shown: string) {
   const answer = await request(url, shown, { method: 'HEAD', signal: AbortSignal.timeout(15_000) })
   const bytes = Number(answer.headers.get('content-length') ?? Number.NaN)
-  const etag = answer.headers.get('etag') ?? answer.headers.get('last-modified')
+  const etag = versionOf(answer)
   if (!Number.isFinite(bytes) || etag === null) {
     throw new InputError(
       'source-unsized',
@@ -67,22 +79,41 @@ async function headOverHttp(url: string, shown: string) {
   return { etag, bytes }
 }
 
-async function getOverHttp(source: SourceRef, query: string, path: string, signal?: AbortSignal) {
+async function getOverHttp(
+  source: SourceRef,
+  query: string,
+  path: string,
+  signal: AbortSignal,
+): Promise<void> {
+  // If-Match compares strongly: a weak version, or a date, would never match.
+  const strong = source.etag.startsWith('"')
   const answer = await request(`${source.url}${query}`, source.url, {
-    headers: { 'if-match': source.etag },
+    headers: strong ? { 'if-match': source.etag } : {},
     signal,
   })
   // Not every server heeds If-Match: what came is compared as well.
-  const etag = answer.headers.get('etag') ?? answer.headers.get('last-modified')
-  if (etag !== source.etag) throw sourceChanged(source.url)
+  if (versionOf(answer) !== source.etag) throw sourceChanged(source.url)
   if (!answer.body) throw new TransientError(`the source ${source.url} sent no body`)
-  await pipeline(Readable.fromWeb(answer.body as never), createWriteStream(path), { signal })
+  let bytes = 0
+  const counted = async function* (body: AsyncIterable<Uint8Array>) {
+    for await (const chunk of body) {
+      bytes += chunk.length
+      if (bytes > source.bytes) throw sourceChanged(source.url)
+      yield chunk
+    }
+  }
+  await pipeline(Readable.fromWeb(answer.body as never), counted, createWriteStream(path), { signal })
+  if (bytes < source.bytes)
+    throw new TransientError(`the source ${source.url} broke off after ${bytes} bytes`)
 }
+
+const versionOf = (answer: Response) => answer.headers.get('etag') ?? answer.headers.get('last-modified')
 
 async function request(url: string, shown: string, init: RequestInit): Promise<Response> {
   const answer = await fetch(url, { ...init, redirect: 'manual' }).catch((error: unknown) => {
     // fetch puts the whole URL, with its SAS, into some of its messages.
-    if (init.signal?.aborted) throw error
+    const { name } = init.signal?.aborted ? (init.signal.reason as Error) : { name: '' }
+    if (name !== '' && name !== 'TimeoutError') throw error
     throw new TransientError(`the source ${shown} can't be reached`)
   })
   if (answer.ok) return answer

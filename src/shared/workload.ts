@@ -66,7 +66,7 @@ export function processorOf<Q extends QueueName>(workload: Workload<Q>, log: Log
         }
         if (last) {
           await workload.onTerminalFailure(data, error)
-          throw new UnrecoverableError(error.message)
+          throw Object.assign(new UnrecoverableError(error.message), { kind })
         }
         throw error
       }
@@ -93,8 +93,9 @@ async function countChildren(job: AnyJob): Promise<number> {
 
 /** The error as it may travel: its text and stack without secrets. */
 function clean(thrown: unknown): Error {
-  const error = thrown instanceof Error ? thrown : new Error(String(thrown))
-  error.message = redact(error.message)
-  if (error.stack) error.stack = redact(error.stack)
-  return error
+  // The messages of some errors, such as DOMException, can't be written to.
+  if (!(thrown instanceof Error) || thrown instanceof DOMException) return new Error(redact(String(thrown)))
+  thrown.message = redact(thrown.message)
+  if (thrown.stack) thrown.stack = redact(thrown.stack)
+  return thrown
 }

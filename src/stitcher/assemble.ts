@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { audioEncoder, keepsAudio, keepsSubtitles, muxers } from '../shared/encoding.ts'
-import { batchStarts, timesOf, toMicroseconds } from '../shared/frame-times.ts'
+import { batchStarts, timesAt, toMicroseconds } from '../shared/frame-times.ts'
 import type { Plan } from '../shared/job.ts'
 import { runFfmpeg } from '../shared/media/ffmpeg.ts'
 import { readPackets } from '../shared/media/ffprobe.ts'
@@ -51,7 +51,7 @@ export async function assemble(job: AssembleJob): Promise<string> {
         ...(container === 'mp4'
           ? ['-video_track_timescale', `${plan.video.timeBase[1]}`, '-movflags', '+faststart']
           : []),
-        ...['-max_interleave_delta', '0', '-f', muxers[container].format],
+        ...['-f', muxers[container].format],
       ],
     },
     { signal },
@@ -65,26 +65,21 @@ export async function assemble(job: AssembleJob): Promise<string> {
  * thousand segments the errors cancel instead of adding up.
  */
 function concatList({ plan, segments }: AssembleJob): string {
-  const [origin = 0] = timesOf(plan.times, 0, 1)
-  const starts = batchStarts(plan.batches).map((first) => startMicros(plan, first, origin))
+  const ticks = timesAt(plan.times, batchStarts(plan.batches))
+  const starts = ticks.map((tick) => toMicroseconds(tick - plan.times.first, plan.video.timeBase))
   const lines = segments.map((path, i) => {
     const next = starts[i + 1]
     const duration =
       next === undefined ? '' : `\nduration ${((next - (starts[i] as number)) / 1e6).toFixed(6)}`
-    return `file '${path}'${duration}`
+    // Names are relative to the list, and ours: nothing in them needs quoting.
+    return `file ${basename(path)}${duration}`
   })
   return `ffconcat version 1.0\n${lines.join('\n')}\n`
 }
 
-function startMicros(plan: Plan, frame: number, origin: number): number {
-  const [tick = origin] = timesOf(plan.times, frame, 1)
-  return toMicroseconds(tick - origin, plan.video.timeBase)
-}
-
 /** How long after the start of the source's clock its first frame is shown: sound may come before it. */
 function videoOffsetSeconds(plan: Plan): number {
-  const [origin = 0] = timesOf(plan.times, 0, 1)
-  return toMicroseconds(origin, plan.video.timeBase) / 1e6 - plan.startSeconds
+  return toMicroseconds(plan.times.first, plan.video.timeBase) / 1e6 - plan.startSeconds
 }
 
 function soundOptions({ audio, encoding: { container } }: Plan): string[] {

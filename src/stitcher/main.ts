@@ -8,7 +8,7 @@ import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
 import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
-import { observeWorker } from '../shared/observe-worker.ts'
+import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
 import { workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
 import { openScratch } from '../shared/scratch.ts'
@@ -29,16 +29,17 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   )
   const scratch = await openScratch(config.FRAMEFLEET_SCRATCH_DIR)
   const registry = createRegistry('stitcher')
+  const statuses = createJobStatuses(redis, prefix)
+  const cache = createFileCache({
+    dir: config.FRAMEFLEET_CACHE_DIR,
+    maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES,
+  })
   const stitch = stitchWorkload({
     files: createJobFiles(media),
-    statuses: createJobStatuses(redis, prefix),
+    statuses,
     media,
     scratch,
-    sources: createSourceReader(media),
-    cache: createFileCache({
-      dir: config.FRAMEFLEET_CACHE_DIR,
-      maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES,
-    }),
+    sources: createSourceReader(media, cache),
   })
   const process = processorOf(stitch, log)
   const worker = new Worker('stitch', async (job, token, signal) => await process(job, token, signal), {
@@ -48,6 +49,10 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     concurrency: config.FRAMEFLEET_STITCH_CONCURRENCY,
   })
   observeWorker(worker, createWorkMetrics(registry), log)
+  // Storage may be gone for longer than all attempts last; the job ends all the same.
+  onFinalFailure(worker, 'stitch', log, ({ jobId }, error) =>
+    statuses.end(jobId, 'failed', { errorCode: 'stitch-failed', error: error.message }),
+  )
   await worker.waitUntilReady()
   const health = await startHealthServer(
     { registry, isReady: async () => redis.status === 'ready' && (await media.isReachable()) },
@@ -55,12 +60,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   )
   return {
     async drain() {
-      const giveBack = setTimeout(
-        () => worker.cancelAllJobs('the stitcher is leaving'),
-        config.FRAMEFLEET_DRAIN_MS,
-      )
-      await worker.close()
-      clearTimeout(giveBack)
+      await drainWorker(worker, config.FRAMEFLEET_DRAIN_MS)
     },
     async close() {
       await health.close()

@@ -1,8 +1,7 @@
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import pMap from 'p-map'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { InputError, tooManyErrors } from '../shared/errors.ts'
-import type { FileCache } from '../shared/file-cache.ts'
 import { batchStarts } from '../shared/frame-times.ts'
 import type { JobSpec, Plan, Report } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
@@ -16,13 +15,13 @@ import type { WorkContext, Workload } from '../shared/workload.ts'
 import { assemble } from './assemble.ts'
 import { makePreview } from './preview.ts'
 import { publish } from './publish.ts'
+import { reportOf, stopwatch } from './report.ts'
 
 export type StitchDeps = {
   files: JobFiles
   statuses: JobStatuses
   media: BlobStore
   sources: SourceReader
-  cache: FileCache
   scratch: Scratch
 }
 
@@ -53,15 +52,16 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
       )
     },
     async onTerminalFailure({ jobId }, error) {
-      const spec = await files.findSpec(jobId)
+      const [spec, done, plan] = await Promise.all([
+        files.spec(jobId),
+        files.readReport(jobId),
+        files.findPlan(jobId),
+      ])
       const code = error instanceof InputError ? error.code : 'stitch-failed'
-      const stopped: Stopped = { status: 'failed', error: { code, message: error.message } }
-      if (!spec) {
-        await statuses.end(jobId, 'failed', { errorCode: code, error: error.message })
-        return
-      }
-      const counts = { planned: (await files.findPlan(jobId))?.batches.length ?? 0, failed: 0 }
-      await endJob(deps, reportOf(spec, { ...stopped, batches: counts }))
+      const batches = { planned: plan?.batches.length ?? 0, failed: 0 }
+      const failed = { status: 'failed', error: { code, message: error.message }, plan, batches } as const
+      // What was published and reported is not taken back because clearing up failed.
+      await endJob(deps, done ?? reportOf(spec, failed))
     },
   }
 }
@@ -85,7 +85,7 @@ async function whyStopped(
 type Finishing = { spec: JobSpec; plan: Plan; dir: string; context: WorkContext }
 
 async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing): Promise<Report> {
-  const { media, files, cache, sources } = deps
+  const { media, files, sources } = deps
   const { signal } = context
   const clock = stopwatch()
 
@@ -99,15 +99,13 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
     const { code, message } = tooManyErrors(replaced.length, errorThreshold)
     return await failedReport(spec, plan, { status: 'failed', error: { code, message } }, context)
   }
-  const segments = plan.batches.map((_, index) => join(dir, `${String(index).padStart(6, '0')}.mp4`))
+  const segments = plan.batches.map((_, index) => join(dir, basename(layout.segment(spec.id, index))))
   await pMap(segments, (path, index) => media.download(layout.segment(spec.id, index), path, { signal }), {
     concurrency: 8,
   })
   const { sourceQuery, outputQuery } = await files.secret(spec.id)
   const source = join(dir, 'source')
-  await cache.take(`source ${spec.source.url} ${spec.source.etag}`, source, async (to) => {
-    await sources.fetch(spec.source, sourceQuery, to, signal)
-  })
+  await sources.open(spec.source, sourceQuery, source, signal)
   clock.lap('fetch')
 
   const path = await assemble({ plan, segments, source, dir, signal })
@@ -130,9 +128,10 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
     })
   clock.lap('preview')
 
-  // The last moment at which a cancellation can still be heeded.
-  if ((await deps.statuses.halted(spec.id)) === 'cancelled')
+  // From here on a cancellation comes too late.
+  if ((await deps.statuses.beginPublishing(spec.id)) === 'cancelled') {
     return await failedReport(spec, plan, { status: 'cancelled' }, context)
+  }
   const output = await publish(media, { spec, plan, path, outputQuery, signal })
   clock.lap('publish')
   const counts = { planned: plan.batches.length, failed: 0 }
@@ -176,43 +175,6 @@ async function failedReport(spec: JobSpec, plan: Plan | undefined, stopped: Stop
   return reportOf(spec, { ...stopped, plan, batches: { planned: plan?.batches.length ?? 0, failed } })
 }
 
-type Ending = {
-  status: Report['status']
-  error?: Report['error']
-  plan?: Plan
-  output?: Report['output']
-  replaced?: number[]
-  warnings?: string[]
-  batches: Report['batches']
-  ms?: Record<string, number>
-}
-
-function reportOf(spec: JobSpec, ending: Ending): Report {
-  const { plan, status, replaced = [], warnings = plan?.warnings ?? [], ms = {} } = ending
-  const endedAt = new Date()
-  const seconds = (endedAt.getTime() - Date.parse(spec.createdAt)) / 1_000
-  const frames = plan?.frames ?? 0
-  return {
-    v: 1,
-    jobId: spec.id,
-    status,
-    error: ending.error,
-    createdAt: spec.createdAt,
-    endedAt: endedAt.toISOString(),
-    seconds,
-    source: spec.source,
-    model: spec.model,
-    frames,
-    framesReplaced: replaced,
-    fps: status === 'succeeded' ? Math.round((frames / seconds) * 100) / 100 : 0,
-    encoding: plan?.encoding,
-    output: ending.output,
-    batches: ending.batches,
-    ms,
-    warnings,
-  }
-}
-
 /** The report first, then the removal, then the state: whoever sees the end finds the report and no leftovers. */
 async function endJob({ files, statuses }: StitchDeps, report: Report) {
   await files.writeReport(report)
@@ -223,16 +185,4 @@ async function endJob({ files, statuses }: StitchDeps, report: Report) {
     ...(report.output ? { output: report.output.url } : {}),
   })
   return {}
-}
-
-function stopwatch() {
-  let since = performance.now()
-  const laps: Record<string, number> = {}
-  return {
-    laps,
-    lap(name: string) {
-      laps[name] = Math.round(performance.now() - since)
-      since = performance.now()
-    },
-  }
 }

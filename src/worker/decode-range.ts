@@ -7,14 +7,22 @@ import { conversion, toRgb } from './colours.ts'
 
 export type Picture = { width: number; height: number }
 
-type DecodeJob = { path: string; plan: Plan; range: Range; picture: Picture; signal: AbortSignal }
+type DecodeJob = {
+  path: string
+  plan: Plan
+  range: Range
+  picture: Picture
+  signal: AbortSignal
+  /** False: decode from the start of the file, because seeking came up short. */
+  seek?: boolean
+}
 
 /** The command that decodes exactly one range of frames, at the size the model takes. */
 function decodeArgs(
-  { path, plan, range, picture: { width, height } }: DecodeJob,
+  { path, plan, range, picture: { width, height }, seek }: DecodeJob,
   output: string[],
 ): string[] {
-  const { options, filter } = readRange(plan, range)
+  const { options, filter } = readRange(plan, range, { seek })
   const scale = [`${width}:${height}`, ...toRgb(plan.video.colour), 'out_range=pc', conversion].join(':')
   const filters = [filter, `scale=${scale}`, 'format=rgb24'].join(',')
   return ffmpegArgs([{ path, options }], {
@@ -54,10 +62,10 @@ export async function decodeRange(
         filled = 0
       }
     }
-    await run.done
-  } catch (error) {
-    if (error instanceof MediaToolError) throw new ShortDecode(`${decoded} (${error.message})`)
-    throw error
+    await run.done.catch((error: unknown) => {
+      // Only what the decoder itself said: the stages behind it break in ways of their own.
+      throw error instanceof MediaToolError ? new ShortDecode(`${decoded} (${error.message})`) : error
+    })
   } finally {
     run.kill()
   }
@@ -72,9 +80,13 @@ export class ShortDecode extends TransientError {
   }
 }
 
-/** Frames of a range that the decoder does not yield, by number in the video; found by decoding it once more. */
+/**
+ * Frames of a range that the decoder does not yield, by number in the video; found by decoding it once more. None are
+ * found in a file whose frames are counted, not timed.
+ */
 export async function findUndecodable(job: DecodeJob): Promise<number[]> {
   const { plan, range, signal } = job
+  if (plan.keyframes === null) return []
   const args = decodeArgs(job, ['-f', 'framecrc', '-enc_time_base', '-1'])
   const seen = new Set<number>()
   try {

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { toMicroseconds } from '../shared/frame-times.ts'
 import type { Codec } from '../shared/encoding.ts'
 import type { Plan } from '../shared/job.ts'
@@ -119,44 +118,37 @@ export function encodeSegment({ plan, times, scored, picture, path, signal }: En
       ],
     ],
   })
-  const run = startMedia('ffmpeg', args, { signal, pipeIn: true, stallMs: 120_000 })
+  const run = startMedia('ffmpeg', args, { signal, pipeIn: true, watched: false })
   run.stdout.resume()
   const bytes = scored.width * scored.height * 3
   const origin = times[0] as number
 
+  /** Resolves when the bytes are out of our hands; their buffer is written into again. */
   async function send(data: Uint8Array): Promise<void> {
-    if (run.stdin.write(data)) return
-    // When the encoder dies its exit says why; waiting for a drain that never comes would hang.
-    await Promise.race([once(run.stdin, 'drain'), run.done])
-    if (run.stdin.destroyed) await run.done
+    const written = new Promise<void>((resolve, reject) => {
+      run.stdin.write(data, (error) => (error ? reject(error) : resolve()))
+    })
+    await run.watch(written).catch(async (error: unknown) => {
+      // A broken pipe says nothing; the encoder's own end says why.
+      await run.done
+      throw error
+    })
   }
 
   const header = matroskaHeader({ ...scored, frameRate: video.frameRate })
   let begun = false
   return {
     async write(pixels, frame) {
-      run.touch()
       if (!begun) await send(header)
       begun = true
       const micros = toMicroseconds((times[frame] as number) - origin, video.timeBase)
       await send(frameHeader(micros, bytes))
-      await flushed(pixels)
+      await send(pixels)
     },
     async finish() {
       run.stdin.end()
-      await run.done
+      await run.watch(run.done)
     },
     kill: run.kill,
-  }
-
-  /** Unlike `send` this waits until the pixels are out of our hands: their buffer is written into again. */
-  async function flushed(pixels: Uint8Array): Promise<void> {
-    const written = new Promise<void>((resolve, reject) => {
-      run.stdin.write(pixels, (error) => (error ? reject(error) : resolve()))
-    })
-    await written.catch(async (error: unknown) => {
-      await run.done
-      throw error
-    })
   }
 }

@@ -45,8 +45,7 @@ const score = scoreWorkload({
   files: createJobFiles(media),
   statuses: createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX),
   media,
-  cache,
-  sources: createSourceReader(media),
+  sources: createSourceReader(media, cache),
   scratch: await openScratch(config.FRAMEFLEET_SCRATCH_DIR),
   engines: createEngineRack({
     models: createModelStore(system),

@@ -35,6 +35,11 @@ export function createEngineRack({ models, cache, threads }: RackDeps) {
       const { width, height } = fixed ?? source
       const key = `${model.sha256} ${width}x${height}`
       let engine = engines.get(key)
+      if (engine?.broken()) {
+        engines.delete(key)
+        await engine.close()
+        engine = undefined
+      }
       if (!engine) {
         await makeRoom()
         const wrapped = wrapModel(bytes, manifest, { width, height, batch: 1 })
@@ -46,7 +51,12 @@ export function createEngineRack({ models, cache, threads }: RackDeps) {
           threads,
           ring: ringSize,
         })
-        expectSize(model.name, { width, height }, engine.output, scaledSize(manifest, { width, height }))
+        try {
+          expectSize(model.name, { width, height }, engine.output, scaledSize(manifest, { width, height }))
+        } catch (error) {
+          await engine.close()
+          throw error
+        }
       }
       engines.delete(key)
       engines.set(key, engine)

@@ -15,6 +15,8 @@ export type Engine = {
   slots: { input: Uint8Array; output: Uint8Array }[]
   /** Scores the frame in a slot; milliseconds of the model alone. One at a time, in order. */
   run(slot: number): Promise<number>
+  /** Set once the thread has died or hung: this engine is of no more use. */
+  broken(): boolean
   close(): Promise<void>
 }
 
@@ -26,6 +28,9 @@ type EngineJob = {
   threads: number
   ring: number
 }
+
+/** Longest that loading a model or scoring one frame may take: beyond it something hangs. */
+const runLimitMs = 300_000
 
 /** Loads a wrapped model (uint8 NHWC in and out). Throws InputError when the runtime refuses the model or the size. */
 export async function startEngine({
@@ -55,12 +60,21 @@ export async function startEngine({
   thread.on('exit', () => fail(new ResourceError('the inference thread ended')))
   thread.unref()
 
-  const ask = (message: ToThread) =>
-    new Promise<FromThread>((resolve, reject) => {
-      if (broken) return reject(broken)
-      waiting.push({ resolve, reject })
-      thread.postMessage(message)
-    })
+  const ask = async (message: ToThread) => {
+    if (broken) throw broken
+    const limit = setTimeout(
+      () => fail(new ResourceError(`the model took longer than ${runLimitMs / 1_000} s`)),
+      runLimitMs,
+    )
+    try {
+      return await new Promise<FromThread>((resolve, reject) => {
+        waiting.push({ resolve, reject })
+        thread.postMessage(message)
+      })
+    } finally {
+      clearTimeout(limit)
+    }
+  }
   const close = async () => {
     await thread.terminate()
   }
@@ -87,6 +101,7 @@ export async function startEngine({
         })
         return 'done' in answer ? answer.ms : 0
       },
+      broken: () => broken !== undefined,
       close,
     }
   } catch (error) {

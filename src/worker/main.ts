@@ -1,12 +1,14 @@
 import { Worker } from 'bullmq'
 import { readConfig } from '../shared/config.ts'
 import { startHealthServer } from '../shared/health-server.ts'
+import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
 import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
-import { observeWorker } from '../shared/observe-worker.ts'
+import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
 import { workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
+import { batchFailure } from './batch-failure.ts'
 import { workerSettings } from './config.ts'
 
 const config = readConfig(workerSettings, process.env)
@@ -28,6 +30,10 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     name: `worker-${process.pid}`,
   })
   observeWorker(worker, createWorkMetrics(registry), log)
+  const statuses = createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX)
+  onFinalFailure(worker, 'batch', log, ({ jobId, index }, error) =>
+    statuses.halt(jobId, 'failed', batchFailure(index, error)),
+  )
   await worker.waitUntilReady()
   const health = await startHealthServer(
     { registry, isReady: async () => redis.status === 'ready' && worker.isRunning() },
@@ -35,12 +41,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   )
   return {
     async drain() {
-      const giveBack = setTimeout(
-        () => worker.cancelAllJobs('the worker is leaving'),
-        config.FRAMEFLEET_DRAIN_MS,
-      )
-      await worker.close()
-      clearTimeout(giveBack)
+      await drainWorker(worker, config.FRAMEFLEET_DRAIN_MS)
     },
     async close() {
       await health.close()

@@ -1,28 +1,27 @@
 import { join } from 'node:path'
 import type { BlobStore } from '../shared/blob-store.ts'
-import { CancelledError, InputError, LostError, tooManyErrors } from '../shared/errors.ts'
-import type { FileCache } from '../shared/file-cache.ts'
+import { CancelledError, LostError, tooManyErrors } from '../shared/errors.ts'
 import { timesOf } from '../shared/frame-times.ts'
 import type { BatchPayload, BatchResult, JobSpec, Plan } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
+import { haltSignal } from '../shared/halt-signal.ts'
 import { layout } from '../shared/layout.ts'
 import type { Scratch } from '../shared/scratch.ts'
 import { readSegmentFacts, writeSegmentFacts } from '../shared/segment-metadata.ts'
 import type { SourceReader } from '../shared/source.ts'
 import type { WorkContext, Workload } from '../shared/workload.ts'
+import { batchFailure } from './batch-failure.ts'
 import { ShortDecode, damagedFrames, findUndecodable } from './decode-range.ts'
 import { encodeSegment } from './encode-segment.ts'
 import type { EngineRack } from './engine-rack.ts'
 import { scoreFrames, withoutFrames } from './score-frames.ts'
-import { stopSignal } from './stop-signal.ts'
 
 export type ScoreDeps = {
   files: JobFiles
   statuses: JobStatuses
   media: BlobStore
   sources: SourceReader
-  cache: FileCache
   scratch: Scratch
   engines: EngineRack
 }
@@ -58,30 +57,31 @@ export function scoreWorkload(deps: ScoreDeps): Workload<'batch'> {
         }
       }
       const [spec, plan] = await Promise.all([files.spec(jobId), files.plan(jobId)])
-      const stop = stopSignal(statuses, batch, context.signal)
+      let framesDone = 0
+      const stop = haltSignal(context.signal, () => statuses.progress(jobId, index, framesDone))
       try {
         const made = await deps.scratch.within(
           'batch',
-          async (dir) => await scoreInto(deps, { dir, spec, plan, batch, context, stop }),
+          async (dir) =>
+            await scoreInto(deps, {
+              ...{ dir, spec, plan, batch, context, signal: stop.signal },
+              onFrame: (done) => (framesDone = done),
+            }),
         )
+        // No progress may be reported any more: it would be counted beside the committed frames.
+        stop.close()
         await statuses.commit(jobId, index, count)
         const totalMs = performance.now() - started
         return { frames: count, replaced: made.replaced, ms: rounded({ ...made.ms, totalMs }) }
       } catch (error) {
+        stop.close()
         await statuses.release(jobId, index)
         if (error instanceof CancelledError) return { ...nothing, skipped: 'halted' }
         throw error
-      } finally {
-        stop.close()
       }
     },
     async onTerminalFailure({ jobId, index }, error) {
-      const code = error instanceof InputError ? error.code : 'batch-failed'
-      const message =
-        error instanceof InputError
-          ? error.message
-          : `Batch ${index} failed each time it was tried: ${error.message}`
-      await statuses.halt(jobId, 'failed', { code, message })
+      await statuses.halt(jobId, 'failed', batchFailure(index, error))
     },
   }
 }
@@ -94,23 +94,21 @@ type Scoring = {
   plan: Plan
   batch: BatchPayload
   context: WorkContext
-  stop: ReturnType<typeof stopSignal>
+  signal: AbortSignal
+  onFrame(done: number): void
 }
 
-async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, stop }: Scoring) {
-  const { signal } = stop
+async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, signal, onFrame }: Scoring) {
   const began = performance.now()
   const path = join(dir, 'source')
   const { sourceQuery } = await deps.files.secret(spec.id)
-  await deps.cache.take(`source ${spec.source.url} ${spec.source.etag}`, path, async (to) => {
-    await deps.sources.fetch(spec.source, sourceQuery, to, signal)
-  })
+  await deps.sources.open(spec.source, sourceQuery, path, signal)
   const { engine, picture, size } = await deps.engines.open(spec.model, plan.video, dir)
   const fetchMs = performance.now() - began
 
   const range = { first: batch.first, count: batch.count }
   const segment = join(dir, 'segment.mp4')
-  const score = async (missing: number[], from: Plan) => {
+  const score = async (missing: number[], seek: boolean) => {
     const encoder = encodeSegment({
       plan,
       signal,
@@ -122,22 +120,22 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, sto
     const ranges = withoutFrames(range, missing)
     const ms = await scoreFrames({
       path,
-      plan: from,
+      plan,
+      seek,
       ranges,
       batch: range,
       picture: size,
       engine,
       encoder,
       signal,
-      onFrame: stop.report,
+      onFrame,
     })
     return { ms, replaced: missing }
   }
-  const made = await score([], plan).catch(async (error: unknown) => {
+  const made = await score([], true).catch(async (error: unknown) => {
     if (!(error instanceof ShortDecode)) throw error
     // Perhaps seeking went wrong: from the start of the file there is nothing to seek.
-    const fromStart = { ...plan, keyframes: null }
-    const missing = await findUndecodable({ path, plan: fromStart, range, picture: size, signal })
+    const missing = await findUndecodable({ path, plan, range, picture: size, signal, seek: false })
     context.log.warn(
       { missing: missing.length, err: error.message },
       'decoding again from the start of the source',
@@ -147,7 +145,7 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, sto
     if (missing.length > errorThreshold) throw tooManyErrors(missing.length, errorThreshold)
     // A batch without a single good frame has none to repeat.
     if (missing.length >= range.count) throw damagedFrames(plan, missing)
-    return await score(missing, fromStart)
+    return await score(missing, false)
   })
 
   if (context.signal.aborted) throw new LostError('told to leave')

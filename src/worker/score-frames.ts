@@ -12,6 +12,8 @@ type ScoreJob = {
   ranges: Range[]
   batch: Range
   picture: Picture
+  /** False: decode from the start of the file. */
+  seek: boolean
   engine: Engine
   encoder: SegmentEncoder
   signal: AbortSignal
@@ -79,22 +81,18 @@ export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
   }
 
   // The first stage to fail stops the others; the encoder is killed, or it would wait for frames that never come.
+  let first: { error: unknown } | undefined
   const stages = [decode(), infer(), encode()].map(async (stage) => {
     await stage.catch((error: unknown) => {
+      first ??= { error }
       for (const lane of [free, ready, scored]) lane.fail(error)
       encoder.kill()
-      throw error
     })
   })
-  const ended = await Promise.allSettled(stages)
-  const failed = ended.find((stage) => stage.status === 'rejected')
-  if (failed) throw firstCause(job, failed.reason)
+  await Promise.all(stages)
+  // When the work was told to stop, that is the reason, whatever the pipes said as they broke.
+  if (first) throw job.signal.aborted ? job.signal.reason : first.error
   return ms
-}
-
-/** When the work was told to stop, that is the reason, whatever the pipes said as they broke. */
-function firstCause({ signal }: ScoreJob, error: unknown): unknown {
-  return signal.aborted ? signal.reason : error
 }
 
 /** For each decodable frame, in order: the frames of the batch (from 0) that show its picture. */

@@ -111,12 +111,12 @@ test('a cancelled job ends, and leaves nothing behind', async () => {
   const long = await makeClip({ path: join(dir, 'long.mp4'), frames: 1_500, size: '320x180' })
   const id = await stack.submit(long, { model: 'relief', batch: { frames: 500 } })
   await stack.until(id, ({ frames }) => frames.done > 0)
-  const asked = performance.now()
   expect((await stack.call('DELETE', `/v1/jobs/${id}`)).status).toBe(202)
   expect(await stack.ends(id)).toMatchObject({ status: 'cancelled' })
   // The stitcher writes the report once every batch has let go.
-  for (;;) if ((await stack.call('GET', `/v1/jobs/${id}/report`)).ok) break
-  expect(performance.now() - asked).toBeLessThan(10_000)
+  await expect
+    .poll(async () => (await stack.call('GET', `/v1/jobs/${id}/report`)).status, { timeout: 30_000 })
+    .toBe(200)
   const names = await stack.namesUnder(`jobs/${id}/`)
   expect(names.filter((name) => !name.endsWith('.json'))).toEqual([])
   expect(names).not.toContain(`jobs/${id}/secret.json`)
@@ -167,7 +167,7 @@ test('a SAS reads its source, and reaches neither Redis, nor logs, nor the job a
 
   const redis = new Redis(stack.stack.env['FRAMEFLEET_REDIS_URL'] ?? '')
   const keys = await redis.keys('*')
-  const values = await Promise.all(keys.map(async (key) => JSON.stringify(await redis.dump(key))))
+  const values = await Promise.all(keys.map(async (key) => await contents(redis, key)))
   redis.disconnect()
   expect(keys.length).toBeGreaterThan(5)
   expect(values.filter(leaks)).toEqual([])
@@ -236,6 +236,7 @@ test('it says that it is alive, ready, and what it counts', async () => {
 test('what is not there is a problem, too', async () => {
   for (const [path, code] of [
     ['/v1/nothing', 'not-found'],
+    ['/v1/jobs/%E0%A4%A', 'bad-request'],
     ['/v1/jobs/0000000000', 'job-unknown'],
     ['/v1/jobs/NOT%20AN%20ID', 'bad-request'],
   ] as const) {
@@ -259,3 +260,17 @@ test('an entry that is no job at all fails by itself and harms nobody', async ()
   await queue.close()
   connection.disconnect()
 })
+
+/** Everything a key holds, as text; a dump would be compressed. */
+async function contents(redis: Redis, key: string): Promise<string> {
+  const type = await redis.type(key)
+  const read: Record<string, () => Promise<unknown>> = {
+    hash: async () => await redis.hgetall(key),
+    list: async () => await redis.lrange(key, 0, -1),
+    zset: async () => await redis.zrange(key, '0', '-1'),
+    set: async () => await redis.smembers(key),
+    stream: async () => await redis.xrange(key, '-', '+'),
+    string: async () => await redis.get(key),
+  }
+  return JSON.stringify(await read[type]?.())
+}

@@ -58,6 +58,7 @@ const files: [
     'damaged-source',
     /frame \d+.* can't be decoded/,
   ],
+  ['recordings put one behind the other', 'joined.ts', joined, 'bad-times', /clock jumps back/],
   [
     'more than 20,000 batches',
     'many.mp4',
@@ -147,6 +148,38 @@ const requests: [what: string, status: number, code: string, body: () => unknown
       model: 'passthrough',
       output: { container: 'webm', codec: 'h264' },
     }),
+  ],
+  [
+    "another job's files as the output",
+    422,
+    'reserved-name',
+    () => ({
+      source: { url: own('in/good.mp4') },
+      model: 'passthrough',
+      output: { url: own('jobs/x/plan.json') },
+    }),
+  ],
+  [
+    "another job's secret as the source",
+    422,
+    'reserved-name',
+    () => ({ source: { url: own('jobs/x/secret.json') }, model: 'passthrough' }),
+  ],
+  [
+    'an output elsewhere without a SAS',
+    422,
+    'output-forbidden',
+    () => ({
+      source: { url: own('in/good.mp4') },
+      model: 'passthrough',
+      output: { url: `${hostUrl}/out.mp4` },
+    }),
+  ],
+  [
+    'a name with broken escapes',
+    422,
+    'bad-url',
+    () => ({ source: { url: `${own('in')}/%E0%A4%A.mp4` }, model: 'passthrough' }),
   ],
   [
     'a source that redirects',
@@ -251,4 +284,11 @@ async function damaged(path: string) {
   const bytes = await readFile(path)
   bytes.fill(0xff, at, at + Math.min(size, 24))
   await writeFile(path, bytes)
+}
+
+async function joined(path: string) {
+  const one = join(dir, 'one.ts')
+  await makeClip({ path: one, sound: false })
+  const bytes = await readFile(one)
+  await writeFile(path, Buffer.concat([bytes, bytes]))
 }

@@ -114,6 +114,14 @@ const clips: [
       }),
   ],
   [
+    'AVI with B-frames, whose packets carry no times',
+    'old-b.avi',
+    (path) =>
+      makeClip({ path, video: ['-c:v', 'mpeg4', '-q:v', '3', '-bf', '2'], sound: ['-c:a', 'libmp3lame'] }),
+    { batch: { frames: 25 } },
+  ],
+  ['a stream cut out at an open group of pictures', 'cut.ts', cutAtOpenGop, { batch: { frames: 13 } }],
+  [
     'PCM sound in QuickTime',
     'pcm.mov',
     (path) => makeClip({ path, frames: 50, fps: '50', sound: ['-c:a', 'pcm_s16le'] }),
@@ -187,3 +195,11 @@ test('the same job gives the same bytes', async () => {
   expect(outputs[0]?.frames).toBe(60)
   expect(outputs[0]?.output.sha256).toBe(outputs[1]?.output.sha256)
 })
+
+/** Frames at the head of this file lean on a keyframe that was cut away. */
+async function cutAtOpenGop(path: string) {
+  const whole = join(dir, 'open-gop.ts')
+  const video = ['-c:v', 'mpeg2video', '-q:v', '3', '-bf', '2', '-g', '12', '-pix_fmt', 'yuv420p']
+  await makeClip({ path: whole, frames: 90, video, sound: false })
+  await ffmpeg('-ss', '1', '-i', whole, '-c', 'copy', path)
+}

@@ -1,5 +1,8 @@
 import { join } from 'node:path'
+import { Queue } from 'bullmq'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startRole } from '../../src/cli/services.ts'
+import { entryIds } from '../../src/shared/queues.ts'
 import { makeClip } from '../support/clips.ts'
 import { compareVideo } from '../support/compare-video.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
@@ -8,7 +11,7 @@ import { tempDir } from '../support/temp-dir.ts'
 const dir = tempDir()
 let stack: TestStack
 beforeAll(async () => {
-  stack = await startTestStack({ workers: 2, restart: false })
+  stack = await startTestStack({ workers: 2, restart: false, env: { FRAMEFLEET_DRAIN_MS: '200' } })
 })
 afterAll(async () => await stack?.stop())
 
@@ -23,7 +26,8 @@ test('a worker killed in the middle of a batch costs no frame and changes no byt
 
   const id = await stack.submit(source, options)
   await stack.until(id, ({ frames }) => frames.done >= 60)
-  stack.stack.workers()[0]?.process.kill('SIGKILL')
+  const killed = await inMidBatch()
+  killed.process.kill('SIGKILL')
   const output = await stack.fetchOutput(id, join(dir, 'long.out.mp4'))
 
   const found = await compareVideo(source, output)
@@ -32,21 +36,53 @@ test('a worker killed in the middle of a batch costs no frame and changes no byt
   expect(stack.stack.workers()).toHaveLength(1)
 })
 
-test('a worker that is told to leave gives its batch back, and the job goes on without it', async () => {
-  stack.stack.workers()[0]?.process.kill('SIGTERM')
+test('a worker that is told to leave gives its batch back, no attempt spent, and the job goes on without it', async () => {
   const source = join(dir, 'long.mp4')
-  const id = await stack.submit(source, options)
+  // One batch of all frames: it can't be done within the time that a leaving worker has.
+  const id = await stack.submit(source, { model: 'relief', batch: { frames: 600 } })
+  const [leaving] = stack.stack.workers()
+  await stack.until(id, ({ frames }) => frames.done > 0)
+  leaving?.process.kill('SIGTERM')
+  await new Promise((resolve) => leaving?.process.once('exit', resolve))
+  const queue = new Queue('batch', {
+    connection: { url: stack.stack.env['FRAMEFLEET_REDIS_URL'] },
+    prefix: '{framefleet}',
+  })
+  const entry = entryIds.batch(id, 0)
+  expect(await queue.getJob(entry)).toMatchObject({ attemptsMade: 0, attemptsStarted: 1 })
+  expect((await queue.getJob(entry))?.finishedOn).toBeUndefined()
+
   const other = await startTestWorker()
   try {
     expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 600, total: 600 } })
+    expect(await queue.getJob(entry)).toMatchObject({ attemptsMade: 1, attemptsStarted: 2 })
   } finally {
     await other.stop(10_000)
+    await queue.close()
   }
 })
 
+/** A worker that is busy right now, with its engine: the log says which entries were done, Redis which are under way. */
+async function inMidBatch() {
+  const queue = new Queue('batch', {
+    connection: { url: stack.stack.env['FRAMEFLEET_REDIS_URL'] },
+    prefix: '{framefleet}',
+  })
+  try {
+    for (;;) {
+      const [active] = await queue.getActive()
+      const worker = stack.stack
+        .workers()
+        .find(({ process }) => active?.processedBy === `worker-${process.pid}`)
+      if (worker) return worker
+    }
+  } finally {
+    await queue.close()
+  }
+}
+
 /** One more worker for the stack, as an operator would add one. */
 async function startTestWorker() {
-  const { startRole } = await import('../../src/cli/services.ts')
   return await startRole({
     name: 'worker-late',
     main: new URL('../../src/worker/main.ts', import.meta.url),

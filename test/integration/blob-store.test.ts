@@ -3,11 +3,13 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { classify } from '../../src/shared/classify.ts'
+import { createFileCache } from '../../src/shared/file-cache.ts'
 import { createSourceReader } from '../../src/shared/source.ts'
 import { type TestServices, startServices } from '../support/services.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const dir = tempDir()
+const cache = createFileCache({ dir: join(dir, 'cache'), maxBytes: 1e9 })
 let services: TestServices
 beforeAll(async () => {
   services = await startServices()
@@ -21,10 +23,10 @@ test.each(['in/film.mp4', 'in/été à la mer (1) #2.mp4', 'in/100%/a+b&c=d.mp4'
     await store.write(name, Buffer.from('film'))
     const url = store.url(name)
     expect(store.nameOf(url)).toBe(name)
-    const source = await createSourceReader(store).look(url)
+    const source = await createSourceReader(store, cache).look(url)
     expect(source).toMatchObject({ kind: 'own', bytes: 4, url })
-    await createSourceReader(store).fetch(source, '', join(dir, 'fetched'))
-    expect(await readFile(join(dir, 'fetched'), 'utf8')).toBe('film')
+    await createSourceReader(store, cache).open(source, '', join(dir, name.replaceAll('/', '-')))
+    expect(await readFile(join(dir, name.replaceAll('/', '-')), 'utf8')).toBe('film')
   },
 )
 
@@ -65,10 +67,10 @@ test('of two uploads of a segment the first stays', async () => {
 test('a source that changed is not read', async () => {
   const store = await services.container()
   await store.write('film', Buffer.from('first cut'))
-  const sources = createSourceReader(store)
+  const sources = createSourceReader(store, cache)
   const source = await sources.look(store.url('film'))
   await store.write('film', Buffer.from('final cut'))
-  const refused = sources.fetch(source, '', join(dir, 'changed'))
+  const refused = sources.open(source, '', join(dir, 'changed'))
   await expect(refused).rejects.toMatchObject({ name: 'InputError', code: 'source-changed' })
 })
 

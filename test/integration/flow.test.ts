@@ -70,7 +70,7 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
   })
   await media.uploadFile('in/many.mp4', clip)
   const files = createJobFiles(media)
-  const sources = createSourceReader(media)
+  const sources = createSourceReader(media, createFileCache({ dir: join(dir, 'cache'), maxBytes: 1e9 }))
   const spec: JobSpec = {
     ...{ v: 1, id: 'job-of-many', createdAt: new Date().toISOString(), requestHash: '' },
     request: {
@@ -128,7 +128,6 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
         batchQueue: breaking,
         stitchQueueKey: test.queue('stitch').qualifiedName,
       },
-      cache: createFileCache({ dir: join(dir, 'cache'), maxBytes: 1e9 }),
       scratch: await openScratch(join(dir, 'scratch')),
     }),
   )
@@ -151,8 +150,8 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
 
 const outcomes: [what: string, error: () => Error, attempts: number, terminal: number][] = [
   ['an input error is not tried again', () => new InputError('bad', 'bad media'), 1, 1],
-  ['a passing error is tried until attempts are spent', () => new TransientError('busy'), 4, 1],
-  ['an unknown error is tried like a passing one', () => new Error('who knows'), 4, 1],
+  ['a passing error is tried until attempts are spent', () => new TransientError('busy'), 6, 1],
+  ['an unknown error is tried like a passing one', () => new Error('who knows'), 6, 1],
 ]
 
 test.for(outcomes)('%s', async ([, error, attempts, terminal]) => {

@@ -38,8 +38,8 @@ test('frames under way are counted until their batch is committed, given back or
 test('the first halt keeps its word, and working batches hear it', async () => {
   const { statuses } = await aJob()
   expect(await statuses.progress('job', 0, 1)).toBeUndefined()
-  expect(await statuses.halt('job', 'failed', { code: 'damaged', message: 'why' })).toBe(true)
-  expect(await statuses.halt('job', 'cancelled')).toBe(false)
+  expect(await statuses.halt('job', 'failed', { code: 'damaged', message: 'why' })).toBe('failed')
+  expect(await statuses.halt('job', 'cancelled')).toBe('failed')
   expect(await statuses.progress('job', 0, 2)).toBe('failed')
   expect(await statuses.get('job')).toMatchObject({
     halt: 'failed',
@@ -58,6 +58,29 @@ test('an end is an end', async () => {
   expect((await statuses.get('job'))?.state).toBe('cancelled')
   expect(await redis.keys(`${prefix}:job:*`)).toEqual([`${prefix}:job:job`])
   expect(await redis.ttl(`${prefix}:job:job`)).toBeGreaterThan(86_400)
+})
+
+test('a halt comes too late for a job that is being published, has ended, or is not known', async () => {
+  const { statuses, redis, prefix } = await aJob()
+  expect(await statuses.beginPublishing('job')).toBeUndefined()
+  expect(await statuses.halt('job', 'cancelled')).toBe('too late')
+  await statuses.end('job', 'succeeded', {})
+  expect(await statuses.halt('job', 'cancelled')).toBe('too late')
+  expect(await statuses.halt('another', 'cancelled')).toBe('unknown')
+  expect(await redis.exists(`${prefix}:job:another`)).toBe(0)
+})
+
+test('a job that was halted is not published', async () => {
+  const { statuses } = await aJob()
+  await statuses.halt('job', 'cancelled')
+  expect(await statuses.beginPublishing('job')).toBe('cancelled')
+})
+
+test('a worker that comes too late brings nothing back', async () => {
+  const { statuses, redis, prefix } = await aJob()
+  await statuses.end('job', 'failed', {})
+  await statuses.commit('job', 3, 10)
+  expect(await redis.keys(`${prefix}:job:*`)).toEqual([`${prefix}:job:job`])
 })
 
 test('creating a job again changes nothing', async () => {

@@ -32,9 +32,7 @@ export async function compareVideo(source: string, output: string): Promise<Comp
   return {
     frames: [from.times.length, to.times.length],
     worstTimeMs: Math.max(
-      ...from.times.map((time, i) =>
-        Math.abs(time - (from.times[0] ?? 0) - ((to.times[i] ?? Infinity) - (to.times[0] ?? 0))),
-      ),
+      ...from.times.map((time, i) => timeError(time - first(from.times), to.times[i], to.times)),
     ),
     worstError: Math.max(...error),
     outOfPlace: error.filter((value, i) => value > 4 && (near(i, i - 1) || near(i, i + 1))).length,
@@ -50,6 +48,13 @@ export async function compareVideo(source: string, output: string): Promise<Comp
     })),
     colour: [from.colour, to.colour],
   }
+}
+
+const first = (times: number[]) => times[0] ?? 0
+
+/** Nothing can be said of a frame that the source itself gives no time. */
+function timeError(wanted: number, got: number | undefined, times: number[]): number {
+  return Number.isNaN(wanted) ? 0 : Math.abs(wanted - ((got ?? Infinity) - first(times)))
 }
 
 const width = 48

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { batchStarts, packTimes, timesOf, toMicroseconds } from '../../src/shared/frame-times.ts'
+import { batchStarts, packTimes, timesAt, timesOf, toMicroseconds } from '../../src/shared/frame-times.ts'
 import { seeded, seeds } from './seeded.ts'
 
 const ascending = (first: number, count: number, step: (i: number) => number) => {
@@ -10,41 +10,27 @@ const ascending = (first: number, count: number, step: (i: number) => number) =>
 
 test.each([
   ['a single frame', [42], { first: 42, runs: [] }],
-  ['a start before zero', [-1024, -512, 0], { first: -1024, runs: [[512, 2]] }],
-  ['a constant rate', [0, 1001, 2002, 3003], { first: 0, runs: [[1001, 3]] }],
-  [
-    'milliseconds of 60 frames a second',
-    [0, 17, 33, 50, 67],
-    {
-      first: 0,
-      runs: [
-        [17, 1],
-        [16, 1],
-        [17, 2],
-      ],
-    },
-  ],
-  [
-    'a gap',
-    [0, 10, 20, 500, 510],
-    {
-      first: 0,
-      runs: [
-        [10, 2],
-        [480, 1],
-        [10, 1],
-      ],
-    },
-  ],
+  ['a start before zero', [-1024, -512, 0], { first: -1024, runs: [512, 2] }],
+  ['a constant rate', [0, 1001, 2002, 3003], { first: 0, runs: [1001, 3] }],
+  ['milliseconds of 60 frames a second', [0, 17, 33, 50, 67], { first: 0, runs: [17, 1, 16, 1, 17, 2] }],
+  ['a gap', [0, 10, 20, 500, 510], { first: 0, runs: [10, 2, 480, 1, 10, 1] }],
 ])('packing: %s', (_, ticks, packed) => {
   expect(packTimes(ticks)).toEqual(packed)
   expect(timesOf(packTimes(ticks), 0, ticks.length)).toEqual(ticks)
 })
 
+test.each(seeds(20))('some frames in one walk are what each alone is (seed %i)', (seed) => {
+  const { int } = seeded(seed)
+  const packed = packTimes(ascending(int(-500, 500), 300, () => int(1, 3)))
+  const frames = Array.from({ length: 300 }, (_, i) => i).filter(() => int(0, 3) === 0)
+  expect(timesAt(packed, frames)).toEqual(frames.map((frame) => timesOf(packed, frame, 1)[0]))
+  expect(timesAt(packed, [0, 299])).toEqual([packed.first, timesOf(packed, 299, 1)[0]])
+})
+
 test('a day of constant rate is one run', () => {
   const frames = 24 * 3600 * 25
   const packed = packTimes(Array.from({ length: frames }, (_, i) => 7 + i * 512))
-  expect(packed).toEqual({ first: 7, runs: [[512, frames - 1]] })
+  expect(packed).toEqual({ first: 7, runs: [512, frames - 1] })
   expect(timesOf(packed, frames - 2, 2)).toEqual([7 + (frames - 2) * 512, 7 + (frames - 1) * 512])
 })
 

@@ -42,12 +42,14 @@ export type MediaProcess = {
   touch(): void
   /** While this promise is pending it is we who keep the program waiting: the watchdog looks away. */
   hold<T>(ours: Promise<T>): Promise<T>
+  /** For a program started with `watched: false`: only while this promise is pending must it make progress. */
+  watch<T>(its: Promise<T>): Promise<T>
   kill(): void
   /** The last of what it said on standard error, cleaned of secrets. */
   said(): string
 }
 
-type RunOptions = { signal?: AbortSignal; stallMs?: number; pipeIn?: boolean }
+type RunOptions = { signal?: AbortSignal; stallMs?: number; pipeIn?: boolean; watched?: boolean }
 
 const tailBytes = 4_000
 const graceMs = 2_000
@@ -58,11 +60,15 @@ export function startMedia(
   args: string[],
   options: RunOptions = {},
 ): MediaProcess {
-  const { signal, stallMs = 60_000, pipeIn = false } = options
-  const child = spawn(program, args, { stdio: [pipeIn ? 'pipe' : 'ignore', 'pipe', 'pipe'] })
+  const { signal, stallMs = 60_000, pipeIn = false, watched = true } = options
+  // ffmpeg tells of its progress on a channel of its own, also while it decodes what it will not put out.
+  const progress = program === 'ffmpeg' ? ['-progress', 'pipe:3', '-nostats'] : []
+  const child = spawn(program, [...progress, ...args], {
+    stdio: [pipeIn ? 'pipe' : 'ignore', 'pipe', 'pipe', 'pipe'],
+  })
   let tail = ''
   let stalled = false
-  let holds = 0
+  let holds = watched ? 0 : 1
   const watchdog = setTimeout(() => {
     if (holds > 0) {
       watchdog.refresh()
@@ -82,6 +88,15 @@ export function startMedia(
       touch()
     }
   }
+  const watch = async <T>(its: Promise<T>): Promise<T> => {
+    holds--
+    touch()
+    try {
+      return await its
+    } finally {
+      holds++
+    }
+  }
   const abort = () => end(child)
   if (signal?.aborted) abort()
   else signal?.addEventListener('abort', abort, { once: true })
@@ -89,6 +104,7 @@ export function startMedia(
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     tail = (tail + text).slice(-tailBytes)
   })
+  child.stdio[3]?.on('data', touch)
   // A program that dies closes its input under us; its exit code says why, the broken pipe adds nothing.
   child.stdin?.on('error', () => {})
 
@@ -122,6 +138,7 @@ export function startMedia(
     done,
     touch,
     hold,
+    watch,
     said,
     kill: () => end(child),
   }
@@ -133,13 +150,8 @@ export async function runFfmpeg(
   output: MediaOutput,
   options: RunOptions = {},
 ): Promise<void> {
-  // Progress lines on standard output are what the watchdog listens to.
-  const run = startMedia(
-    'ffmpeg',
-    ['-progress', 'pipe:1', '-nostats', ...ffmpegArgs(inputs, output)],
-    options,
-  )
-  run.stdout.on('data', run.touch)
+  const run = startMedia('ffmpeg', ffmpegArgs(inputs, output), options)
+  run.stdout.resume()
   await run.done
 }
 

@@ -44,7 +44,7 @@ export async function probeFile(path: string, signal?: AbortSignal): Promise<Pro
   return Probe.parse(JSON.parse(lines.join('\n')))
 }
 
-export type Packet = { pts: number | undefined; key: boolean; discard: boolean }
+export type Packet = { pts: number | undefined; dts: number | undefined; key: boolean; discard: boolean }
 
 type PacketOptions = { signal?: AbortSignal; onComplaint?: (said: string) => void }
 
@@ -58,38 +58,38 @@ export async function* readPackets(
     '-select_streams',
     String(stream),
     '-show_entries',
-    'packet=pts,flags',
+    'packet=pts,dts,flags',
     '-of',
     'compact=p=0:nk=0',
   ]
   for await (const line of readLines('ffprobe', [...inputOptions, ...wanted, path], options)) {
-    const pts = /(?:^|\|)pts=(-?\d+)/.exec(line)?.[1]
+    const number = (name: string) => new RegExp(`(?:^|\\|)${name}=(-?\\d+)`).exec(line)?.[1]
     const flags = /(?:^|\|)flags=(\S+?)(?:\||$)/.exec(line)?.[1]
     if (flags === undefined) continue
+    const [pts, dts] = [number('pts'), number('dts')]
     yield {
       pts: pts === undefined ? undefined : Number(pts),
+      dts: dts === undefined ? undefined : Number(dts),
       key: flags.includes('K'),
       discard: flags.includes('D'),
     }
   }
 }
 
-/** The times (ticks) that a full decode gives one stream's frames; slow, for files whose packets carry no times. */
+/**
+ * The times (ticks) that decoding gives one stream's frames, in order; undefined for a frame without one. Slow: for
+ * files whose packets don't tell, and for the head of a file.
+ */
 export async function* readFrameTimes(
   path: string,
   stream: number,
   signal?: AbortSignal,
-): AsyncGenerator<number> {
-  const wanted = [
-    '-select_streams',
-    String(stream),
-    '-show_entries',
-    'frame=best_effort_timestamp',
-    '-of',
-    'compact=p=0',
-  ]
-  for await (const line of readLines('ffprobe', [...inputOptions, ...wanted, path], { signal })) {
-    const time = /best_effort_timestamp=(-?\d+)/.exec(line)?.[1]
-    if (time !== undefined) yield Number(time)
+): AsyncGenerator<number | undefined> {
+  const what = ['-select_streams', String(stream), '-show_entries', 'frame=best_effort_timestamp']
+  for await (const line of readLines('ffprobe', [...inputOptions, ...what, '-of', 'compact=p=0', path], {
+    signal,
+  })) {
+    const [, time] = /best_effort_timestamp=(-?\d+|N\/A)/.exec(line) ?? []
+    if (time !== undefined) yield time === 'N/A' ? undefined : Number(time)
   }
 }

@@ -1,0 +1,56 @@
+import type { Job, Worker } from 'bullmq'
+import { classify } from './classify.ts'
+import type { Logger } from './log.ts'
+import type { WorkMetrics } from './metrics.ts'
+import { type Payload, type QueueName, queues } from './queues.ts'
+
+/** Wires a BullMQ worker's events to metrics and log lines, and a lost lock to the work that holds it. */
+export function observeWorker(worker: Worker, metrics: WorkMetrics, log: Logger): void {
+  const { name: queue } = worker
+  worker.on('completed', (job, result: { ms?: Record<string, number>; frames?: number } | null) => {
+    metrics.outcomes.inc({ queue, outcome: 'done' })
+    const seconds = ((job.finishedOn ?? 0) - (job.processedOn ?? 0)) / 1_000
+    metrics.seconds.observe({ queue, phase: 'total' }, seconds)
+    for (const [phase, ms] of Object.entries(result?.ms ?? {}))
+      metrics.seconds.observe({ queue, phase }, ms / 1_000)
+    if (result?.frames) metrics.frames.inc(result.frames)
+  })
+  worker.on('failed', (_job, error) => {
+    const { kind } = error as Error & { kind?: string }
+    metrics.outcomes.inc({ queue, outcome: kind ?? classify(error) })
+  })
+  worker.on('stalled', (entry) =>
+    log.warn({ queue, entry }, 'a worker went away in the middle: its work is taken again'),
+  )
+  worker.on('error', (error) => log.warn({ queue, err: error.message }, 'queue trouble'))
+  // BullMQ goes on working after a lock is lost, while another worker has the entry already: stop at once.
+  worker.on('lockRenewalFailed', (entries) => {
+    for (const entry of entries) worker.cancelJob(entry, 'lock lost')
+  })
+}
+
+/**
+ * Calls `end` when an entry has failed for good, also where our own code had no say: a process that was killed at every
+ * attempt, a lease that was lost too often. The payload is handed over if it can be read.
+ */
+export function onFinalFailure<Q extends QueueName>(
+  worker: Worker,
+  queue: Q,
+  log: Logger,
+  end: (data: Payload<Q>, error: Error) => Promise<unknown>,
+): void {
+  worker.on('failed', (job: Job | undefined, error) => {
+    const data = queues[queue].payload.safeParse(job?.data)
+    if (!job?.finishedOn || !data.success) return
+    end(data.data as Payload<Q>, error).catch((err: unknown) =>
+      log.error({ err, entry: job.id }, 'the end could not be noted'),
+    )
+  })
+}
+
+/** Takes nothing new and waits for what is under way; what is not done in time is given back. */
+export async function drainWorker(worker: Worker, withinMs: number): Promise<void> {
+  const giveBack = setTimeout(() => worker.cancelAllJobs('the process is leaving'), withinMs)
+  await worker.close()
+  clearTimeout(giveBack)
+}

@@ -1,0 +1,52 @@
+import type { JobSpec, Plan, Report } from '../shared/job.ts'
+
+type Ending = {
+  status: Report['status']
+  error?: Report['error']
+  plan?: Plan
+  output?: Report['output']
+  replaced?: number[]
+  warnings?: string[]
+  batches: Report['batches']
+  ms?: Record<string, number>
+}
+
+/** What became of a job, as it is kept and shown. */
+export function reportOf(spec: JobSpec, ending: Ending): Report {
+  const { plan, status, replaced = [], warnings = plan?.warnings ?? [], ms = {} } = ending
+  const endedAt = new Date()
+  const seconds = (endedAt.getTime() - Date.parse(spec.createdAt)) / 1_000
+  const frames = plan?.frames ?? 0
+  return {
+    v: 1,
+    jobId: spec.id,
+    status,
+    error: ending.error,
+    createdAt: spec.createdAt,
+    endedAt: endedAt.toISOString(),
+    seconds,
+    source: spec.source,
+    model: spec.model,
+    frames,
+    framesReplaced: replaced,
+    fps: status === 'succeeded' ? Math.round((frames / seconds) * 100) / 100 : 0,
+    encoding: plan?.encoding,
+    output: ending.output,
+    batches: ending.batches,
+    ms,
+    warnings,
+  }
+}
+
+/** Milliseconds from lap to lap. */
+export function stopwatch() {
+  let since = performance.now()
+  const laps: Record<string, number> = {}
+  return {
+    laps,
+    lap(name: string) {
+      laps[name] = Math.round(performance.now() - since)
+      since = performance.now()
+    },
+  }
+}
