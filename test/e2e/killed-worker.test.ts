@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Queue } from 'bullmq'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -19,8 +20,21 @@ const options = { batch: { frames: 30 } }
 const sha256 = async (id: string) =>
   ((await stack.api.report(id)) as { output: { sha256: string } }).output.sha256
 
-test('a worker killed in the middle of a batch costs no frame and changes no byte', async () => {
+test('an engine killed in the middle of a batch is started again, and the batch with it', async () => {
   const source = await makeClip({ path: join(dir, 'long.mp4'), frames: 600, size: '320x180' })
+  const id = await stack.submit(source, options)
+  await stack.until(id, ({ frames }) => frames.done >= 60)
+  const { process: worker } = await inMidBatch()
+  const [engine] = await childrenOf(worker.pid ?? 0)
+  process.kill(engine ?? 0, 'SIGKILL')
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 600, total: 600 } })
+  const log = await readFile(join(stack.dir, 'logs', 'worker-1.ndjson'), 'utf8')
+  expect(stack.stack.workers()).toHaveLength(2)
+  expect(log).not.toMatch(/"level":"fatal"/)
+})
+
+test('a worker killed in the middle of a batch costs no frame and changes no byte', async () => {
+  const source = join(dir, 'long.mp4')
   const reference = await stack.submit(source, options)
   await stack.ends(reference)
 
@@ -79,6 +93,11 @@ async function inMidBatch() {
   } finally {
     await queue.close()
   }
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const list = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return list.split(' ').filter(Boolean).map(Number)
 }
 
 /** One more worker for the stack, as an operator would add one. */
