@@ -17,6 +17,7 @@ const Page = z.object({
   offset: z.coerce.number().int().min(0).max(1_000_000).default(0),
   limit: z.coerce.number().int().min(1).max(100).default(20),
 })
+const tags = ['jobs']
 const errors = { 400: Problem, 401: Problem, 422: Problem }
 const unknown = (id: string) => new InputError('job-unknown', `There is no job ${id}.`)
 
@@ -37,6 +38,7 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps): void {
     '/v1/jobs',
     {
       schema: {
+        tags,
         summary: 'Submit a video',
         description:
           'Answers at once; the job goes on by itself. An Idempotency-Key makes it safe to send again.',
@@ -57,6 +59,7 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps): void {
     '/v1/jobs',
     {
       schema: {
+        tags,
         summary: 'Jobs, newest first',
         querystring: Page,
         response: { 200: z.object({ jobs: z.array(JobView) }), ...errors },
@@ -77,6 +80,7 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps): void {
     '/v1/jobs/:id',
     {
       schema: {
+        tags,
         summary: 'How a job is doing',
         params: Params,
         response: { 200: JobView, 404: Problem, ...errors },
@@ -89,6 +93,7 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps): void {
     '/v1/jobs/:id',
     {
       schema: {
+        tags,
         summary: 'Cancel a job',
         description: 'Batches under way stop within two seconds; what was made so far is deleted.',
         params: Params,
@@ -111,6 +116,7 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps): void {
     '/v1/jobs/:id/report',
     {
       schema: {
+        tags,
         summary: 'What became of a job',
         params: Params,
         response: { 200: Report, 404: Problem, ...errors },
@@ -124,7 +130,7 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps): void {
   )
 
   const download = (what: 'output' | 'preview', summary: string) =>
-    app.get(`/v1/jobs/:id/${what}`, { schema: { summary, params: Params } }, async (request, reply) => {
+    app.get(`/v1/jobs/:id/${what}`, { schema: { tags, summary, params: Params } }, async (request, reply) => {
       const { id } = request.params
       const report = await files.readReport(id)
       const container = report?.encoding?.container

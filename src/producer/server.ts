@@ -61,11 +61,21 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
       info: { title: 'framefleet', version: '1', description: 'Every frame of a video, scored by a model.' },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
+      tags: [
+        { name: 'jobs', description: 'Submit a video, follow it, fetch what came of it' },
+        { name: 'models', description: 'What a job may name' },
+      ],
     },
     transform: jsonSchemaTransform,
     transformObject: jsonSchemaTransformObject,
   })
-  await app.register(swaggerUi, { routePrefix: '/docs' })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    theme: {
+      title: 'framefleet API',
+      css: [{ filename: 'plain.css', content: '.topbar { display: none }' }],
+    },
+  })
 
   addHealthRoutes(app, deps.health)
   addJobRoutes(app, deps)
@@ -73,6 +83,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     '/v1/models',
     {
       schema: {
+        tags: ['models'],
         summary: 'The models a job may name',
         response: { 200: z.object({ models: z.array(ModelManifest) }) },
       },

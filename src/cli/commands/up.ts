@@ -19,7 +19,7 @@ export async function up(
     mediaAccount: stack.env['FRAMEFLEET_MEDIA_ACCOUNT'],
     mediaContainer: stack.env['FRAMEFLEET_MEDIA_CONTAINER'] ?? 'media',
   })
-  say(`framefleet is up with ${options.workers} workers`)
+  say(`framefleet is up; ${options.workers} ${options.workers === 1 ? 'worker' : 'workers'}`)
   say(`  API     ${stack.apiUrl}/v1/jobs   (docs at ${stack.apiUrl}/docs)`)
   say(`  queues  ${stack.apiUrl}/queues   (any user name; the token is the password)`)
   say(`  token   npx framefleet token`)
