@@ -59,7 +59,7 @@ program
   .description(
     'score one video (or a clip rendered for the occasion) with a stack of its own, and take it down again',
   )
-  .option('--model <name|path.onnx>', 'model', 'relief')
+  .option('--model <name|path.onnx>', 'model', 'great-wave')
   .option('--manifest <file>', "the model's model.json, for a model given as a path")
   .option('--out <file>', 'where to write the video; its extension picks the container')
   .option('--workers <n>', 'worker processes', count, 2)
@@ -70,7 +70,7 @@ program
 program
   .command('submit <file|url>')
   .description('submit a video; prints the job id')
-  .option('--model <name>', 'model, or model@version', 'relief')
+  .option('--model <name>', 'model, or model@version', 'great-wave')
   .option('--container <name>', 'mp4, mkv or webm; follows the source by default')
   .option('--codec <name>', 'h264, hevc, vp9 or av1')
   .option('--wait', 'follow the job to its end', false)

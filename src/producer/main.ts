@@ -7,8 +7,8 @@ import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
 import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
-import { builtinModels } from '../shared/models/builtin.ts'
 import { createModelStore } from '../shared/models/model-store.ts'
+import { shippedModels } from '../shared/models/shipped.ts'
 import { type QueueName, entryIds, queues, workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
 import { openScratch } from '../shared/scratch.ts'
@@ -38,7 +38,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   )
   await Promise.all([media.ensureContainer(), system.ensureContainer()])
   const models = createModelStore(system)
-  for (const { manifest, bytes } of builtinModels()) await models.put(manifest, bytes)
+  for (const { manifest, bytes } of await shippedModels()) await models.put(manifest, bytes)
 
   const cache = createFileCache({
     dir: config.FRAMEFLEET_CACHE_DIR,

@@ -15,7 +15,12 @@ export async function startServices() {
   const dir = await mkdtemp(join(tmpdir(), 'framefleet-services-'))
   await mkdir(join(dir, 'logs'))
   const secrets = await keptSecrets(dir)
-  const started = await Promise.all([startRedis(dir, secrets, {}), startAzurite(dir, secrets, {})])
+  const started = await Promise.all([startRedis(dir, secrets, {}), startAzurite(dir, secrets, {})]).catch(
+    async (error: unknown) => {
+      await rm(dir, { recursive: true, force: true })
+      throw error
+    },
+  )
   const env = { ...started[0].env, ...started[1].env }
   const redisUrl = env['FRAMEFLEET_REDIS_URL'] ?? ''
   const connections: ReturnType<typeof connectRedis>[] = []

@@ -16,7 +16,12 @@ const ended = ['succeeded', 'failed', 'cancelled']
 /** The whole system, real in every part, with a folder, ports and data of its own. */
 export async function startTestStack({ workers = 2, restart = true, env = {} }: Options = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'framefleet-test-'))
-  const stack = await startStack({ dir, workers, restart, port: 0, env: { ...cleanEnv(), ...env } })
+  const stack = await startStack({ dir, workers, restart, port: 0, env: { ...cleanEnv(), ...env } }).catch(
+    async (error: unknown) => {
+      await rm(dir, { recursive: true, force: true })
+      throw error
+    },
+  )
   const api = createApiClient(stack)
   const media = createBlobStore(connectAccount(stack.env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? ''), 'media')
 
