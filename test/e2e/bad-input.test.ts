@@ -1,9 +1,12 @@
+import { execFileSync } from 'node:child_process'
 import { createServer } from 'node:http'
 import { once } from 'node:events'
 import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { uploadModel } from '../../src/cli/local-files.ts'
 import { ffmpeg, makeClip } from '../support/clips.ts'
+import { odd } from '../support/models.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -234,8 +237,6 @@ test('a source that changed after it was accepted fails the job', async () => {
 })
 
 test('a model that refuses the size fails the job, with the reason', async () => {
-  const { uploadModel } = await import('../../src/cli/local-files.ts')
-  const { odd } = await import('../support/models.ts')
   const path = join(dir, 'odd.onnx')
   await writeFile(path, odd())
   const model = await uploadModel(stack.stack.env, path)
@@ -274,7 +275,6 @@ async function damaged(path: string) {
     sound: false,
     video: ['-c:v', 'libx264', '-preset', 'medium', '-bf', '0', '-g', '12', '-pix_fmt', 'yuv420p'],
   })
-  const { execFileSync } = await import('node:child_process')
   const list = execFileSync(
     'ffprobe',
     ['-v', 'error', '-select_streams', 'v', '-show_entries', 'packet=pos,size', '-of', 'csv=p=0', path],

@@ -1,7 +1,10 @@
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { uploadModel } from '../../src/cli/local-files.ts'
 import { ffmpeg, makeClip } from '../support/clips.ts'
 import { compareVideo } from '../support/compare-video.ts'
+import { fixed } from '../support/models.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -181,6 +184,15 @@ test.for([
   expect(found).toMatchObject({ frames: [30, 30], outOfPlace: 0 })
   expect(found.worstTimeMs).toBeLessThanOrEqual(container === 'mp4' ? 0.02 : 1)
   expect(found.audio).toHaveLength(1)
+})
+
+test('a model of one size takes any video: frames are stretched to it, and back', async () => {
+  await writeFile(join(dir, 'fixed.onnx'), fixed())
+  const model = await uploadModel(stack.stack.env, join(dir, 'fixed.onnx'))
+  const source = await makeClip({ path: join(dir, 'any.mp4'), frames: 30 })
+  const id = await stack.submit(source, { model })
+  const found = await compareVideo(source, await stack.fetchOutput(id, join(dir, 'any.out.mp4')))
+  expect(found).toMatchObject({ frames: [30, 30], outOfPlace: 0, displayed: ['192x108', '192x108'] })
 })
 
 test('the same job gives the same bytes', async () => {
