@@ -59,7 +59,7 @@ export async function demo(
     stack = await startStack({ dir, workers: options.workers, port: 0, env, restart: true, onEvent: say })
     outcome = await runJob(stack, path, { ...options, container, quiet: options.json, signal })
   } catch (error) {
-    outcome = failure((error as Error).message)
+    outcome = failure(signal.aborted ? 'stopped before the end' : (error as Error).message)
   } finally {
     await stack?.stop()
     await rm(dir, { recursive: true, force: true })
