@@ -95,7 +95,8 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps): void {
       schema: {
         tags,
         summary: 'Cancel a job',
-        description: 'Batches under way stop within two seconds; what was made so far is deleted.',
+        description:
+          'Batches under way stop within two seconds, or once the frame they are at is scored; what was made so far is deleted.',
         params: Params,
         response: { 202: Accepted, 404: Problem, 409: Problem, ...errors },
       },
