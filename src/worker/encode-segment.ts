@@ -10,7 +10,7 @@ type Preset = Plan['encoding']['preset']
 // Thread counts are fixed, not taken from the machine: x264's and x265's output depends on them, and the same batch
 // must give the same bytes whichever worker encodes it. x264's look-ahead thread must not run ahead on its own either: on
 // a busy machine one encoding in four came out with other bytes.
-const x26x = (preset: Preset) => ['-preset', preset, '-threads', '2']
+const steady = ['-threads', '2', '-x264-params', 'sync-lookahead=0']
 const speed: Record<Preset, number> = {
   ultrafast: 8,
   superfast: 7,
@@ -22,15 +22,7 @@ const speed: Record<Preset, number> = {
 }
 
 const encoders: Record<Codec, (crf: number, preset: Preset) => string[]> = {
-  h264: (crf, preset) => [
-    '-c:v',
-    'libx264',
-    '-crf',
-    `${crf}`,
-    ...x26x(preset),
-    '-x264-params',
-    'sync-lookahead=0',
-  ],
+  h264: (crf, preset) => ['-c:v', 'libx264', '-crf', `${crf}`, '-preset', preset, ...steady],
   hevc: (crf, preset) => [
     '-c:v',
     'libx265',
