@@ -37,7 +37,8 @@ test('a job from POST to its output, by the links alone', async () => {
     links: Record<string, string>
   }
   expect(accepted.headers.get('location')).toBe(links['self'])
-  expect(status).toBe('queued')
+  // A producer that has nothing else to do may be at it already.
+  expect(['queued', 'splitting']).toContain(status)
   await stack.ends(id)
 
   const job = (await (await stack.call('GET', links['self'] ?? '')).json()) as {
