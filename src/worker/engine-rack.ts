@@ -1,6 +1,5 @@
 import { InputError } from '../shared/errors.ts'
 import type { FileCache } from '../shared/file-cache.ts'
-import type { Plan } from '../shared/job.ts'
 import type { ModelRef, ModelStore } from '../shared/models/model-store.ts'
 import { scaledSize, wrapModel } from '../shared/models/wrap.ts'
 import { type Engine, startEngine } from './engine.ts'
@@ -12,56 +11,61 @@ type RackDeps = { models: ModelStore; cache: FileCache; threads: number }
 const ringSize = 4
 const maxEngines = 2
 
-/** Engines that stay loaded from batch to batch: the last few models and sizes that were used. */
+/** An engine, the size of the frames it takes, and that of the output's picture. */
+type Mounted = { engine: Engine; size: Size; picture: Size }
+
+/** Engines that stay loaded from batch to batch: those of the last few models and source sizes that were used. */
 export function createEngineRack({ models, cache, threads }: RackDeps) {
   // In order of use, the latest last.
-  const engines = new Map<string, Engine>()
+  const mounted = new Map<string, Mounted>()
 
   async function makeRoom() {
-    const [oldest] = engines
-    if (engines.size < maxEngines || !oldest) return
-    engines.delete(oldest[0])
-    await oldest[1].close()
+    const [oldest] = mounted
+    if (mounted.size < maxEngines || !oldest) return
+    mounted.delete(oldest[0])
+    await oldest[1].engine.close()
+  }
+
+  async function mount(model: ModelRef, source: Size, dir: string): Promise<Mounted> {
+    const { manifest, bytes } = await models.fetch(model, cache, dir)
+    const fixed = 'width' in manifest.size ? manifest.size : undefined
+    const { width, height } = fixed ?? source
+    const size = { width, height }
+    const wrapped = wrapModel(bytes, manifest, { ...size, batch: 1 })
+    const engine = await startEngine({
+      model: wrapped,
+      modelName: model.name,
+      ...size,
+      threads,
+      ring: ringSize,
+    })
+    try {
+      expectSize(model.name, size, engine.output, scaledSize(manifest, size))
+    } catch (error) {
+      await engine.close()
+      throw error
+    }
+    return { engine, size, picture: fixed ? { width: source.width, height: source.height } : engine.output }
   }
 
   return {
     /**
-     * The engine for a model and a source. `size` is that of the frames it takes; `picture` that of the output video:
-     * a model of one size has its frames stretched to it and back. Throws InputError when the model refuses.
+     * The engine for a model and a source; a model of one size has its frames stretched to it and back. Throws
+     * InputError when the model refuses.
      */
-    async open(model: ModelRef, source: Pick<Plan['video'], 'width' | 'height'>, dir: string) {
-      const { manifest, bytes } = await models.fetch(model, cache, dir)
-      const fixed = 'width' in manifest.size ? manifest.size : undefined
-      const { width, height } = fixed ?? source
-      const key = `${model.sha256} ${width}x${height}`
-      let engine = engines.get(key)
-      if (engine?.broken()) {
-        engines.delete(key)
-        await engine.close()
-        engine = undefined
+    async open(model: ModelRef, { width, height }: Size, dir: string): Promise<Mounted> {
+      const key = `${model.name}@${model.version} ${model.sha256} ${width}x${height}`
+      const there = mounted.get(key)
+      mounted.delete(key)
+      if (there?.engine.broken()) await there.engine.close()
+      else if (there) {
+        mounted.set(key, there)
+        return there
       }
-      if (!engine) {
-        await makeRoom()
-        const wrapped = wrapModel(bytes, manifest, { width, height, batch: 1 })
-        engine = await startEngine({
-          model: wrapped,
-          modelName: model.name,
-          width,
-          height,
-          threads,
-          ring: ringSize,
-        })
-        try {
-          expectSize(model.name, { width, height }, engine.output, scaledSize(manifest, { width, height }))
-        } catch (error) {
-          await engine.close()
-          throw error
-        }
-      }
-      engines.delete(key)
-      engines.set(key, engine)
-      const picture = fixed ? { width: source.width, height: source.height } : engine.output
-      return { engine, picture, size: { width, height } }
+      await makeRoom()
+      const made = await mount(model, { width, height }, dir)
+      mounted.set(key, made)
+      return made
     },
   }
 }
