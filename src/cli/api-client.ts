@@ -8,6 +8,8 @@ export const Endpoint = z.object({
   token: z.string(),
   mediaAccount: z.string().optional(),
   mediaContainer: z.string().default('media'),
+  systemAccount: z.string().optional(),
+  systemContainer: z.string().default('system'),
 })
 export type Endpoint = z.infer<typeof Endpoint>
 
@@ -26,6 +28,8 @@ export async function findEndpoint(env: NodeJS.ProcessEnv, dir: string): Promise
     ...set('token', env['FRAMEFLEET_API_TOKEN']),
     ...set('mediaAccount', env['FRAMEFLEET_MEDIA_ACCOUNT']),
     ...set('mediaContainer', env['FRAMEFLEET_MEDIA_CONTAINER']),
+    ...set('systemAccount', env['FRAMEFLEET_SYSTEM_ACCOUNT']),
+    ...set('systemContainer', env['FRAMEFLEET_SYSTEM_CONTAINER']),
   })
   if (read.success) return read.data
   throw new Error(

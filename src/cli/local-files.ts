@@ -1,16 +1,15 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { stat } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type BlobStore, connectAccount, createBlobStore } from '../shared/blob-store.ts'
 import { InputError } from '../shared/errors.ts'
 import { layout } from '../shared/layout.ts'
-import { inferManifest, inspectModel } from '../shared/models/inspect.ts'
-import { type ModelManifest, parseManifest } from '../shared/models/manifest.ts'
-import { createModelStore, sha256 } from '../shared/models/model-store.ts'
+import { createModelStore } from '../shared/models/model-store.ts'
 import type { ApiClient } from './api-client.ts'
+import type { ModelFile } from './model-file.ts'
 
 /** Puts a local video into the media account and answers its URL. The same file is uploaded once. */
 export async function uploadVideo(media: BlobStore, path: string): Promise<string> {
@@ -23,50 +22,16 @@ export async function uploadVideo(media: BlobStore, path: string): Promise<strin
   return media.url(name)
 }
 
-/** Stores a model file under a name and version of its own, which is what a job names. */
+/** Stores a model under its name and version, and answers what a job calls it. */
 export async function uploadModel(
-  env: NodeJS.ProcessEnv,
-  path: string,
-  manifestPath?: string,
+  account: { systemAccount?: string; systemContainer: string },
+  { manifest, bytes, style }: Pick<ModelFile, 'manifest' | 'bytes' | 'style'>,
 ): Promise<string> {
-  const bytes = await readFile(path).catch(() => {
-    throw new InputError('no-file', `There is no model file ${path}.`)
-  })
-  const manifest = await manifestFor(path, bytes, manifestPath)
-  const system = createBlobStore(
-    connectAccount(env['FRAMEFLEET_SYSTEM_ACCOUNT'] ?? ''),
-    env['FRAMEFLEET_SYSTEM_CONTAINER'] ?? 'system',
-  )
+  if (!account.systemAccount) throw new Error('to add a model set FRAMEFLEET_SYSTEM_ACCOUNT')
+  const system = createBlobStore(connectAccount(account.systemAccount), account.systemContainer)
   await system.ensureContainer()
-  const stored = await createModelStore(system).put(manifest, bytes)
+  const stored = await createModelStore(system).put(manifest, bytes, style)
   return `${stored.name}@${stored.version}`
-}
-
-/** The manifest beside a model (`NAME.json` or `model.json`), or what can be told from the graph alone. */
-async function manifestFor(path: string, bytes: Uint8Array, given?: string): Promise<ModelManifest> {
-  const name =
-    basename(path)
-      .replace(/\.onnx$/i, '')
-      .toLowerCase()
-      .replaceAll(/[^a-z0-9-]+/g, '-')
-      .replace(/^-+/, '') || 'model'
-  const version = sha256(bytes).slice(0, 12)
-  const candidates = given ? [given] : [path.replace(/\.onnx$/i, '.json'), join(dirname(path), 'model.json')]
-  for (const candidate of candidates) {
-    const text = await readFile(candidate, 'utf8').catch(() => undefined)
-    if (text === undefined) continue
-    return parseManifest({ name, version, ...parseJson(text, candidate) }, candidate)
-  }
-  if (given) throw new InputError('no-file', `There is no manifest ${given}.`)
-  return { ...inferManifest(inspectModel(bytes), name), version }
-}
-
-function parseJson(text: string, where: string): object {
-  try {
-    return JSON.parse(text) as object
-  } catch {
-    throw new InputError('bad-manifest', `${where} is not JSON.`)
-  }
 }
 
 export async function saveDownload(

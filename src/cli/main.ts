@@ -3,7 +3,8 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { redact } from '../shared/redact.ts'
 import { demo } from './commands/demo.ts'
 import { doctor } from './commands/doctor.ts'
-import { cancel, models, submit, token, watch } from './commands/jobs.ts'
+import { cancel, submit, token, watch } from './commands/jobs.ts'
+import { addModel, listModels } from './commands/models.ts'
 import { up } from './commands/up.ts'
 
 const { env } = process
@@ -41,6 +42,9 @@ const onError = new Option('--on-error <what>', 'what a frame that cannot be dec
   .choices(['fail', 'passthrough'])
   .default('fail')
 
+const ranges = ['0..1', '0..255', '-1..1', 'imagenet']
+const style = new Option('--style <file|url>', 'style image, for a model that takes one')
+
 const program = new Command('framefleet')
   .description('Every frame of a video, scored by a model, on a fleet of workers.')
   .showHelpAfterError('(framefleet --help lists the commands)')
@@ -61,6 +65,7 @@ program
   )
   .option('--model <name|path.onnx>', 'model', 'great-wave')
   .option('--manifest <file>', "the model's model.json, for a model given as a path")
+  .option('--style <file>', 'style image, for a model that takes one')
   .option('--out <file>', 'where to write the video; its extension picks the container')
   .option('--workers <n>', 'worker processes', count, 2)
   .addOption(onError)
@@ -71,6 +76,7 @@ program
   .command('submit <file|url>')
   .description('submit a video; prints the job id')
   .option('--model <name>', 'model, or model@version', 'great-wave')
+  .addOption(style)
   .option('--container <name>', 'mp4, mkv or webm; follows the source by default')
   .option('--codec <name>', 'h264, hevc, vp9 or av1')
   .option('--wait', 'follow the job to its end', false)
@@ -93,12 +99,30 @@ program
   .addOption(json)
   .action((id, options) => ending(cancel(id, options, env)))
 
-program
-  .command('models')
+const models = program.command('models').description('list the models, or add one')
+models
+  .command('list', { isDefault: true })
   .description('list the models')
   .addOption(dir)
   .addOption(json)
-  .action((options) => ending(models(options, env)))
+  .action((options) => ending(listModels(options, env)))
+models
+  .command('add <model.onnx>')
+  .description('look a model over, run it once, and store it for jobs to name')
+  .option('--manifest <file>', 'its model.json; by default the one beside it')
+  .option('--as <name[@version]>', 'what jobs call it; the file name by default')
+  .option('--style <image>', 'for a model with a style input: the style it has when a job names none')
+  .addOption(new Option('--range <range>', 'what its numbers mean').choices(ranges))
+  .addOption(new Option('--output-range <range>', 'where the output differs').choices(ranges))
+  .addOption(new Option('--channels <order>', 'RGB or BGR').choices(['RGB', 'BGR']))
+  .addOption(new Option('--layout <layout>', 'where the graph does not say').choices(['NCHW', 'NHWC']))
+  .addOption(
+    new Option('--fit <how>', 'of frames to a model of one size').choices(['stretch', 'letterbox', 'tile']),
+  )
+  .option('--dry-run', 'print the manifest it would have, store nothing', false)
+  .addOption(dir)
+  .addOption(json)
+  .action((path, options) => ending(addModel(path, options, env)))
 program
   .command('token')
   .description("print the local stack's API token")

@@ -3,10 +3,11 @@ import type { FlowProducer } from 'bullmq'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { checkWish } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
-import type { JobRequest, JobSpec } from '../shared/job.ts'
+import type { JobRequest, JobSpec, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
-import type { ModelStore } from '../shared/models/model-store.ts'
+import type { ModelStore, StoredModel } from '../shared/models/model-store.ts'
+import { maxStyleBytes } from '../shared/models/style-image.ts'
 import { publicUrl } from '../shared/redact.ts'
 import type { SourceReader } from '../shared/source.ts'
 import { checkHost } from './source-policy.ts'
@@ -46,6 +47,7 @@ export async function acceptJob(
   if (request.output.url) checkOutput(deps, request.output.url)
   checkWish(request.output)
   const model = await deps.models.resolve(request.model)
+  const style = await acceptStyle(deps, model, request.style?.url)
   const source = await deps.sources.look(request.source.url)
   if (source.bytes === 0) throw new InputError('source-empty', `The source ${source.url} is empty (0 bytes).`)
   if (source.bytes > deps.maxSourceBytes) {
@@ -58,6 +60,7 @@ export async function acceptJob(
   await files.writeSecret(id, {
     sourceQuery: new URL(request.source.url).search,
     outputQuery: request.output.url ? new URL(request.output.url).search : '',
+    styleQuery: request.style ? new URL(request.style.url).search : '',
   })
   const { spec, created } = await files.keepSpec({
     v: 1,
@@ -67,10 +70,32 @@ export async function acceptJob(
     requestHash,
     source,
     model: { name: model.name, version: model.version, sha256: model.sha256 },
+    style,
   })
   if (!created) return await again(deps, spec, requestHash)
   await queueJob(deps, spec)
   return spec
+}
+
+/** Looks at the style image of a job, whose model must be one that takes it. */
+async function acceptStyle(
+  { sources, policy, media }: AcceptDeps,
+  model: StoredModel,
+  url: string | undefined,
+): Promise<SourceRef | undefined> {
+  if (url === undefined && model.style && !model.style.image) {
+    throw new InputError('style-needed', `The model ${model.name} needs a style image: give style.url.`)
+  }
+  if (url === undefined) return undefined
+  if (!model.style) throw new InputError('no-style', `The model ${model.name} takes no style image.`)
+  checkHost(url, policy)
+  checkOwnName(media.nameOf(url), 'read')
+  const style = await sources.look(url)
+  if (style.bytes <= maxStyleBytes) return style
+  throw new InputError(
+    'style-too-large',
+    `The style ${style.url} has ${style.bytes} bytes; ${maxStyleBytes} are the limit.`,
+  )
 }
 
 /** The same key again: the same request meets its job (queued anew if that never happened); another one is refused. */
@@ -116,10 +141,11 @@ const statusOf = (spec: JobSpec) => ({
 })
 
 function withoutSecrets(request: JobRequest): JobRequest {
-  const { source, output } = request
+  const { source, output, style } = request
   return {
     ...request,
     source: { url: publicUrl(source.url) },
+    style: style && { url: publicUrl(style.url) },
     output: output.url ? { ...output, url: publicUrl(output.url) } : output,
   }
 }

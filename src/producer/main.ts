@@ -57,6 +57,8 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const flows = new FlowProducer({ connection: prompt, prefix })
   const split = splitWorkload({
     files,
+    media,
+    models,
     statuses,
     sources,
     scratch,

@@ -4,11 +4,15 @@ import type { Redis } from 'ioredis'
 import { chooseEncoding, keepsAudio, keepsSubtitles } from '../shared/encoding.ts'
 import { CancelledError, InputError } from '../shared/errors.ts'
 import { batchStarts, packTimes } from '../shared/frame-times.ts'
-import type { BatchPayload, JobSpec, Plan } from '../shared/job.ts'
+import type { BlobStore } from '../shared/blob-store.ts'
+import type { BatchPayload, JobSpec, Plan, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import { haltSignal } from '../shared/halt-signal.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import { entryIds, entryOptions } from '../shared/queues.ts'
+import { layout } from '../shared/layout.ts'
+import type { ModelStore } from '../shared/models/model-store.ts'
+import { prepareStyle } from '../shared/models/style-image.ts'
 import type { Scratch } from '../shared/scratch.ts'
 import type { SourceReader } from '../shared/source.ts'
 import type { Workload } from '../shared/workload.ts'
@@ -18,6 +22,8 @@ import { probeSource } from './probe.ts'
 
 type SplitDeps = {
   files: JobFiles
+  media: BlobStore
+  models: ModelStore
   statuses: JobStatuses
   sources: SourceReader
   scratch: Scratch
@@ -44,6 +50,7 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
       try {
         await statuses.advance(jobId, 'splitting')
         const spec = await files.spec(jobId)
+        if (spec.style) await keepStyle(deps, spec, spec.style, stop.signal)
         const plan =
           (await files.findPlan(jobId)) ?? (await files.keepPlan(await makePlan(deps, spec, stop.signal)))
         // The state moves on first: a batch may be done before the last one is on the queue.
@@ -98,6 +105,25 @@ async function makePlan(
       encoding,
       warnings: [...facts.warnings, ...index.warnings, ...whatIsNotCopied(facts, encoding.container)],
     }
+  })
+}
+
+/** Keeps the style image with the job, as the model takes it: workers need neither its SAS nor its host. */
+async function keepStyle(
+  { files, media, models, sources, scratch }: SplitDeps,
+  spec: JobSpec,
+  style: SourceRef,
+  signal: AbortSignal,
+): Promise<void> {
+  if (await media.head(layout.style(spec.id))) return
+  const manifest = await models.resolve(`${spec.model.name}@${spec.model.version}`)
+  if (!manifest.style) throw new InputError('no-style', `The model ${spec.model.name} takes no style image.`)
+  const { style: wanted } = manifest
+  await scratch.within('style', async (dir) => {
+    const path = join(dir, 'style')
+    const { styleQuery } = await files.secret(spec.id)
+    await sources.open(style, styleQuery, path, signal)
+    await media.write(layout.style(spec.id), await prepareStyle(path, wanted, style.url))
   })
 }
 

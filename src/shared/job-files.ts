@@ -51,7 +51,7 @@ export function createJobFiles(media: BlobStore) {
       return { spec: created ? spec : ((await findSpec(spec.id)) ?? spec), created }
     },
     async secret(id: string): Promise<JobSecret> {
-      return (await media.readJson(layout.secret(id), JobSecret)) ?? { sourceQuery: '', outputQuery: '' }
+      return (await media.readJson(layout.secret(id), JobSecret)) ?? noSecret
     },
     writeSecret: (id: string, secret: JobSecret) => media.writeJson(layout.secret(id), secret),
     writeReport: (report: Report) => media.writeJson(layout.report(report.jobId), report),
@@ -63,6 +63,8 @@ export function createJobFiles(media: BlobStore) {
     },
   }
 }
+
+const noSecret: JobSecret = { sourceQuery: '', outputQuery: '', styleQuery: '' }
 
 const numbersIn = ({ times, keyframes, batches }: Plan) =>
   1 + times.runs.length + (keyframes?.length ?? 0) + batches.length

@@ -23,6 +23,10 @@ export const JobRequest = z
       url: BlobUrl.describe('the video: a blob of the media account, or on an allowed host'),
     }),
     model: z.string().regex(modelRefPattern).describe('name, or name@version'),
+    style: z
+      .strictObject({ url: BlobUrl })
+      .optional()
+      .describe('for a model that takes a style image: that image'),
     output: z
       .strictObject({
         url: BlobUrl.optional().describe('where to write; the job keeps its own copy when absent'),
@@ -68,10 +72,15 @@ export const JobSpec = z.object({
   requestHash: z.string(),
   source: SourceRef,
   model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
+  style: SourceRef.optional(),
 })
 export type JobSpec = z.infer<typeof JobSpec>
 
-export const JobSecret = z.object({ sourceQuery: z.string(), outputQuery: z.string() })
+export const JobSecret = z.object({
+  sourceQuery: z.string(),
+  outputQuery: z.string(),
+  styleQuery: z.string().default(''),
+})
 export type JobSecret = z.infer<typeof JobSecret>
 
 const Rational = z.tuple([z.number().int(), z.number().int().positive()])
@@ -161,6 +170,7 @@ export const Report = z.object({
   seconds: z.number(),
   source: SourceRef,
   model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
+  style: SourceRef.optional(),
   frames: z.number().int(),
   framesReplaced: z.array(z.number().int()),
   fps: z.number(),

@@ -4,6 +4,8 @@ export const layout = {
   spec: (id: string) => `jobs/${id}/job.json`,
   /** SAS queries of the source and the output: needed by the workers, shown to nobody, deleted when the job ends. */
   secret: (id: string) => `jobs/${id}/secret.json`,
+  /** The style image as the model takes it. */
+  style: (id: string) => `jobs/${id}/style.png`,
   plan: (id: string) => `jobs/${id}/plan.json`,
   segments: (id: string) => `jobs/${id}/segments/`,
   segment: (id: string, batch: number) => `jobs/${id}/segments/${String(batch).padStart(6, '0')}.mp4`,
@@ -11,6 +13,7 @@ export const layout = {
   preview: (id: string) => `jobs/${id}/preview.jpg`,
   output: (id: string, container: string) => `jobs/${id}/output.${container}`,
   model: (name: string, version: string) => `models/${name}/${version}/model.onnx`,
+  modelStyle: (name: string, version: string) => `models/${name}/${version}/style.png`,
   manifest: (name: string, version: string) => `models/${name}/${version}/model.json`,
   upload: (name: string) => `in/${name}`,
 }

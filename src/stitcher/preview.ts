@@ -1,14 +1,10 @@
 import { join } from 'node:path'
 import pMap from 'p-map'
-import sharp from 'sharp'
+import { blankImage, openImage } from '../shared/image.ts'
 import { timesOf } from '../shared/frame-times.ts'
 import type { Plan } from '../shared/job.ts'
 import { type MediaInput, runFfmpeg } from '../shared/media/ffmpeg.ts'
 import { readRange } from '../shared/media/frame-range.ts'
-
-// libvips keeps a thread pool and a cache of its own; here it works on a few small pictures, once a job.
-sharp.concurrency(1)
-sharp.cache(false)
 
 const columns = 4
 const width = 320
@@ -53,19 +49,10 @@ export async function makePreview(
     },
     { concurrency: 2 },
   )
-  const { height } = await sharp(pairs[0]?.[1]).metadata()
-  const sheet = sharp({
-    create: {
-      width: shown * (width + gap) - gap,
-      height: height * 2 + gap,
-      channels: 3,
-      background: '#111111',
-    },
-    limitInputPixels: 64e6,
-  })
+  const { height } = await openImage(pairs[0]?.[1] ?? '').metadata()
+  const sheet = blankImage(shown * (width + gap) - gap, height * 2 + gap, '#111111')
   const path = join(dir, 'preview.jpg')
-  const tile = async (file: string) =>
-    await sharp(file, { limitInputPixels: 64e6 }).resize(width, height, { fit: 'fill' }).toBuffer()
+  const tile = async (file: string) => await openImage(file).resize(width, height, { fit: 'fill' }).toBuffer()
   const tiles = await Promise.all(
     pairs.flatMap((pair, column) =>
       pair.map(async (file, row) => ({

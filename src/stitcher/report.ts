@@ -27,6 +27,7 @@ export function reportOf(spec: JobSpec, ending: Ending): Report {
     seconds,
     source: spec.source,
     model: spec.model,
+    style: spec.style,
     frames,
     framesReplaced: replaced,
     fps: status === 'succeeded' ? Math.round((frames / seconds) * 100) / 100 : 0,

@@ -49,6 +49,7 @@ const score = scoreWorkload({
   scratch: await openScratch(config.FRAMEFLEET_SCRATCH_DIR),
   engines: createEngineRack({
     models: createModelStore(system),
+    media,
     cache,
     threads,
   }),

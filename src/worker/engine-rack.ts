@@ -1,12 +1,17 @@
 import { InputError } from '../shared/errors.ts'
 import type { FileCache } from '../shared/file-cache.ts'
-import type { ModelRef, ModelStore } from '../shared/models/model-store.ts'
-import { scaledSize, wrapModel } from '../shared/models/wrap.ts'
+import type { BlobStore } from '../shared/blob-store.ts'
+import type { JobSpec } from '../shared/job.ts'
+import { layout } from '../shared/layout.ts'
+import { expectOutput, fitFrames, type Size } from '../shared/models/fit.ts'
+import type { ModelStore, StoredModel } from '../shared/models/model-store.ts'
+import { readStyle } from '../shared/models/style-image.ts'
+import { type StyleImage, wrapModel } from '../shared/models/wrap.ts'
 import { type Engine, startEngine } from './engine.ts'
 
 export type EngineRack = ReturnType<typeof createEngineRack>
 
-type RackDeps = { models: ModelStore; cache: FileCache; threads: number }
+type RackDeps = { models: ModelStore; media: BlobStore; cache: FileCache; threads: number }
 
 const ringSize = 4
 const maxEngines = 2
@@ -15,7 +20,7 @@ const maxEngines = 2
 type Mounted = { engine: Engine; size: Size; picture: Size }
 
 /** Engines that stay loaded from batch to batch: those of the last few models and source sizes that were used. */
-export function createEngineRack({ models, cache, threads }: RackDeps) {
+export function createEngineRack({ models, media, cache, threads }: RackDeps) {
   // In order of use, the latest last.
   const mounted = new Map<string, Mounted>()
 
@@ -26,35 +31,47 @@ export function createEngineRack({ models, cache, threads }: RackDeps) {
     await oldest[1].engine.close()
   }
 
-  async function mount(model: ModelRef, source: Size, dir: string): Promise<Mounted> {
+  /** The job's own style image, or the one that comes with the model. */
+  async function styleOf(spec: JobSpec, manifest: StoredModel): Promise<StyleImage | undefined> {
+    if (!spec.style) return manifest.style?.image ? await readStyle(await models.style(manifest)) : undefined
+    const png = await media.read(layout.style(spec.id))
+    if (png) return await readStyle(png)
+    throw new InputError(
+      'style-gone',
+      `The style image of job ${spec.id} is gone (${layout.style(spec.id)}).`,
+    )
+  }
+
+  async function mount(spec: JobSpec, source: Size, dir: string): Promise<Mounted> {
+    const { model } = spec
     const { manifest, bytes } = await models.fetch(model, cache, dir)
-    const fixed = 'width' in manifest.size ? manifest.size : undefined
-    const { width, height } = fixed ?? source
-    const size = { width, height }
-    const wrapped = wrapModel(bytes, manifest, { ...size, batch: 1 })
+    const { frame, picture } = fitFrames(manifest, source)
+    const wrapped = wrapModel(bytes, manifest, { ...frame, batch: 1 }, await styleOf(spec, manifest))
     const engine = await startEngine({
       model: wrapped,
       modelName: model.name,
-      ...size,
+      ...frame,
       threads,
       ring: ringSize,
     })
     try {
-      expectSize(model.name, size, engine.output, scaledSize(manifest, size))
+      expectOutput(manifest, frame, engine.output)
     } catch (error) {
       await engine.close()
       throw error
     }
-    return { engine, size, picture: fixed ? { width: source.width, height: source.height } : engine.output }
+    return { engine, size: frame, picture }
   }
 
   return {
     /**
-     * The engine for a model and a source; a model of one size has its frames stretched to it and back. Throws
-     * InputError when the model refuses.
+     * The engine for a job's model and style, and its source's size: frames are brought to `size` for it, and its
+     * output to `picture`. Throws InputError when the model refuses.
      */
-    async open(model: ModelRef, { width, height }: Size, dir: string): Promise<Mounted> {
-      const key = `${model.name}@${model.version} ${model.sha256} ${width}x${height}`
+    async open(spec: JobSpec, { width, height }: Size, dir: string): Promise<Mounted> {
+      const { model, style } = spec
+      const look = style ? `${style.url} ${style.etag}` : 'own'
+      const key = `${model.name}@${model.version} ${model.sha256} ${look} ${width}x${height}`
       const there = mounted.get(key)
       mounted.delete(key)
       if (there?.engine.broken()) await there.engine.close()
@@ -63,21 +80,9 @@ export function createEngineRack({ models, cache, threads }: RackDeps) {
         return there
       }
       await makeRoom()
-      const made = await mount(model, { width, height }, dir)
+      const made = await mount(spec, { width, height }, dir)
       mounted.set(key, made)
       return made
     },
   }
-}
-
-type Size = { width: number; height: number }
-
-/** A model that rounds its sides up by itself would change the picture's size unnoticed. */
-function expectSize(model: string, taken: Size, given: Size, promised: Size): void {
-  if (given.width === promised.width && given.height === promised.height) return
-  const text = ({ width, height }: Size) => `${width}x${height}`
-  throw new InputError(
-    'model-refuses',
-    `The model ${model} gives ${text(given)} for frames of ${text(taken)}, not ${text(promised)}; its manifest needs size.multipleOf or output.scale.`,
-  )
 }

@@ -103,7 +103,7 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, sig
   const path = join(dir, 'source')
   const { sourceQuery } = await deps.files.secret(spec.id)
   await deps.sources.open(spec.source, sourceQuery, path, signal)
-  const { engine, picture, size } = await deps.engines.open(spec.model, plan.video, dir)
+  const { engine, picture, size } = await deps.engines.open(spec, plan.video, dir)
   const fetchMs = performance.now() - began
 
   const range = { first: batch.first, count: batch.count }

@@ -4,7 +4,6 @@ import { once } from 'node:events'
 import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { uploadModel } from '../../src/cli/local-files.ts'
 import { ffmpeg, makeClip } from '../support/clips.ts'
 import { odd } from '../support/models.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
@@ -237,9 +236,7 @@ test('a source that changed after it was accepted fails the job', async () => {
 })
 
 test('a model that refuses the size fails the job, with the reason', async () => {
-  const path = join(dir, 'odd.onnx')
-  await writeFile(path, odd())
-  const model = await uploadModel(stack.stack.env, path)
+  const model = await stack.addModel(odd(), { name: 'odd' })
   const id = await stack.submit(join(dir, 'good.mp4'), { model })
   expect(await stack.ends(id)).toMatchObject({ status: 'failed', error: { code: 'model-refuses' } })
 })

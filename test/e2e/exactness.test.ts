@@ -1,7 +1,5 @@
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { uploadModel } from '../../src/cli/local-files.ts'
 import { ffmpeg, makeClip } from '../support/clips.ts'
 import { compareVideo } from '../support/compare-video.ts'
 import { fixed } from '../support/models.ts'
@@ -186,13 +184,14 @@ test.for([
   expect(found.audio).toHaveLength(1)
 })
 
-test('a model of one size takes any video: frames are stretched to it, and back', async () => {
-  await writeFile(join(dir, 'fixed.onnx'), fixed())
-  const model = await uploadModel(stack.stack.env, join(dir, 'fixed.onnx'))
-  const source = await makeClip({ path: join(dir, 'any.mp4'), frames: 30 })
+test.each(['stretch', 'letterbox', 'tile'])('a model of one size takes any video: %s', async (fit) => {
+  const model = await stack.addModel(fixed(), { name: fit, size: { width: 96, height: 64, fit } })
+  const source = await makeClip({ path: join(dir, 'any.mp4'), frames: 30, size: '200x108' })
   const id = await stack.submit(source, { model })
-  const found = await compareVideo(source, await stack.fetchOutput(id, join(dir, 'any.out.mp4')))
-  expect(found).toMatchObject({ frames: [30, 30], outOfPlace: 0, displayed: ['192x108', '192x108'] })
+  const found = await compareVideo(source, await stack.fetchOutput(id, join(dir, `${fit}.mp4`)))
+  expect(found).toMatchObject({ frames: [30, 30], outOfPlace: 0, displayed: ['200x108', '200x108'] })
+  // Tiles lose nothing; the other pictures are smaller for a while.
+  expect(found.worstError).toBeLessThan(fit === 'tile' ? 20 : 400)
 })
 
 test('the same job gives the same bytes', async () => {

@@ -6,6 +6,7 @@ import { createFileCache } from '../../src/shared/file-cache.ts'
 import type { JobSpec } from '../../src/shared/job.ts'
 import { createJobFiles } from '../../src/shared/job-files.ts'
 import { createJobStatuses } from '../../src/shared/job-status.ts'
+import { createModelStore } from '../../src/shared/models/model-store.ts'
 import { type QueueName, entryIds, entryOptions, workerOptions } from '../../src/shared/queues.ts'
 import { openScratch } from '../../src/shared/scratch.ts'
 import { createSourceReader } from '../../src/shared/source.ts'
@@ -122,6 +123,8 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
     splitWorkload({
       ...{
         files,
+        media,
+        models: createModelStore(media),
         statuses,
         sources,
         redis: test.connection,

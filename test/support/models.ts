@@ -28,3 +28,24 @@ function bytesModel(dims: (string | number)[], write: Write): Uint8Array {
     },
   })
 }
+
+/** A model with two inputs: frames, and a style image whose mean colour they take on by half. */
+export function styled(): Uint8Array {
+  const graph = createGraphBuilder('test/')
+  const mean = graph.add('ReduceMean', ['style'], { axes: [2, 3], keepdims: 1 })
+  const sum = graph.add('Add', ['content', mean])
+  graph.add('Mul', [sum, graph.floats([0.5])], {}, 'scored')
+  const image = (name: string, n: number | string) => imageValue(name, elementTypes.float32, [n, 3, 'h', 'w'])
+  return encodeModel({
+    irVersion: 8,
+    opsetImport: [{ domain: '', version: 17 }],
+    graph: {
+      name: 'styled',
+      node: graph.take(),
+      initializer: [],
+      input: [image('content', 'n'), imageValue('style', elementTypes.float32, [1, 3, 'y', 'x'])],
+      output: [image('scored', 'n')],
+      valueInfo: [],
+    },
+  })
+}

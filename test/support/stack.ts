@@ -5,7 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { type JobAnswer, createApiClient } from '../../src/cli/api-client.ts'
 import { startStack } from '../../src/cli/embedded-stack.ts'
-import { uploadVideo } from '../../src/cli/local-files.ts'
+import { uploadModel, uploadVideo } from '../../src/cli/local-files.ts'
+import { parseManifest } from '../../src/shared/models/manifest.ts'
 import { connectAccount, createBlobStore } from '../../src/shared/blob-store.ts'
 
 type Options = { workers?: number; restart?: boolean; env?: NodeJS.ProcessEnv }
@@ -47,6 +48,11 @@ export async function startTestStack({ workers = 2, restart = true, env = {} }: 
         ...init,
         headers: { authorization: `Bearer ${stack.token}`, ...init.headers },
       }),
+    /** Stores a model as it is, without trying it first; answers what a job calls it. */
+    async addModel(bytes: Uint8Array, manifest: Record<string, unknown>): Promise<string> {
+      const account = { systemAccount: stack.env['FRAMEFLEET_SYSTEM_ACCOUNT'], systemContainer: 'system' }
+      return await uploadModel(account, { bytes, manifest: parseManifest(manifest, 'test') })
+    },
     upload: async (path: string) => await uploadVideo(media, path),
     /** Submits a local file; answers the job's id. */
     async submit(path: string, { model = 'passthrough', ...rest }: JobOptions = {}): Promise<string> {

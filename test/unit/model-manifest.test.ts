@@ -3,11 +3,11 @@ import { builtinModels } from '../../src/shared/models/builtin.ts'
 import { createGraphBuilder, imageValue } from '../../src/shared/models/graph-builder.ts'
 import {
   checkManifest,
-  inferManifest,
   inspectModel,
   type ModelFacts,
   type TensorFacts,
 } from '../../src/shared/models/inspect.ts'
+import { draftManifest, finishManifest } from '../../src/shared/models/draft.ts'
 import { parseManifest } from '../../src/shared/models/manifest.ts'
 import { elementTypes, encodeModel } from '../../src/shared/models/onnx-schema.ts'
 
@@ -120,9 +120,9 @@ test.each([
     'the range of floats',
     facts(image([1, 3, 'h', 'w'])),
     'manifest-needed',
-    /"x" is float32 .* state.* range/,
+    /"x" is float32 .* State input.range/,
   ],
-  ['a layout of two 3s', facts(bytesIn([1, 3, 8, 3])), 'manifest-needed', /"x" could be NCHW or NHWC/],
+  ['a layout of two 3s', facts(bytesIn([1, 3, 8, 3])), 'manifest-needed', /which could be NCHW or NHWC/],
   ['channels that are free', facts(bytesIn(['n', 'c', 'h', 'w'])), 'manifest-needed', /\[n, c, h, w\]/],
   ['a shape left out', facts(bytesIn(null)), 'manifest-needed', /doesn't state the shape/],
   [
@@ -162,7 +162,7 @@ test.each([
 test.each([
   ['an old opset', { ...good, opset: 6 }, {}, /opset 6; opset 7 is the oldest/],
   ['no input', { ...good, inputs: [] }, {}, /has no input/],
-  ['two inputs', { ...good, inputs: two }, {}, /2 inputs \(boxes, picture\); a frame is all/],
+  ['two inputs', { ...good, inputs: two }, {}, /2 inputs \(boxes, picture\); a frame, and a style image/],
   [
     'two outputs',
     { ...good, outputs: two },
@@ -249,4 +249,9 @@ function emptyModel(initializer: Uint8Array[]) {
 function externalWeights(): Uint8Array {
   const name = text('big.weight')
   return new Uint8Array([(8 << 3) | 2, name.length, ...name, 14 << 3, 1])
+}
+
+function inferManifest(model: ModelFacts, name: string) {
+  const { draft, questions } = draftManifest({ name }, model)
+  return finishManifest(draft, questions, model, 'test')
 }

@@ -1,15 +1,25 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node'
 import protobuf from 'protobufjs'
 import { expect, test } from 'vitest'
 import { builtinModels } from '../../src/shared/models/builtin.ts'
-import { createGraphBuilder, type GraphBuilder, imageValue } from '../../src/shared/models/graph-builder.ts'
-import { inferManifest, inspectModel } from '../../src/shared/models/inspect.ts'
+import type { GraphBuilder } from '../../src/shared/models/graph-builder.ts'
+import { draftManifest, finishManifest } from '../../src/shared/models/draft.ts'
+import { inspectModel } from '../../src/shared/models/inspect.ts'
 import { type ModelManifest, parseManifest, type ValueRange } from '../../src/shared/models/manifest.ts'
-import { decodeModel, elementTypes, encodeModel } from '../../src/shared/models/onnx-schema.ts'
-import { type FrameShape, scaledSize, wrapModel } from '../../src/shared/models/wrap.ts'
+import { decodeModel, encodeModel } from '../../src/shared/models/onnx-schema.ts'
+import {
+  buildModel,
+  mix,
+  mixNhwc,
+  noise,
+  run,
+  writeMix,
+  writePixelate,
+  writeUpscale,
+} from '../support/onnx-models.ts'
+import { frameThrough } from '../../src/shared/models/fit.ts'
+import { type FrameShape, wrapModel } from '../../src/shared/models/wrap.ts'
 
 const opsets = [7, 9, 10, 11, 13, 17, 19, 21, 23] as const
-const mix = [0.6, 0.3, 0.1, -0.2, 0.9, 0.3, 0.05, 0.15, 0.7]
 const meanStd: ValueRange = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
 
 test.each(opsets)('each range, layout and channel order is the plain path, opset %i', async (opset) => {
@@ -202,7 +212,9 @@ test('a model of one frame at a time refuses two', () => {
 test('a uint8 model needs no manifest', async () => {
   const write = (graph: GraphBuilder) => graph.add('Identity', ['image'], {}, 'scored')
   const bytes = buildModel({ opset: 17, type: 'uint8', write, dims: [1, 3, 8, 16] })
-  const manifest = inferManifest(inspectModel(bytes), 'same')
+  const facts = inspectModel(bytes)
+  const { draft, questions } = draftManifest({ name: 'same' }, facts)
+  const manifest = finishManifest(draft, questions, facts, 'test')
   expect(manifest).toMatchObject({ input: { layout: 'NCHW' }, size: { width: 16, height: 8 } })
   const frame = { width: 16, height: 8, batch: 1 }
   expect((await run(wrapModel(bytes, manifest, frame), noise(frame), frame)).data).toEqual(noise(frame))
@@ -225,7 +237,7 @@ async function expectPlain(
 ): Promise<void> {
   const pixels = noise(frame)
   const { data, dims } = await run(wrapModel(bytes, manifest, frame), pixels, frame)
-  const { width, height } = scaledSize(manifest, frame)
+  const { width, height } = frameThrough(manifest, frame).output
   expect(dims).toEqual([frame.batch, height, width, 3])
   const scored = model(padded(fromPixels(pixels, frame, manifest), frame, manifest))
   const { toByte } = values(manifest.output.range)
@@ -296,84 +308,6 @@ const pixelated = (image: Planes): Planes => ({
   },
 })
 
-// The same models, as ONNX. Their operators are the same in every opset.
-
-interface TestModel {
-  opset: number
-  write: (graph: GraphBuilder) => unknown
-  irVersion?: number
-  type?: 'float32' | 'uint8'
-  outputType?: 'float32' | 'uint8'
-  layout?: 'NCHW' | 'NHWC'
-  dims?: (number | string)[]
-  moreOutputs?: string[]
-  weights?: 'initializer'
-}
-
-function buildModel(model: TestModel): Uint8Array {
-  const type = model.type ?? 'float32'
-  const dims = model.dims ?? (model.layout === 'NHWC' ? ['n', 'h', 'w', 3] : ['n', 3, 'h', 'w'])
-  const outputDims = dims.map((dim) => (typeof dim === 'string' ? `out_${dim}` : dim))
-  const graph = createGraphBuilder('model/')
-  model.write(model.weights ? { ...graph, floats: () => 'weights' } : graph)
-  const value = (name: string, of: keyof typeof elementTypes, shape: (number | string)[]) =>
-    imageValue(name, elementTypes[of], shape)
-  return encodeModel({
-    irVersion: model.irVersion ?? (model.opset < 9 ? 3 : 8),
-    opsetImport: [{ domain: '', version: model.opset }],
-    graph: {
-      node: graph.take(),
-      name: 'test',
-      initializer: model.weights ? [mixWeights()] : [],
-      input: [
-        ...(model.weights ? [value('weights', 'float32', [3, 3, 1, 1])] : []),
-        value('image', type, dims),
-      ],
-      output: [
-        ...(model.moreOutputs ?? []).map((name) => value(name, type, outputDims)),
-        value('scored', model.outputType ?? type, outputDims),
-      ],
-      valueInfo: [],
-    },
-  })
-}
-
-function mixWeights(): Uint8Array {
-  const writer = protobuf.Writer.create()
-  for (const dim of [3, 3, 1, 1]) writer.uint32(8).int64(dim)
-  writer.uint32(16).int32(elementTypes.float32).uint32(66).string('weights')
-  return writer
-    .uint32(74)
-    .bytes(new Uint8Array(Float32Array.from(mix).buffer))
-    .finish()
-}
-
-function writeMix(graph: GraphBuilder, output = 'scored'): string {
-  return graph.add('Conv', ['image', graph.floats(mix, [3, 3, 1, 1])], {}, output)
-}
-
-function mixNhwc(opset: number): TestModel {
-  const transposed = mix.map((_, index) => mix[(index % 3) * 3 + Math.floor(index / 3)]!)
-  return {
-    opset,
-    layout: 'NHWC',
-    write: (graph) => graph.add('MatMul', ['image', graph.floats(transposed, [3, 3])], {}, 'scored'),
-  }
-}
-
-function writeUpscale(graph: GraphBuilder, image: string, by = 2): string {
-  const ones = graph.floats(Array<number>(3 * by * by).fill(1), [3, 1, by, by])
-  return graph.add('ConvTranspose', [image, ones], { group: 3, strides: [by, by] }, 'scored')
-}
-
-function writePixelate(graph: GraphBuilder): string {
-  return writeUpscale(
-    graph,
-    graph.add('AveragePool', ['image'], { kernel_shape: [4, 4], strides: [4, 4] }),
-    4,
-  )
-}
-
 function floatManifest({ scale = 1, size = {} }: { scale?: number; size?: object }): ModelManifest {
   const spec = { layout: 'NCHW', type: 'float32' }
   return parseManifest({ name: 'test', input: spec, output: { ...spec, scale }, size }, 'test')
@@ -385,25 +319,8 @@ function builtin(name: string) {
   return found
 }
 
-function noise({ width, height, batch }: FrameShape, seed = 7): Uint8Array {
-  let state = seed
-  return new Uint8Array(batch * height * width * 3).map(() => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state >>> 24
-  })
-}
-
 const unravel = (index: number, width: number, height: number) => {
   const pixel = Math.floor(index / 3)
   const row = Math.floor(pixel / width)
   return [Math.floor(row / height), row % height, pixel % width, index % 3] as const
-}
-
-async function run(bytes: Uint8Array, pixels: Uint8Array, { width, height, batch }: FrameShape) {
-  const session = await InferenceSession.create(bytes, { intraOpNumThreads: 1 })
-  const feed = new Tensor('uint8', pixels, [batch, height, width, 3])
-  const result = Object.values(await session.run({ [session.inputNames[0]!]: feed }))
-  await session.release()
-  expect(result).toHaveLength(1)
-  return { data: result[0]!.data as Uint8Array, dims: result[0]!.dims }
 }

@@ -7,12 +7,14 @@ import { InputError } from '../../shared/errors.ts'
 import { type ApiClient, createApiClient } from '../api-client.ts'
 import { type Stack, startStack } from '../embedded-stack.ts'
 import { saveDownload, uploadModel, uploadVideo } from '../local-files.ts'
+import { readModelFile } from '../model-file.ts'
 import { renderSampleClip } from '../sample-clip.ts'
 import { watchJob } from '../watch-job.ts'
 
 export type DemoOptions = {
   model: string
   manifest?: string
+  style?: string
   out?: string
   workers: number
   json: boolean
@@ -82,12 +84,13 @@ export async function runJob(
     connectAccount(stack.env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? ''),
     stack.env['FRAMEFLEET_MEDIA_CONTAINER'] ?? 'media',
   )
-  const isFile = options.model.endsWith('.onnx')
-  const model = isFile ? await uploadModel(stack.env, options.model, options.manifest) : options.model
+  const model = options.model.endsWith('.onnx') ? await addModel(stack.env, options) : options.model
   const url = await uploadVideo(media, path)
+  const style = options.style === undefined ? undefined : { url: await uploadVideo(media, options.style) }
   const { id } = await api.submit({
     source: { url },
     model,
+    style,
     onError: options.onError,
     output: options.container ? { container: options.container } : {},
   })
@@ -113,6 +116,13 @@ export async function runJob(
     },
     ...(job.error ? { error: job.error.message } : {}),
   }
+}
+
+/** Nobody is asked: a demo that stops to ask is none. */
+async function addModel(env: NodeJS.ProcessEnv, { model, manifest }: DemoOptions): Promise<string> {
+  const file = await readModelFile(model, { manifest, ask: async () => await Promise.resolve(undefined) })
+  const systemContainer = env['FRAMEFLEET_SYSTEM_CONTAINER'] ?? 'system'
+  return await uploadModel({ systemAccount: env['FRAMEFLEET_SYSTEM_ACCOUNT'], systemContainer }, file)
 }
 
 async function fetchResults(

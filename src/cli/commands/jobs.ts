@@ -5,16 +5,17 @@ import { type Endpoint, createApiClient, findEndpoint } from '../api-client.ts'
 import { uploadVideo } from '../local-files.ts'
 import { watchJob } from '../watch-job.ts'
 
-type Common = { dir: string; json: boolean }
+export type Common = { dir: string; json: boolean }
 type SubmitOptions = Common & {
   model: string
   wait: boolean
+  style?: string
   container?: string
   codec?: string
   onError?: string
 }
 
-const print = (value: unknown) =>
+export const print = (value: unknown) =>
   void process.stdout.write(`${typeof value === 'string' ? value : JSON.stringify(value)}\n`)
 
 /** Submits a local file (uploaded first) or a URL. With `wait`, follows it to its end. */
@@ -25,11 +26,13 @@ export async function submit(
   signal: AbortSignal,
 ): Promise<number> {
   const endpoint = await findEndpoint(env, options.dir)
-  const url = /^https?:\/\//.test(source) ? source : await upload(endpoint, source)
+  const url = await urlOf(endpoint, source)
+  const style = options.style === undefined ? undefined : { url: await urlOf(endpoint, options.style) }
   const { model, container, codec, onError } = options
   const job = await createApiClient(endpoint).submit({
     source: { url },
     model,
+    style,
     output: { container, codec },
     onError,
   })
@@ -60,27 +63,20 @@ export async function cancel(id: string, options: Common, env: NodeJS.ProcessEnv
   return 0
 }
 
-export async function models(options: Common, env: NodeJS.ProcessEnv): Promise<number> {
-  const answer = await createApiClient(await findEndpoint(env, options.dir)).models()
-  if (options.json) print(answer.models)
-  else
-    for (const { name, version, title, description } of answer.models)
-      print(`${name}@${version}  ${description ?? title ?? ''}`)
-  return 0
-}
-
 export async function token(options: Common, env: NodeJS.ProcessEnv): Promise<number> {
   print((await findEndpoint(env, options.dir)).token)
   return 0
 }
 
-async function upload(endpoint: Endpoint, path: string): Promise<string> {
-  if (!(await stat(path).catch(() => undefined))?.isFile())
-    throw new InputError('no-file', `There is no file ${path}.`)
+/** A URL as it is; a local file is uploaded first. */
+async function urlOf(endpoint: Endpoint, source: string): Promise<string> {
+  if (/^https?:\/\//.test(source)) return source
+  if (!(await stat(source).catch(() => undefined))?.isFile())
+    throw new InputError('no-file', `There is no file ${source}.`)
   if (!endpoint.mediaAccount)
     throw new Error('to upload a file set FRAMEFLEET_MEDIA_ACCOUNT; a URL needs none')
   return await uploadVideo(
     createBlobStore(connectAccount(endpoint.mediaAccount), endpoint.mediaContainer),
-    path,
+    source,
   )
 }

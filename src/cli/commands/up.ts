@@ -18,6 +18,8 @@ export async function up(
     token: stack.token,
     mediaAccount: stack.env['FRAMEFLEET_MEDIA_ACCOUNT'],
     mediaContainer: stack.env['FRAMEFLEET_MEDIA_CONTAINER'] ?? 'media',
+    systemAccount: stack.env['FRAMEFLEET_SYSTEM_ACCOUNT'],
+    systemContainer: stack.env['FRAMEFLEET_SYSTEM_CONTAINER'] ?? 'system',
   })
   say(`framefleet is up; ${options.workers} ${options.workers === 1 ? 'worker' : 'workers'}`)
   say(`  API     ${stack.apiUrl}/v1/jobs   (docs at ${stack.apiUrl}/docs)`)

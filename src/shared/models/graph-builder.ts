@@ -9,7 +9,14 @@ import {
 } from './onnx-schema.ts'
 
 /** What an attribute can be given as: whole numbers become INT, others must say `float(x)`, arrays become INTS. */
-export type AttributeValue = number | string | number[] | TensorProto | { float: number }
+export type AttributeValue =
+  | number
+  | string
+  | number[]
+  | TensorProto
+  | { float: number }
+  /** Of a loop's body, encoded. */
+  | { graph: Uint8Array }
 
 /** ONNX keeps apart 1 (an integer) and 1.0 (a float), JavaScript doesn't. */
 export const float = (value: number) => ({ float: value })
@@ -23,16 +30,23 @@ export function createGraphBuilder(prefix: string) {
   let nodes: Uint8Array[] = []
   let count = 0
 
-  /** Adds a node and gives the name of its output, which may be chosen. */
+  /** Adds a node and gives the name of its output, which may be chosen; outputs before that one are `unread`. */
   function add(
     opType: string,
     input: string[],
     attributes: Record<string, AttributeValue> = {},
     output = `${prefix}${count}`,
+    unread: string[] = [],
   ): string {
     const attribute = Object.entries(attributes).map(([name, value]) => encodeAttribute(name, value))
     nodes.push(
-      encodeNode({ input, output: [output], name: `${prefix}${opType}/${count}`, opType, attribute }),
+      encodeNode({
+        input,
+        output: [...unread, output],
+        name: `${prefix}${opType}/${count}`,
+        opType,
+        attribute,
+      }),
     )
     count += 1
     return output
@@ -55,6 +69,14 @@ export function createGraphBuilder(prefix: string) {
           new Uint8Array(BigInt64Array.from(values, BigInt).buffer),
         ),
       ),
+    /** A uint8 constant. */
+    bytes: (values: Uint8Array, dims: number[]) => constant(tensor(elementTypes.uint8, dims, values)),
+    /** A scalar that is true. */
+    truth: () => constant(tensor(elementTypes.bool, [], Uint8Array.of(1))),
+    /** Puts nodes that were taken back in front. */
+    give(taken: Uint8Array[]): void {
+      nodes = [...taken, ...nodes]
+    },
     take(): Uint8Array[] {
       const taken = nodes
       nodes = []
@@ -85,5 +107,6 @@ function encodeAttribute(name: string, value: AttributeValue): AttributeProto {
     return { name, type: attributeTypes.string, s: new TextEncoder().encode(value) }
   if (Array.isArray(value)) return { name, type: attributeTypes.ints, ints: value }
   if ('float' in value) return { name, type: attributeTypes.float, f: value.float }
+  if ('graph' in value) return { name, type: attributeTypes.graph, g: value.graph }
   return { name, type: attributeTypes.tensor, t: value }
 }

@@ -1,5 +1,5 @@
 import { InputError } from '../errors.ts'
-import { type ImageSpec, type ModelManifest, parseManifest } from './manifest.ts'
+import type { ImageSpec, ModelManifest } from './manifest.ts'
 import {
   decodeModel,
   elementTypes,
@@ -74,44 +74,6 @@ export function factsOf(model: WholeModel): ModelFacts {
 }
 
 /**
- * The manifest of an image model that came without one. Only a uint8 model says all that is needed.
- * Throws InputError `manifest-needed` naming what the graph doesn't say, and `model-mismatch` for a model that
- * no manifest would make fit.
- */
-export function inferManifest(facts: ModelFacts, name: string): ModelManifest {
-  const input = onlyTensor(facts.inputs, 'input', undefined)
-  const output = onlyTensor(facts.outputs, 'output', undefined)
-  const layout = inferLayout(input)
-  for (const tensor of [input, output]) {
-    if (tensor.type === 'float32') {
-      throw new InputError(
-        'manifest-needed',
-        `The model's tensor "${tensor.name}" is float32 and the graph doesn't say what its values mean: ` +
-          `write a model.json that states the range ('0..1', '0..255', '-1..1' or mean and std).`,
-      )
-    }
-  }
-  const [height, width] = sides(input, layout)
-  const [outHeight] = output.dims ? sides(output, layout) : []
-  const fixed = typeof height === 'number' && typeof width === 'number'
-  const manifest = parseManifest(
-    {
-      name,
-      input: { layout, type: 'uint8' },
-      output: {
-        layout,
-        type: 'uint8',
-        scale: fixed && typeof outHeight === 'number' ? outHeight / height : 1,
-      },
-      size: fixed ? { width, height } : {},
-    },
-    'the manifest made for the model',
-  )
-  checkManifest(facts, manifest)
-  return manifest
-}
-
-/**
  * Checks that a graph is what its manifest says, and gives the two tensors that are the images.
  * Throws InputError `model-mismatch` with one sentence for the first thing that differs.
  */
@@ -124,7 +86,10 @@ export function checkManifest(
       `the model has opset ${facts.opset}; opset ${oldestOpset} is the oldest that can be wrapped`,
     )
   }
-  const input = onlyTensor(facts.inputs, 'input', manifest.input.name)
+  const { style } = manifest
+  if (style) checkStyle(facts.inputs, style)
+  const images = facts.inputs.filter((tensor) => tensor.name !== style?.name)
+  const input = onlyTensor(images, 'input', manifest.input.name)
   const output = onlyTensor(facts.outputs, 'output', manifest.output.name)
   checkTensor(input, manifest.input, 'input')
   checkTensor(output, manifest.output, 'output')
@@ -132,7 +97,8 @@ export function checkManifest(
   return { input, output }
 }
 
-function onlyTensor(
+/** The tensor that is the image: the only one, or the one that is named. Throws InputError `model-mismatch`. */
+export function onlyTensor(
   tensors: TensorFacts[],
   which: 'input' | 'output',
   name: string | undefined,
@@ -145,9 +111,26 @@ function onlyTensor(
   if (name && !found) throw mismatch(`the manifest names the ${which} "${name}", the model has ${names}`)
   throw mismatch(
     which === 'input'
-      ? `the model has ${tensors.length} inputs (${names}); a frame is all that it can be given`
+      ? `the model has ${tensors.length} inputs (${names}); a frame, and a style image that the manifest names, are all it can be given`
       : `the model has ${tensors.length} outputs (${names}); name the image in the manifest's output.name`,
   )
+}
+
+function checkStyle(inputs: TensorFacts[], style: NonNullable<ModelManifest['style']>): void {
+  const tensor = inputs.find(({ name }) => name === style.name)
+  if (!tensor) {
+    const names = inputs.map(({ name }) => name).join(', ')
+    throw mismatch(`the manifest names the style input "${style.name}", the model has ${names}`)
+  }
+  checkTensor(tensor, style, 'input')
+  const [height, width] = tensor.dims ? sidesOf(tensor, style.layout) : []
+  const says = 'width' in style.size ? style.size : undefined
+  const differs = (has: Dim | undefined, said: number | undefined) => typeof has === 'number' && has !== said
+  if (differs(height, says?.height) || differs(width, says?.width)) {
+    throw mismatch(
+      `the style input "${style.name}" is ${shapeOf(tensor)}; give style.size in the manifest as { width, height }`,
+    )
+  }
 }
 
 function checkTensor(tensor: TensorFacts, spec: ImageSpec, which: 'input' | 'output'): void {
@@ -180,7 +163,7 @@ function checkTensor(tensor: TensorFacts, spec: ImageSpec, which: 'input' | 'out
 
 function checkSize(input: TensorFacts, output: TensorFacts, manifest: ModelManifest): void {
   const { size } = manifest
-  const [height = null, width = null] = input.dims ? sides(input, manifest.input.layout) : []
+  const [height = null, width = null] = input.dims ? sidesOf(input, manifest.input.layout) : []
   const wanted = 'width' in size ? { width: size.width, height: size.height } : { width: null, height: null }
   for (const [side, has, says] of [
     ['width', width, wanted.width],
@@ -193,7 +176,7 @@ function checkSize(input: TensorFacts, output: TensorFacts, manifest: ModelManif
       )
     }
   }
-  const [outHeight = null, outWidth = null] = output.dims ? sides(output, manifest.output.layout) : []
+  const [outHeight = null, outWidth = null] = output.dims ? sidesOf(output, manifest.output.layout) : []
   for (const [side, from, to] of [
     ['width', wanted.width, outWidth],
     ['height', wanted.height, outHeight],
@@ -208,28 +191,11 @@ function checkSize(input: TensorFacts, output: TensorFacts, manifest: ModelManif
   }
 }
 
-function inferLayout(input: TensorFacts): 'NCHW' | 'NHWC' {
-  const dims = input.dims
-  const needed = (what: string) =>
-    new InputError('manifest-needed', `${what}: write a model.json with its layout.`)
-  if (!dims) throw needed(`The graph doesn't state the shape of the model's input "${input.name}"`)
-  if (dims.length !== 4)
-    throw mismatch(`the input "${input.name}" is ${shapeOf(input)}, an image batch has 4 dimensions`)
-  if (dims[1] === 3 && dims[3] === 3) throw needed(`The model's input "${input.name}" could be NCHW or NHWC`)
-  if (dims[1] === 3) return 'NCHW'
-  if (dims[3] === 3) return 'NHWC'
-  if (typeof dims[1] !== 'number' && typeof dims[3] !== 'number') {
-    throw needed(
-      `The model's input "${input.name}" is ${shapeOf(input)}, where no dimension is known to be the channels`,
-    )
-  }
-  throw mismatch(`the input "${input.name}" is ${shapeOf(input)}; a frame has 3 channels`)
-}
-
-const sides = (tensor: TensorFacts, layout: ImageSpec['layout']): Dim[] =>
+/** Height and width, as far as a tensor's shape states them. */
+export const sidesOf = (tensor: TensorFacts, layout: ImageSpec['layout']): Dim[] =>
   (layout === 'NCHW' ? tensor.dims?.slice(2, 4) : tensor.dims?.slice(1, 3)) ?? []
 
-const shapeOf = (tensor: TensorFacts) => `[${(tensor.dims ?? []).map((dim) => dim ?? '?').join(', ')}]`
+export const shapeOf = (tensor: TensorFacts) => `[${(tensor.dims ?? []).map((dim) => dim ?? '?').join(', ')}]`
 
 function tensorFacts(info: ValueInfoProto): TensorFacts {
   const tensor = info.type?.tensorType

@@ -37,14 +37,44 @@ const ImageOutput = z
   })
   .refine(bytesAreBytes, bytesAreBytesError)
 
+const hex64 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits')
+
 const pixels = z.int().min(1).max(16_384)
 // Said by the members too: zod lets the nearest one speak, which knows nothing of the other.
 const sizeError = 'must be { multipleOf } or { width, height }, in whole pixels'
 const AnySize = z.strictObject({ multipleOf: z.int().min(1).max(4_096).default(1) }, sizeError)
 const OneSize = z.strictObject(
-  { width: pixels, height: pixels, fit: z.literal('stretch').default('stretch') },
+  {
+    width: pixels,
+    height: pixels,
+    /** `stretch` to it and back, `letterbox`: the whole frame inside it, or `tile`: as many of it as cover the frame. */
+    fit: z.enum(['stretch', 'letterbox', 'tile']).default('stretch'),
+  },
   sizeError,
 )
+
+const styleSizeError = 'must be { longSide, multipleOf } or { width, height }, in whole pixels'
+const StyleSize = z.strictObject(
+  {
+    longSide: z.int().min(8).max(4_096).default(512),
+    multipleOf: z.int().min(1).max(256).default(8),
+  },
+  styleSizeError,
+)
+
+/** A second input: the image whose style the frames are to take. */
+const StyleInput = z
+  .strictObject({
+    ...imageFields,
+    name: z.string().min(1),
+    /** The image is brought to this many pixels on its longer side, or covers the one size there is. */
+    size: z
+      .union([StyleSize, z.strictObject({ width: pixels, height: pixels }, styleSizeError)], styleSizeError)
+      .prefault({}),
+    /** Of the image that comes with the model, in hex: the style of jobs that name none. */
+    image: hex64.optional(),
+  })
+  .refine(bytesAreBytes, bytesAreBytesError)
 
 /** model.json: what the graph itself doesn't say about an image model. */
 export const ModelManifest = z.strictObject({
@@ -56,20 +86,18 @@ export const ModelManifest = z.strictObject({
     .regex(/^[A-Za-z0-9._-]{1,32}$/, 'must be letters, digits, dots, hyphens and underscores, 32 at most')
     .default('1'),
   /** Of model.onnx, in hex. */
-  sha256: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits')
-    .optional(),
+  sha256: hex64.optional(),
   title: z.string().optional(),
   description: z.string().optional(),
   licence: z.string().optional(),
   input: ImageInput.prefault({}),
   output: ImageOutput.prefault({}),
-  /** Any size whose sides are padded up to a multiple, or one size only, to which frames are stretched. */
+  style: StyleInput.optional(),
+  /** Any size whose sides are padded up to a multiple, or one size only, to which frames are fitted. */
   size: z.union([AnySize, OneSize], sizeError).prefault({}),
 })
 export type ModelManifest = z.infer<typeof ModelManifest>
-export type ImageSpec = ModelManifest['input']
+export type ImageSpec = Pick<ModelManifest['input'], 'name' | 'layout' | 'type' | 'range' | 'channels'>
 
 /**
  * Reads a manifest and fills in its defaults. `where` is what the error calls it, such as a path or a blob's name.

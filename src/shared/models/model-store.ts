@@ -50,9 +50,9 @@ export function createModelStore(system: BlobStore) {
       const names = [...new Set(known.map((entry) => entry.name))].join(', ') || 'none'
       throw new InputError('unknown-model', `There is no model ${ref}. Known: ${names}.`)
     },
-    /** Stores a version once; another model under the same name and version is refused. */
-    async put(model: ModelManifest, bytes: Uint8Array): Promise<StoredModel> {
-      const stored: StoredModel = { ...model, sha256: sha256(bytes) }
+    /** Stores a version, with the style image that is its own, once; another model under the same name and version is refused. */
+    async put(model: ModelManifest, bytes: Uint8Array, style?: Buffer): Promise<StoredModel> {
+      const stored = describe(model, bytes, style)
       if (model.sha256 && model.sha256 !== stored.sha256) {
         throw new InputError(
           'model-sha256',
@@ -60,18 +60,25 @@ export function createModelStore(system: BlobStore) {
         )
       }
       const there = await manifest(model.name, model.version)
-      if (there && there.sha256 !== stored.sha256) {
+      if (there && meaning(there) !== meaning(stored)) {
         throw new InputError(
           'model-exists',
-          `${model.name}@${model.version} is another model already; give a new version.`,
+          `${model.name}@${model.version} is another model already, or the same one with another manifest; give a new version.`,
         )
       }
       // The manifest is written last: a version can be seen only once it is whole.
       if (!there) {
         await system.write(layout.model(model.name, model.version), Buffer.from(bytes))
+        if (style) await system.write(layout.modelStyle(model.name, model.version), style)
         await system.writeJson(layout.manifest(model.name, model.version), stored)
       }
       return stored
+    },
+    /** The style image that comes with a model, as a PNG. */
+    async style({ name, version, style }: StoredModel): Promise<Buffer> {
+      const png = await system.read(layout.modelStyle(name, version))
+      if (png && sha256(png) === style?.image) return png
+      throw new InputError('model-sha256', `The style image of ${name}@${version} is gone or changed.`)
     },
     /** Reads a model through this machine's cache; a file that is not what was accepted is refused. */
     async fetch(
@@ -100,6 +107,17 @@ export function createModelStore(system: BlobStore) {
       return { manifest: described, bytes }
     },
   }
+}
+
+/** What makes two models another one; titles and descriptions don't. */
+const meaning = ({ sha256, input, output, style, size }: StoredModel) =>
+  JSON.stringify([sha256, input, output, style, size])
+
+function describe(model: ModelManifest, bytes: Uint8Array, style: Buffer | undefined): StoredModel {
+  const described = { ...model, sha256: sha256(bytes) }
+  if (!style) return described
+  if (!model.style) throw new InputError('no-style', `The model ${model.name} takes no style image.`)
+  return { ...described, style: { ...model.style, image: sha256(style) } }
 }
 
 /** Compares versions by their numbers, so that 10 comes after 9. */

@@ -42,6 +42,7 @@ const messages: Record<string, Record<string, FieldSpec>> = {
     i: ['int64', 3],
     s: ['bytes', 4],
     t: ['Tensor', 5],
+    g: ['bytes', 6],
     ints: ['int64', 8, 'repeated'],
     type: ['int32', 20],
   },
@@ -55,10 +56,10 @@ const messages: Record<string, Record<string, FieldSpec>> = {
 }
 
 /** ONNX's numbers for the element types framefleet names. */
-export const elementTypes = { float32: 1, uint8: 2, int64: 7, float16: 10 } as const
+export const elementTypes = { float32: 1, uint8: 2, int64: 7, bool: 9, float16: 10 } as const
 
 /** ONNX's numbers for the kinds of attribute framefleet writes. */
-export const attributeTypes = { float: 1, int: 2, string: 3, tensor: 4, ints: 7 } as const
+export const attributeTypes = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, ints: 7 } as const
 
 /** protobufjs gives 64-bit integers as Long objects and takes plain numbers. */
 export type Int64 = number | { toNumber(): number }
@@ -97,6 +98,8 @@ export interface AttributeProto {
   i?: Int64
   s?: Uint8Array
   t?: TensorProto
+  /** An encoded graph. */
+  g?: Uint8Array
   ints?: Int64[]
 }
 export interface NodeProto {
@@ -125,6 +128,7 @@ const root = protobuf.Root.fromJSON({
   ),
 })
 const Model = root.lookupType('Model')
+const Graph = root.lookupType('Graph')
 const Node = root.lookupType('Node')
 const TensorHeader = root.lookupType('TensorHeader')
 
@@ -142,6 +146,11 @@ export function decodeModel(bytes: Uint8Array): ModelProto {
 /** Writes an ONNX file. The same message gives the same bytes. */
 export function encodeModel(model: ModelProto): Uint8Array {
   return Model.encode(model).finish()
+}
+
+/** A graph inside a node's attribute. */
+export function encodeGraph(graph: GraphProto): Uint8Array {
+  return Graph.encode(graph).finish()
 }
 
 /** One node as the opaque bytes that `GraphProto.node` holds. */

@@ -1,0 +1,17 @@
+import sharp, { type Sharp } from 'sharp'
+
+// libvips keeps a thread pool and a cache of its own; here it works on a few small pictures, once a job.
+sharp.concurrency(1)
+sharp.cache(false)
+// An SVG is a program that may read other files.
+sharp.block({ operation: ['VipsForeignLoadSvg'] })
+
+/** A picture from a file or from memory, 64 megapixels at most. */
+export function openImage(input: string | Buffer): Sharp {
+  return sharp(input, { limitInputPixels: 64e6 })
+}
+
+/** An empty picture of one colour. */
+export function blankImage(width: number, height: number, background: string): Sharp {
+  return sharp({ create: { width, height, channels: 3, background } })
+}

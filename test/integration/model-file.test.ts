@@ -1,0 +1,117 @@
+import { readFile, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { type ModelFileOptions, readModelFile } from '../../src/cli/model-file.ts'
+import { buildModel, writeMix, writePixelate, writeUpscale } from '../support/onnx-models.ts'
+import { fixed, odd, styled } from '../support/models.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const dir = tempDir()
+let files = 0
+
+/** Reads a model as `models add` does; whoever is asked answers with `said`. */
+async function read(
+  bytes: Uint8Array,
+  { manifest, ...options }: Omit<Partial<ModelFileOptions>, 'manifest'> & { manifest?: object } = {},
+  said: Record<string, string> = {},
+) {
+  const path = join(dir, `Model ${++files}.onnx`)
+  await writeFile(path, bytes)
+  if (manifest) await writeFile(`${path}.json`, JSON.stringify(manifest))
+  return await readModelFile(path, {
+    ...(manifest ? { manifest: `${path}.json` } : {}),
+    ask: async ({ field }) => await Promise.resolve(said[field]),
+    ...options,
+  })
+}
+
+test('what the graph says need not be said again, and what it does not say is found out by running it', async () => {
+  const { manifest } = await read(
+    buildModel({ opset: 9, write: writePixelate }),
+    {},
+    { 'input.range': '0..1', 'output.range': '0..1' },
+  )
+  expect(manifest).toMatchObject({
+    name: `model-${files}`,
+    input: { layout: 'NCHW', type: 'float32', range: '0..1', channels: 'RGB' },
+    size: { multipleOf: 4 },
+    output: { scale: 1 },
+  })
+  expect(manifest.version).toMatch(/^[0-9a-f]{12}$/)
+})
+
+test('how much a model scales is found out, free or fixed in size', async () => {
+  const write = (graph: Parameters<typeof writeUpscale>[0]) => writeUpscale(graph, 'image', 3)
+  const ranges = { input: { range: '0..255' }, output: { range: '0..255' } }
+  expect((await read(buildModel({ opset: 17, write }), { manifest: ranges })).manifest.output.scale).toBe(3)
+  for (const fit of ['stretch', 'letterbox', 'tile']) {
+    const bytes = buildModel({ opset: 17, dims: [1, 3, 32, 48], outputDims: [1, 3, 'y', 'x'], write })
+    const { manifest } = await read(bytes, { manifest: { ...ranges, size: { fit } } })
+    expect(manifest).toMatchObject({ output: { scale: 3 }, size: { width: 48, height: 32, fit } })
+  }
+})
+
+test('a style input is known by its name', async () => {
+  const { manifest } = await read(styled(), {}, { 'input.range': '0..1', 'output.range': '0..1' })
+  expect(manifest).toMatchObject({ input: { name: 'content' }, style: { name: 'style', range: '0..1' } })
+})
+
+test('a picture that is nearly all one colour is remarked on', async () => {
+  const bytes = buildModel({ opset: 17, write: writeMix })
+  const ranges = (output: string) => ({ input: { range: '0..255' }, output: { range: output } })
+  expect((await read(bytes, { manifest: ranges('0..255') })).warnings).toEqual([])
+  expect((await read(bytes, { manifest: ranges('0..1') })).warnings).toHaveLength(1)
+})
+
+const twoOutputs = () => buildModel({ opset: 17, write: writeMix, moreOutputs: ['boxes'] })
+
+test.each([
+  ['text', () => Buffer.from('hello'), {}, 'bad-model', /not an ONNX model/],
+  ['nothing', () => Buffer.alloc(0), {}, 'bad-model', /empty/],
+  ['half a file', () => fixed().slice(0, 80), {}, 'bad-model', /not an ONNX model/],
+  ['two outputs', twoOutputs, {}, 'model-mismatch', /2 outputs \(boxes, scored\); name the image/],
+  [
+    'floats and nothing said',
+    () => buildModel({ opset: 17, write: writeMix }),
+    {},
+    'manifest-needed',
+    /State input.range/,
+  ],
+  [
+    'another file than the manifest names',
+    fixed,
+    { sha256: 'a'.repeat(64) },
+    'model-sha256',
+    /sha256 differs/,
+  ],
+  [
+    'a size that is not the graph’s',
+    fixed,
+    { size: { width: 97, height: 64 } },
+    'model-mismatch',
+    /width 96/,
+  ],
+  ['a shape that is not what it says', odd, {}, 'model-refuses', /gives .* for frames of/],
+  ['a range that is none', fixed, { input: { range: '0..2' } }, 'bad-manifest', /input.range/],
+  ['a manifest that is a list', fixed, [], 'bad-manifest', /not a JSON object/],
+])('refused, with the reason: %s', async (_, bytes, manifest, code, sentence) => {
+  await expect(read(bytes(), { manifest })).rejects.toThrow(
+    expect.objectContaining({ code, message: expect.stringMatching(sentence) }),
+  )
+})
+
+test('a file of 3 GB is refused without being read', async () => {
+  const path = join(dir, 'large.onnx')
+  await writeFile(path, '')
+  await truncate(path, 3 * 2 ** 30)
+  await expect(readModelFile(path, { ask: async () => await Promise.resolve(undefined) })).rejects.toThrow(
+    expect.objectContaining({ code: 'model-too-large', message: expect.stringMatching(/3\.0 GiB/) }),
+  )
+})
+
+test('a style image for a model that takes none is refused', async () => {
+  await writeFile(join(dir, 'style.png'), await readFile(new URL('../../docs/preview.jpg', import.meta.url)))
+  await expect(read(fixed(), { style: join(dir, 'style.png') })).rejects.toThrow(
+    expect.objectContaining({ code: 'no-style' }),
+  )
+})
