@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import sharp from 'sharp'
+import { drawOwn } from '../shared/image.ts'
 import { runFfmpeg } from '../shared/media/ffmpeg.ts'
 
 const width = 640
@@ -19,10 +19,7 @@ export async function renderSampleClip(path: string, dir: string, seconds = 6): 
     { name: 'middle', svg: ridge(23, 235, 60, '#4f4a78', '#8a5f7f'), speed: 58 },
     { name: 'near', svg: forest(41, 300), speed: 110 },
   ]
-  for (const { name, svg } of layers)
-    await sharp(Buffer.from(svg))
-      .png()
-      .toFile(join(dir, `${name}.png`))
+  for (const { name, svg } of layers) await drawOwn(svg, join(dir, `${name}.png`))
   const moves = layers.slice(1).map(({ speed }, i) => {
     const below = i === 0 ? '[0:v]' : `[l${i}]`
     return `${below}[${i + 1}:v]overlay=x='-${speed}*t-20':y='-6+3*sin(t*${(0.5 + i / 5).toFixed(1)})':eval=frame[l${i + 1}]`
