@@ -48,11 +48,14 @@ export async function framesPerSecond(subject: Subject, picture: Picture): Promi
   const { width, height } = picture
   const style = painting && { width: painting.width, height: painting.height, pixels: toBytes(painting) }
   const model = wrapModel(bytes, manifest, { width, height, batch: 1 }, style)
-  const engine = await startEngine({ model, modelName: name, width, height, threads, ring: 1 })
+  const wish = { device: 'cpu', deviceId: 0, threads } as const
+  const frame = { width, height }
+  const engine = await startEngine({ model, modelName: name, frame, group: 1, wish, slots: 1 })
   try {
-    engine.slots[0]?.input.set(toBytes(picture))
+    await using ring = await engine.openRing(() => {})
+    ring.slots[0]?.input.set(toBytes(picture))
     const times: number[] = []
-    for (let i = 0; i < warmUp + counted; i++) times.push(await engine.run(0))
+    for (let i = 0; i < warmUp + counted; i++) times.push(await ring.run(0))
     return 1_000 / median(times.slice(warmUp))
   } finally {
     await engine.close()

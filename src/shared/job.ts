@@ -143,6 +143,8 @@ export const BatchResult = z.object({
   /** Frames that could not be decoded and carry their nearest neighbour's picture. */
   replaced: z.array(z.number().int()),
   skipped: z.enum(['halted', 'committed']).optional(),
+  /** What the model ran on. */
+  device: z.string().optional(),
   ms: Timings,
 })
 export type BatchResult = z.infer<typeof BatchResult>

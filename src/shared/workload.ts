@@ -1,4 +1,4 @@
-import { type Job, type SandboxedJob, UnrecoverableError, WaitingError } from 'bullmq'
+import { type Job, UnrecoverableError, WaitingError } from 'bullmq'
 import { z } from 'zod'
 import { classify } from './classify.ts'
 import { type Logger, withLogContext } from './log.ts'
@@ -24,8 +24,6 @@ export type WorkContext = {
   childrenEnded(): Promise<number>
 }
 
-type AnyJob = Job | SandboxedJob
-
 /**
  * Makes the function that BullMQ calls. What happens to a failure is decided here, by its class: input errors fail
  * at once, lost work goes back to the front without spending an attempt, the rest is retried while attempts last.
@@ -33,11 +31,7 @@ type AnyJob = Job | SandboxedJob
  */
 export function processorOf<Q extends QueueName>(workload: Workload<Q>, log: Logger) {
   const { queue } = workload
-  return async (
-    job: AnyJob,
-    token: string | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<unknown> => {
+  return async (job: Job, token: string | undefined, signal: AbortSignal | undefined): Promise<unknown> => {
     const started = performance.now()
     const attempt = (job.attemptsMade ?? 0) + 1
     const fields = { queue, entry: job.id, attempt }
@@ -82,7 +76,7 @@ function parsePayload<Q extends QueueName>(queue: Q, data: unknown): Payload<Q> 
   )
 }
 
-async function countChildren(job: AnyJob): Promise<number> {
+async function countChildren(job: Job): Promise<number> {
   const {
     processed = 0,
     ignored = 0,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { deviceChoices } from '../shared/models/device.ts'
 import {
   commonSettings,
   diskSettings,
@@ -20,6 +21,19 @@ export const workerSettings = {
     .max(65_535)
     .default(9101)
     .describe("port of the worker's health and metrics pages; 0 for none"),
+  FRAMEFLEET_DEVICE: z
+    .enum(deviceChoices)
+    .default('auto')
+    .describe(
+      'what models run on: `auto` (a GPU that works, else the processor), `cpu`, `cuda` or `tensorrt`',
+    ),
+  FRAMEFLEET_DEVICE_ID: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(63)
+    .default(0)
+    .describe('which GPU, counted from 0: one worker for each'),
   FRAMEFLEET_INFERENCE_THREADS: z.coerce
     .number()
     .int()

@@ -1,30 +1,30 @@
 import { availableParallelism } from 'node:os'
-import type { SandboxedJob } from 'bullmq'
 import { connectAccount, createBlobStore } from '../shared/blob-store.ts'
 import { readConfig } from '../shared/config.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { createJobFiles } from '../shared/job-files.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
-import { createLogger } from '../shared/log.ts'
+import { createLogger, withLogContext } from '../shared/log.ts'
 import { createModelStore } from '../shared/models/model-store.ts'
 import { connectRedis } from '../shared/redis.ts'
 import { openScratch } from '../shared/scratch.ts'
 import { createSourceReader } from '../shared/source.ts'
-import { processorOf } from '../shared/workload.ts'
 import { workerSettings } from './config.ts'
+import { type FromEngine, packError, type ToEngine } from './engine-protocol.ts'
 import { createEngineRack } from './engine-rack.ts'
-import { scoreWorkload } from './score-batch.ts'
+import { createScorer } from './score-batch.ts'
 
 /**
- * The main file of the engine: the child process that BullMQ's worker hands batches to. It is a process of its own so
- * that nothing the runtime or a model does can hold up the lease's renewal in the parent, or take the parent with it.
- * BullMQ keeps it from batch to batch, so a loaded model stays loaded.
+ * The main file of the engine: the child process that a worker hands its batches to, two at a time at most. It lives
+ * from batch to batch, so a loaded model stays loaded.
  */
 const config = readConfig(workerSettings, process.env)
 const log = createLogger('engine', config.FRAMEFLEET_LOG_LEVEL)
 
 // The parent may be killed without a word; an engine without a parent has nobody to work for.
 process.on('disconnect', () => process.exit(0))
+// Signals of the terminal are the parent's to answer, in its order.
+process.on('SIGINT', () => {})
 
 const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'engine' })
 const media = createBlobStore(
@@ -39,9 +39,8 @@ const cache = createFileCache({
   dir: config.FRAMEFLEET_CACHE_DIR,
   maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES,
 })
-const threads = config.FRAMEFLEET_INFERENCE_THREADS || availableParallelism()
 
-const score = scoreWorkload({
+const score = createScorer({
   files: createJobFiles(media),
   statuses: createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX),
   media,
@@ -51,11 +50,47 @@ const score = scoreWorkload({
     models: createModelStore(system),
     media,
     cache,
-    threads,
+    log,
+    wish: {
+      device: config.FRAMEFLEET_DEVICE,
+      deviceId: config.FRAMEFLEET_DEVICE_ID,
+      threads: config.FRAMEFLEET_INFERENCE_THREADS || availableParallelism(),
+    },
   }),
 })
-const processor = processorOf(score, log)
 
-// BullMQ hands the abort signal only to functions that name three arguments.
-export default async (job: SandboxedJob, token: string, signal: AbortSignal): Promise<unknown> =>
-  await processor(job, token, signal)
+const running = new Map<number, AbortController>()
+
+async function take({ score: batch, call, fields }: Extract<ToEngine, { score: object }>): Promise<void> {
+  const controller = new AbortController()
+  running.set(call, controller)
+  const said = new Set<string>()
+  const reach = (reached: 'scoring' | 'decoded') => {
+    if (!said.has(reached)) tell({ reached, call })
+    said.add(reached)
+  }
+  try {
+    const result = await withLogContext(fields, async () => {
+      const { signal } = controller
+      return await score(batch, {
+        ...{ signal, log },
+        onScoring: () => reach('scoring'),
+        onDecoded: () => reach('decoded'),
+      })
+    })
+    tell({ result, call })
+  } catch (error) {
+    tell({ failed: packError(error), call })
+  } finally {
+    running.delete(call)
+  }
+}
+
+// Without a channel there is nobody to tell, and 'disconnect' ends us.
+const tell = (message: FromEngine) => void (process.connected && process.send?.(message))
+
+process.on('message', (message: ToEngine) => {
+  if ('abort' in message) running.get(message.call)?.abort(message.abort)
+  else void take(message)
+})
+tell({ ready: true })

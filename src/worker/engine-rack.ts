@@ -7,28 +7,57 @@ import { expectOutput, fitFrames, type Size } from '../shared/models/fit.ts'
 import type { ModelStore, StoredModel } from '../shared/models/model-store.ts'
 import { readStyle } from '../shared/models/style-image.ts'
 import { type StyleImage, wrapModel } from '../shared/models/wrap.ts'
+import type { DeviceWish } from '../shared/models/device.ts'
+import type { Logger } from '../shared/log.ts'
+import { startBestGroup } from './best-group.ts'
 import { type Engine, startEngine } from './engine.ts'
 
 export type EngineRack = ReturnType<typeof createEngineRack>
 
-type RackDeps = { models: ModelStore; media: BlobStore; cache: FileCache; threads: number }
+type RackDeps = { models: ModelStore; media: BlobStore; cache: FileCache; log: Logger; wish: DeviceWish }
 
-const ringSize = 4
+/** Frames that are under way between decoder, model and encoder, in groups. */
+const slotsOf = (group: number) => (group === 1 ? 4 : 3)
 const maxEngines = 2
 
 /** An engine, the size of the frames it takes, and that of the output's picture. */
 type Mounted = { engine: Engine; size: Size; picture: Size }
 
-/** Engines that stay loaded from batch to batch: those of the last few models and source sizes that were used. */
-export function createEngineRack({ models, media, cache, threads }: RackDeps) {
-  // In order of use, the latest last.
-  const mounted = new Map<string, Mounted>()
+/** A place in the rack; what somebody uses stays in it. */
+type Place = { mounted: Promise<Mounted>; users: number }
 
+type OpenOptions = {
+  /** A folder for the model's file. */
+  dir: string
+  /** Called before the runtime loads a model, which can kill the process. */
+  onScoring(): void
+}
+
+/** Engines that stay loaded from batch to batch: those of the last few models and source sizes that were used. */
+export function createEngineRack({ models, media, cache, log, wish }: RackDeps) {
+  // In order of use, the latest last. What is being loaded is in here too: batches that want the same wait for it.
+  const places = new Map<string, Place>()
+
+  /** Closes what was longest unused, unless there is room. */
   async function makeRoom() {
-    const [oldest] = mounted
-    if (mounted.size < maxEngines || !oldest) return
-    mounted.delete(oldest[0])
-    await oldest[1].engine.close()
+    const idle = [...places].find(([, { users }]) => users === 0)
+    if (places.size < maxEngines || !idle) return
+    places.delete(idle[0])
+    await (await idle[1].mounted).engine.close()
+  }
+
+  /** The place of a key, which is being loaded if there was none. Nothing is waited for: who comes next must see it. */
+  function placeOf(key: string, load: () => Promise<Mounted>): Place {
+    const there = places.get(key)
+    places.delete(key)
+    const place = there ?? { mounted: makeRoom().then(load), users: 0 }
+    places.set(key, place)
+    if (!there) place.mounted.catch(() => remove(key, place))
+    return place
+  }
+
+  function remove(key: string, place: Place) {
+    if (places.get(key) === place) places.delete(key)
   }
 
   /** The job's own style image, or the one that comes with the model. */
@@ -42,18 +71,27 @@ export function createEngineRack({ models, media, cache, threads }: RackDeps) {
     )
   }
 
-  async function mount(spec: JobSpec, source: Size, dir: string): Promise<Mounted> {
+  async function mount(spec: JobSpec, source: Size, { dir, onScoring }: OpenOptions): Promise<Mounted> {
     const { model } = spec
     const { manifest, bytes } = await models.fetch(model, cache, dir)
     const { frame, picture } = fitFrames(manifest, source)
-    const wrapped = wrapModel(bytes, manifest, { ...frame, batch: 1 }, await styleOf(spec, manifest))
-    const engine = await startEngine({
-      model: wrapped,
-      modelName: model.name,
-      ...frame,
-      threads,
-      ring: ringSize,
-    })
+    const style = await styleOf(spec, manifest)
+    onScoring()
+    const began = performance.now()
+    const engine = await startBestGroup(
+      async (group) =>
+        await startEngine({
+          model: wrapModel(bytes, manifest, { ...frame, batch: group }, style),
+          modelName: model.name,
+          slots: slotsOf(group),
+          ...{ frame, group, wish },
+        }),
+    )
+    const { device, fellBack, group, runMs } = engine
+    if (fellBack !== undefined)
+      log.warn({ why: fellBack }, 'the GPU is not used: the model runs on the processor')
+    const loadMs = Math.round(performance.now() - began)
+    log.info({ model: model.name, ...frame, device, group, runMs: Math.round(runMs), loadMs }, 'model loaded')
     try {
       expectOutput(manifest, frame, engine.output)
     } catch (error) {
@@ -68,21 +106,30 @@ export function createEngineRack({ models, media, cache, threads }: RackDeps) {
      * The engine for a job's model and style, and its source's size: frames are brought to `size` for it, and its
      * output to `picture`. Throws InputError when the model refuses.
      */
-    async open(spec: JobSpec, { width, height }: Size, dir: string): Promise<Mounted> {
+    async open(
+      spec: JobSpec,
+      { width, height }: Size,
+      options: OpenOptions,
+    ): Promise<Mounted & AsyncDisposable> {
       const { model, style } = spec
       const look = style ? `${style.url} ${style.etag}` : 'own'
       const key = `${model.name}@${model.version} ${model.sha256} ${look} ${width}x${height}`
-      const there = mounted.get(key)
-      mounted.delete(key)
-      if (there?.engine.broken()) await there.engine.close()
-      else if (there) {
-        mounted.set(key, there)
-        return there
+      for (;;) {
+        const place = placeOf(key, async () => await mount(spec, { width, height }, options))
+        place.users += 1
+        const leave = async () => {
+          place.users -= 1
+          // Its thread died or hangs: nobody will ask for it again.
+          if (place.users === 0 && !places.has(key)) await (await place.mounted).engine.close()
+        }
+        const mounted = await place.mounted.catch((error: unknown) => {
+          place.users -= 1
+          throw error
+        })
+        if (!mounted.engine.broken()) return { ...mounted, [Symbol.asyncDispose]: leave }
+        remove(key, place)
+        await leave()
       }
-      await makeRoom()
-      const made = await mount(spec, { width, height }, dir)
-      mounted.set(key, made)
-      return made
     },
   }
 }

@@ -1,119 +1,119 @@
-import { Worker } from 'node:worker_threads'
 import { classify } from '../shared/classify.ts'
-import { InputError, ResourceError } from '../shared/errors.ts'
-import type { FromThread, Slot, ToThread } from './inference-thread.ts'
+import { InputError } from '../shared/errors.ts'
+import type { Size } from '../shared/models/fit.ts'
+import type { Device, DeviceWish } from '../shared/models/device.ts'
+import { startModelThread } from './model-thread.ts'
+import { createTurns } from './turns.ts'
+
+/** A model, loaded for one picture size, and what it was found to be. */
+export type Engine = {
+  output: Size
+  device: Device
+  /** Why the GPU was not taken, where there is one. */
+  fellBack?: string
+  /** Frames in each slot: they are scored in one run. */
+  group: number
+  /** Milliseconds of one run, measured when the model was loaded. */
+  runMs: number
+  /** A ring of its own for each batch that is scored; the oldest ring's frames go first. `onRun` is told of each run that begins. */
+  openRing(onRun: () => void): Promise<Ring>
+  /** Set once the model's thread has died or hung: this engine is of no more use. */
+  broken(): boolean
+  close(): Promise<void>
+}
 
 /**
- * A loaded model for one picture size, and the ring of frames it works on. A frame's way:
+ * The frames a batch is scored in. A slot's way:
  *
  *   free ──take──► filling ──run──► scoring ──► scored ──release──► free
  *
  * Slots are shared memory, made once; whoever is slower makes the others wait, so memory never grows.
  */
-export type Engine = {
-  output: { width: number; height: number }
+export type Ring = {
   slots: { input: Uint8Array; output: Uint8Array }[]
-  /** Scores the frame in a slot; milliseconds of the model alone. One at a time, in order. */
+  /** Scores a slot; milliseconds of the model alone. Runs of a ring end in the order they were asked for. */
   run(slot: number): Promise<number>
-  /** Set once the thread has died or hung: this engine is of no more use. */
-  broken(): boolean
-  close(): Promise<void>
+  /** Gives the slots back, once nothing is written into them any more. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 type EngineJob = {
+  /** Wrapped: uint8 NHWC in and out, `group` frames a run. */
   model: Uint8Array
   modelName: string
-  width: number
-  height: number
-  threads: number
-  ring: number
+  frame: Size
+  group: number
+  wish: DeviceWish
+  /** Slots in a ring. */
+  slots: number
 }
 
-/** Longest that loading a model or scoring one frame may take: beyond it something hangs. */
-const runLimitMs = 300_000
-
-/** Loads a wrapped model (uint8 NHWC in and out). Throws InputError when the runtime refuses the model or the size. */
-export async function startEngine({
-  model,
-  modelName,
-  width,
-  height,
-  threads,
-  ring,
-}: EngineJob): Promise<Engine> {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const thread = new Worker(new URL(`./inference-thread.${extension}`, import.meta.url))
-  const waiting: { resolve(answer: FromThread): void; reject(error: Error): void }[] = []
-  let broken: Error | undefined
-  const fail = (error: Error) => {
-    broken = error
-    for (const each of waiting.splice(0)) each.reject(error)
-  }
-  thread.on('message', (answer: FromThread) => {
-    const next = waiting.shift()
-    if ('failed' in answer) next?.reject(new Error(answer.failed))
-    else next?.resolve(answer)
-  })
-  thread.on('error', (error) =>
-    fail(new ResourceError(`the inference thread died: ${(error as Error).message}`)),
-  )
-  thread.on('exit', () => fail(new ResourceError('the inference thread ended')))
-  thread.unref()
-
-  const ask = async (message: ToThread) => {
-    if (broken) throw broken
-    const limit = setTimeout(
-      () => fail(new ResourceError(`the model took longer than ${runLimitMs / 1_000} s`)),
-      runLimitMs,
-    )
-    try {
-      return await new Promise<FromThread>((resolve, reject) => {
-        waiting.push({ resolve, reject })
-        thread.postMessage(message)
-      })
-    } finally {
-      clearTimeout(limit)
-    }
-  }
-  const close = async () => {
-    await thread.terminate()
-  }
-
+/** Loads a wrapped model. Throws InputError when the runtime refuses the model or the size. */
+export async function startEngine(job: EngineJob): Promise<Engine> {
+  const thread = startModelThread()
+  const refusal = refusalOf(job)
   try {
-    const loaded = await ask({ load: { model, threads } })
-    const outputDims = 'outputDims' in loaded ? loaded.outputDims : []
-    const [, outHeight = 0, outWidth = 0] = outputDims
-    const inputDims = [1, height, width, 3]
-    const shared: Slot[] = Array.from({ length: ring }, () => ({
-      input: new SharedArrayBuffer(width * height * 3),
-      output: new SharedArrayBuffer(outputDims.reduce((a, b) => a * b, 1)),
-    }))
-    await ask({ slots: shared, inputDims, outputDims })
-    return {
-      output: { width: outWidth, height: outHeight },
-      slots: shared.map(({ input, output }) => ({
-        input: new Uint8Array(input),
-        output: new Uint8Array(output),
-      })),
-      async run(slot) {
-        const answer = await ask({ run: slot }).catch((error: unknown) => {
-          throw refusal(error, modelName, width, height)
-        })
+    const loaded = await thread.ask({ load: { model: job.model, wish: job.wish } })
+    if (!('outputDims' in loaded)) throw new Error('the inference thread gave no sizes')
+    const { outputDims, inputDims, device, fellBack, runMs } = loaded
+    const turns = createTurns(
+      async ({ ring, slot, onRun }: { ring: number; slot: number; onRun(): void }) => {
+        onRun()
+        const answer = await thread.ask({ run: slot, ring })
         return 'done' in answer ? answer.ms : 0
       },
-      broken: () => broken !== undefined,
-      close,
+    )
+    const idle: { ring: number; slots: Ring['slots'] }[] = []
+    let made = 0
+
+    async function makeRing() {
+      const ring = made++
+      const shared = Array.from({ length: job.slots }, () => ({
+        input: new SharedArrayBuffer(volume(inputDims)),
+        output: new SharedArrayBuffer(volume(outputDims)),
+      }))
+      await thread.ask({ ring, slots: shared, inputDims, outputDims })
+      const slots = shared.map(({ input, output }) => ({
+        input: new Uint8Array(input),
+        output: new Uint8Array(output),
+      }))
+      return { ring, slots }
+    }
+
+    const [, height = 0, width = 0] = outputDims
+    return {
+      ...{ output: { width, height }, device, fellBack, runMs, group: job.group },
+      async openRing(onRun) {
+        const kept = idle.pop() ?? (await makeRing())
+        const turn = turns.join()
+        return {
+          slots: kept.slots,
+          run: async (slot) =>
+            await turn.take({ ring: kept.ring, slot, onRun }).catch((error: unknown) => {
+              throw refusal(error)
+            }),
+          async [Symbol.asyncDispose]() {
+            await turn.leave()
+            idle.push(kept)
+          },
+        }
+      },
+      broken: thread.broken,
+      close: thread.close,
     }
   } catch (error) {
-    await close()
-    throw refusal(error, modelName, width, height)
+    await thread.close()
+    throw refusal(error)
   }
 }
 
-function refusal(error: unknown, model: string, width: number, height: number): unknown {
-  if (error instanceof InputError || classify(error) === 'resource') return error
-  const why = (error as Error).message.split('\n')[0]
-  return new InputError('model-refuses', `The model ${model} refuses frames of ${width}x${height}: ${why}`, {
-    cause: error,
-  })
-}
+const volume = (dims: number[]) => dims.reduce((a, b) => a * b, 1)
+
+const refusalOf =
+  ({ modelName, frame: { width, height } }: EngineJob) =>
+  (error: unknown): unknown => {
+    if (error instanceof InputError || ['resource', 'lost'].includes(classify(error))) return error
+    const why = (error as Error).message.split('\n')[0]
+    const text = `The model ${modelName} refuses frames of ${width}x${height}: ${why}`
+    return new InputError('model-refuses', text, { cause: error })
+  }

@@ -1,5 +1,7 @@
 import { parentPort } from 'node:worker_threads'
-import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { type InferenceSession, Tensor } from 'onnxruntime-node'
+import type { Device, DeviceWish } from '../shared/models/device.ts'
+import { openSession } from '../shared/models/session.ts'
 
 /**
  * The thread that runs the model. onnxruntime-node's run() holds its thread's event loop; on a thread of its own the
@@ -8,54 +10,60 @@ import { InferenceSession, Tensor } from 'onnxruntime-node'
  */
 export type Slot = { input: SharedArrayBuffer; output: SharedArrayBuffer }
 export type ToThread =
-  | { load: { model: Uint8Array; threads: number } }
-  | { slots: Slot[]; inputDims: number[]; outputDims: number[] }
-  | { run: number }
+  | { load: { model: Uint8Array; wish: DeviceWish } }
+  | { ring: number; slots: Slot[]; inputDims: number[]; outputDims: number[] }
+  | { run: number; ring: number }
 export type FromThread =
-  | { outputDims: number[] }
-  | { ready: true }
+  | { inputDims: number[]; outputDims: number[]; device: Device; fellBack?: string; runMs: number }
   | { done: number; ms: number }
   | { failed: string }
 
 if (!parentPort) throw new Error('inference-thread runs as a thread only')
 const port = parentPort
 let session: InferenceSession
-let slots: { input: Tensor; output: Tensor }[] = []
+/** One run of such a model says enough. */
+const slowMs = 100
+
+const rings = new Map<number, { input: Tensor; output: Tensor }[]>()
 
 async function handle(message: ToThread): Promise<FromThread> {
   if ('load' in message) {
-    session = await InferenceSession.create(message.load.model, {
-      executionProviders: ['cpu'],
-      intraOpNumThreads: message.load.threads,
-      interOpNumThreads: 1,
-      graphOptimizationLevel: 'all',
-      // By default idle threads of the runtime spin, and take the cores from ffmpeg and from each other: on two cores
-      // the built-in look took 22 to 38 ms a frame with spinning, and 11 ms without, whether ffmpeg was running or not.
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
-    })
-    return { outputDims: await warmUp() }
+    const opened = await openSession(message.load.model, message.load.wish)
+    ;({ session } = opened)
+    return { ...(await warmUp()), device: opened.device, fellBack: opened.fellBack }
   }
   if ('slots' in message) {
-    slots = message.slots.map(({ input, output }) => ({
-      input: new Tensor('uint8', new Uint8Array(input), message.inputDims),
-      output: new Tensor('uint8', new Uint8Array(output), message.outputDims),
+    const { ring, inputDims, outputDims } = message
+    const tensors = message.slots.map(({ input, output }) => ({
+      input: new Tensor('uint8', new Uint8Array(input), inputDims),
+      output: new Tensor('uint8', new Uint8Array(output), outputDims),
     }))
-    return { ready: true }
+    rings.set(ring, tensors)
+    return { done: ring, ms: 0 }
   }
-  const slot = slots[message.run]
-  if (!slot) throw new Error(`no slot ${message.run}`)
+  const slot = rings.get(message.ring)?.[message.run]
+  if (!slot) throw new Error(`no slot ${message.run} in ring ${message.ring}`)
   const started = performance.now()
   await session.run({ [inputName()]: slot.input }, { [outputName()]: slot.output })
   return { done: message.run, ms: performance.now() - started }
 }
 
-/** The first run lays out memory and picks kernels; it also tells the size of the output. */
-async function warmUp(): Promise<number[]> {
+/** The first runs lay out memory and pick kernels, and the first of all tells the size of the output. */
+async function warmUp() {
   const [described] = session.inputMetadata
-  const dims = described && 'shape' in described ? described.shape.map(Number) : []
-  const blank = new Tensor('uint8', new Uint8Array(dims.reduce((a, b) => a * b, 1)), dims)
-  const result = await session.run({ [inputName()]: blank })
-  return [...(result[outputName()]?.dims ?? [])]
+  const inputDims = described && 'shape' in described ? described.shape.map(Number) : []
+  const blank = new Tensor('uint8', new Uint8Array(inputDims.reduce((a, b) => a * b, 1)), inputDims)
+  const first = await session.run({ [inputName()]: blank })
+  const outputDims = [...(first[outputName()]?.dims ?? [])]
+  // The runtime settles on its memory in the second run; how long a run takes shows from the third on.
+  await session.run({ [inputName()]: blank })
+  const times: number[] = []
+  while (times.length < 3 && (times[0] ?? 0) < slowMs) {
+    const started = performance.now()
+    await session.run({ [inputName()]: blank })
+    times.push(performance.now() - started)
+  }
+  return { inputDims, outputDims, runMs: times.sort((a, b) => a - b)[times.length >> 1] ?? 0 }
 }
 
 const inputName = () => session.inputNames[0] as string

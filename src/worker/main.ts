@@ -1,4 +1,4 @@
-import { Worker } from 'bullmq'
+import { type Job, Worker } from 'bullmq'
 import { readConfig } from '../shared/config.ts'
 import { startHealthServer } from '../shared/health-server.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
@@ -8,8 +8,12 @@ import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
 import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
 import { workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
+import { processorOf } from '../shared/workload.ts'
 import { batchFailure } from './batch-failure.ts'
 import { workerSettings } from './config.ts'
+import { createEngineHost } from './engine-host.ts'
+import { createHands } from './two-hands.ts'
+import { createDeviceGauge } from './device-gauge.ts'
 
 const config = readConfig(workerSettings, process.env)
 const log = createLogger('worker', config.FRAMEFLEET_LOG_LEVEL)
@@ -21,29 +25,69 @@ const log = createLogger('worker', config.FRAMEFLEET_LOG_LEVEL)
 await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'worker' })
   const registry = createRegistry('worker')
+  const metrics = createWorkMetrics(registry)
+  const device = createDeviceGauge(registry)
+  const statuses = createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX)
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const worker = new Worker('batch', new URL(`./engine-main.${extension}`, import.meta.url), {
+  const engine = createEngineHost(new URL(`./engine-main.${extension}`, import.meta.url), log)
+
+  const options = {
     ...workerOptions('batch'),
     connection: redis,
     prefix: config.FRAMEFLEET_QUEUE_PREFIX,
-    concurrency: 1,
+    autorun: false,
     name: `worker-${process.pid}`,
-  })
-  observeWorker(worker, createWorkMetrics(registry), log)
-  const statuses = createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX)
-  onFinalFailure(worker, 'batch', log, ({ jobId, index }, error) =>
-    statuses.halt(jobId, 'failed', batchFailure(index, error)),
+  }
+  const hands = createHands(
+    (process) => new Worker('batch', process, { ...options, concurrency: 1, skipStalledCheck: true }),
+    async (job, token, signal, passOn) => {
+      const scored = processorOf(
+        {
+          queue: 'batch',
+          process: async (batch, context) =>
+            await engine.score(batch, {
+              signal: context.signal,
+              fields: { queue: 'batch', entry: job.id, attempt: context.attempt },
+              onDecoded: passOn,
+            }),
+          onTerminalFailure: async ({ jobId, index }, error) => {
+            await statuses.halt(jobId, 'failed', batchFailure(index, error))
+          },
+        },
+        log,
+      )
+      return await scored(job, token, signal)
+    },
   )
-  await worker.waitUntilReady()
+  for (const worker of hands.workers) {
+    observeWorker(worker, metrics, log)
+    worker.on('completed', (_job: Job, result) => device.note(result))
+    onFinalFailure(worker, 'batch', log, ({ jobId, index }, error) =>
+      statuses.halt(jobId, 'failed', batchFailure(index, error)),
+    )
+  }
+  // A hand that is closed does not look for stalled work, so a third worker, which takes nothing, does.
+  const watch = new Worker('batch', null, options)
+  observeWorker(watch, metrics, log)
+  const all = [...hands.workers, watch]
+  await Promise.all(all.map(async (worker) => await worker.waitUntilReady()))
+  await watch.startStalledCheckTimer()
+  hands.begin()
+
   const health = await startHealthServer(
-    { registry, isReady: async () => redis.status === 'ready' && worker.isRunning() },
+    {
+      registry,
+      isReady: async () => redis.status === 'ready' && hands.workers.some((worker) => worker.isRunning()),
+    },
     { host: config.FRAMEFLEET_HOST, port: config.FRAMEFLEET_WORKER_PORT },
   )
   return {
     async drain() {
-      await drainWorker(worker, config.FRAMEFLEET_DRAIN_MS)
+      hands.stop()
+      await Promise.all(all.map(async (worker) => await drainWorker(worker, config.FRAMEFLEET_DRAIN_MS)))
     },
     async close() {
+      await engine.close()
       await health.close()
       redis.disconnect()
     },

@@ -10,8 +10,7 @@ import { layout } from '../shared/layout.ts'
 import type { Scratch } from '../shared/scratch.ts'
 import { readSegmentFacts, writeSegmentFacts } from '../shared/segment-metadata.ts'
 import type { SourceReader } from '../shared/source.ts'
-import type { WorkContext, Workload } from '../shared/workload.ts'
-import { batchFailure } from './batch-failure.ts'
+import type { Logger } from '../shared/log.ts'
 import { ShortDecode, damagedFrames, findUndecodable } from './decode-range.ts'
 import { encodeSegment } from './encode-segment.ts'
 import type { EngineRack } from './engine-rack.ts'
@@ -35,55 +34,59 @@ export type ScoreDeps = {
  *      │   told to leave  │            │            └─ past the point of no return: it finishes
  *      └────given back◄───┴────────────┘
  *
+ * Once the last frame is decoded the next batch may begin: its frames fill the gaps that this one leaves at the model.
+ *
  * Safe to run twice: the segment's name depends on the plan alone, and the first commit wins.
  */
-export function scoreWorkload(deps: ScoreDeps): Workload<'batch'> {
+export function createScorer(deps: ScoreDeps) {
   const { files, statuses, media } = deps
-  return {
-    queue: 'batch',
-    async process(batch, context) {
-      const { jobId, index, count } = batch
-      const started = performance.now()
-      if (await statuses.halted(jobId)) return { ...nothing, skipped: 'halted' }
-      const segment = layout.segment(jobId, index)
-      const there = await media.head(segment)
-      if (there) {
-        await statuses.commit(jobId, index, count)
-        return {
-          ...nothing,
-          frames: count,
-          replaced: readSegmentFacts(there.metadata).replaced.map((frame) => batch.first + frame),
-          skipped: 'committed',
-        }
+  return async (batch: BatchPayload, steps: ScoreSteps): Promise<BatchResult> => {
+    const { jobId, index, count } = batch
+    const started = performance.now()
+    if (await statuses.halted(jobId)) return { ...nothing, skipped: 'halted' }
+    const there = await media.head(layout.segment(jobId, index))
+    if (there) {
+      await statuses.commit(jobId, index, count)
+      return {
+        ...nothing,
+        frames: count,
+        replaced: readSegmentFacts(there.metadata).replaced.map((frame) => batch.first + frame),
+        skipped: 'committed',
       }
-      const [spec, plan] = await Promise.all([files.spec(jobId), files.plan(jobId)])
-      let framesDone = 0
-      const stop = haltSignal(context.signal, () => statuses.progress(jobId, index, framesDone))
-      try {
-        const made = await deps.scratch.within(
-          'batch',
-          async (dir) =>
-            await scoreInto(deps, {
-              ...{ dir, spec, plan, batch, context, signal: stop.signal },
-              onFrame: (done) => (framesDone = done),
-            }),
-        )
-        // No progress may be reported any more: it would be counted beside the committed frames.
-        stop.close()
-        await statuses.commit(jobId, index, count)
-        const totalMs = performance.now() - started
-        return { frames: count, replaced: made.replaced, ms: rounded({ ...made.ms, totalMs }) }
-      } catch (error) {
-        stop.close()
-        await statuses.release(jobId, index)
-        if (error instanceof CancelledError) return { ...nothing, skipped: 'halted' }
-        throw error
-      }
-    },
-    async onTerminalFailure({ jobId, index }, error) {
-      await statuses.halt(jobId, 'failed', batchFailure(index, error))
-    },
+    }
+    const [spec, plan] = await Promise.all([files.spec(jobId), files.plan(jobId)])
+    let framesDone = 0
+    const stop = haltSignal(steps.signal, () => statuses.progress(jobId, index, framesDone))
+    try {
+      const { ms, ...made } = await deps.scratch.within(
+        'batch',
+        async (dir) =>
+          await scoreInto(deps, {
+            ...{ dir, spec, plan, batch, steps, signal: stop.signal },
+            onFrame: (done) => (framesDone = done),
+          }),
+      )
+      // No progress may be reported any more: it would be counted beside the committed frames.
+      stop.close()
+      await statuses.commit(jobId, index, count)
+      const totalMs = performance.now() - started
+      return { frames: count, ...made, ms: rounded({ ...ms, totalMs }) }
+    } catch (error) {
+      stop.close()
+      await statuses.release(jobId, index)
+      if (error instanceof CancelledError) return { ...nothing, skipped: 'halted' }
+      throw error
+    }
   }
+}
+
+/** How the work is told to stop, and whom it tells how far it is. */
+export type ScoreSteps = {
+  signal: AbortSignal
+  log: Logger
+  /** Its frames, or its model, are about to reach the runtime: what can kill a process. */
+  onScoring(): void
+  onDecoded(): void
 }
 
 const nothing = { frames: 0, replaced: [], ms: {} } satisfies BatchResult
@@ -93,22 +96,24 @@ type Scoring = {
   spec: JobSpec
   plan: Plan
   batch: BatchPayload
-  context: WorkContext
+  steps: ScoreSteps
   signal: AbortSignal
   onFrame(done: number): void
 }
 
-async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, signal, onFrame }: Scoring) {
+async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signal, onFrame }: Scoring) {
   const began = performance.now()
   const path = join(dir, 'source')
   const { sourceQuery } = await deps.files.secret(spec.id)
   await deps.sources.open(spec.source, sourceQuery, path, signal)
-  const { engine, picture, size } = await deps.engines.open(spec, plan.video, dir)
+  await using mounted = await deps.engines.open(spec, plan.video, { dir, ...steps })
+  const { engine, picture, size } = mounted
   const fetchMs = performance.now() - began
 
   const range = { first: batch.first, count: batch.count }
   const segment = join(dir, 'segment.mp4')
   const score = async (missing: number[], seek: boolean) => {
+    await using ring = await engine.openRing(steps.onScoring)
     const encoder = encodeSegment({
       plan,
       signal,
@@ -125,10 +130,12 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, sig
       ranges,
       batch: range,
       picture: size,
-      engine,
+      ring,
+      group: engine.group,
       encoder,
       signal,
       onFrame,
+      onDecoded: steps.onDecoded,
     })
     return { ms, replaced: missing }
   }
@@ -136,7 +143,7 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, sig
     if (!(error instanceof ShortDecode)) throw error
     // Perhaps seeking went wrong: from the start of the file there is nothing to seek.
     const missing = await findUndecodable({ path, plan, range, picture: size, signal, seek: false })
-    context.log.warn(
+    steps.log.warn(
       { missing: missing.length, err: error.message },
       'decoding again from the start of the source',
     )
@@ -148,7 +155,7 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, sig
     return await score(missing, false)
   })
 
-  if (context.signal.aborted) throw new LostError('told to leave')
+  if (steps.signal.aborted) throw new LostError('told to leave')
   const uploading = performance.now()
   await deps.media.uploadFile(layout.segment(spec.id, batch.index), segment, {
     contentType: 'video/mp4',
@@ -158,7 +165,11 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, context, sig
     }),
     ifAbsent: true,
   })
-  return { replaced: made.replaced, ms: { fetchMs, ...made.ms, uploadMs: performance.now() - uploading } }
+  return {
+    replaced: made.replaced,
+    device: engine.device,
+    ms: { fetchMs, ...made.ms, uploadMs: performance.now() - uploading },
+  }
 }
 
 function rounded(ms: Record<string, number>): Record<string, number> {

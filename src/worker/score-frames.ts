@@ -2,7 +2,7 @@ import type { Plan } from '../shared/job.ts'
 import type { Range } from '../shared/media/frame-range.ts'
 import { type Picture, decodeRange } from './decode-range.ts'
 import type { SegmentEncoder } from './encode-segment.ts'
-import type { Engine } from './engine.ts'
+import type { Ring } from './engine.ts'
 import { createLane } from './frame-ring.ts'
 
 type ScoreJob = {
@@ -14,10 +14,14 @@ type ScoreJob = {
   picture: Picture
   /** False: decode from the start of the file. */
   seek: boolean
-  engine: Engine
+  ring: Ring
+  /** Frames in each slot of the ring. */
+  group: number
   encoder: SegmentEncoder
   signal: AbortSignal
   onFrame(done: number): void
+  /** All is decoded: the processor is free for the next batch's decoder. */
+  onDecoded(): void
 }
 
 export type PhaseTimes = { decodeMs: number; inferMs: number; encodeMs: number }
@@ -31,46 +35,70 @@ export type PhaseTimes = { decodeMs: number; inferMs: number; encodeMs: number }
  * the batch's start. Milliseconds are those each stage was at work, not waiting for the others.
  */
 export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
-  const { engine, encoder, batch, ranges } = job
-  const free = createLane(engine.slots.map((_, slot) => slot))
+  const { ring, group, encoder, batch, ranges } = job
+  const free = createLane(ring.slots.map((_, slot) => slot))
   const ready = createLane()
   const scored = createLane()
   const ms: PhaseTimes = { decodeMs: 0, inferMs: 0, encodeMs: 0 }
   const writes = planWrites(batch, ranges)
+  const filled = ring.slots.map(() => 0)
 
   async function decode() {
+    let slot: number | undefined
+    const pass = () => {
+      if (slot !== undefined) ready.push(slot)
+      slot = undefined
+    }
     for (const range of ranges) {
-      let slot: number | undefined
       let since = performance.now()
       const take = async () => {
         ms.decodeMs += performance.now() - since
-        slot = await free.next()
+        if (slot === undefined) {
+          slot = (await free.next()) as number
+          filled[slot] = 0
+        }
         since = performance.now()
-        return engine.slots[slot as number]?.input as Uint8Array
+        return part(ring.slots[slot]?.input, group, filled[slot] ?? 0)
       }
-      await decodeRange({ ...job, range }, take, () => ready.push(slot as number))
+      const put = () => {
+        const count = (filled[slot as number] ?? 0) + 1
+        filled[slot as number] = count
+        if (count === group) pass()
+      }
+      await decodeRange({ ...job, range }, take, put)
       ms.decodeMs += performance.now() - since
     }
+    // The last group may not be full: what else lies in its slot is scored too, and not looked at.
+    pass()
     ready.close()
+    job.onDecoded()
   }
 
   async function infer() {
-    for (let slot = await ready.next(); slot !== undefined; slot = await ready.next()) {
-      ms.inferMs += await engine.run(slot)
+    const runs: Promise<void>[] = []
+    const run = async (slot: number) => {
+      ms.inferMs += await ring.run(slot)
       scored.push(slot)
     }
+    for (let slot = await ready.next(); slot !== undefined; slot = await ready.next()) {
+      // Not waited for here: the model finds its next frames waiting.
+      runs.push(guarded(run(slot)))
+    }
+    await Promise.all(runs)
     scored.close()
   }
 
   async function encode() {
     let done = 0
     for (let slot = await scored.next(); slot !== undefined; slot = await scored.next()) {
-      const pixels = engine.slots[slot]?.output as Uint8Array
       const since = performance.now()
-      // One picture stands for several frames where its neighbours could not be decoded.
-      for (const frame of writes.shift() ?? []) {
-        await encoder.write(pixels, frame)
-        job.onFrame(++done)
+      for (let i = 0; i < (filled[slot] ?? 0); i++) {
+        const pixels = part(ring.slots[slot]?.output, group, i)
+        // One picture stands for several frames where its neighbours could not be decoded.
+        for (const frame of writes.shift() ?? []) {
+          await encoder.write(pixels, frame)
+          job.onFrame(++done)
+        }
       }
       ms.encodeMs += performance.now() - since
       free.push(slot)
@@ -82,17 +110,24 @@ export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
 
   // The first stage to fail stops the others; the encoder is killed, or it would wait for frames that never come.
   let first: { error: unknown } | undefined
-  const stages = [decode(), infer(), encode()].map(async (stage) => {
+  async function guarded(stage: Promise<void>): Promise<void> {
     await stage.catch((error: unknown) => {
       first ??= { error }
       for (const lane of [free, ready, scored]) lane.fail(error)
       encoder.kill()
     })
-  })
-  await Promise.all(stages)
+  }
+  await Promise.all([decode(), infer(), encode()].map(guarded))
   // When the work was told to stop, that is the reason, whatever the pipes said as they broke.
   if (first) throw job.signal.aborted ? job.signal.reason : first.error
   return ms
+}
+
+/** The n-th of the `group` frames that lie one behind the other in a slot. */
+function part(slot: Uint8Array | undefined, group: number, n: number): Uint8Array {
+  if (!slot) throw new Error('the ring has no such slot')
+  const bytes = slot.length / group
+  return slot.subarray(n * bytes, (n + 1) * bytes)
 }
 
 /** For each decodable frame, in order: the frames of the batch (from 0) that show its picture. */

@@ -1,0 +1,97 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { LostError, ResourceError } from '../shared/errors.ts'
+import type { BatchPayload, BatchResult } from '../shared/job.ts'
+import type { Logger } from '../shared/log.ts'
+import { type FromEngine, type ToEngine, unpackError } from './engine-protocol.ts'
+
+export type EngineHost = ReturnType<typeof createEngineHost>
+
+export type ScoreCall = {
+  signal: AbortSignal
+  /** What the engine's log lines carry. */
+  fields: Record<string, unknown>
+  onDecoded(): void
+}
+
+type Call = {
+  resolve(result: BatchResult): void
+  reject(error: Error): void
+  onDecoded(): void
+  /** Its frames have reached the model: if the engine dies, it may be the reason. */
+  scoring: boolean
+}
+
+/**
+ * Keeps an engine process, and hands batches to it, several at a time. It is a process of its own so that nothing the
+ * runtime or a model does can hold up the lease's renewal here, or take this process with it.
+ *
+ *   none ──first batch──► running ──dies──► none      its batches fail; those not yet at the model are only given back
+ *                            └──close──► gone
+ */
+export function createEngineHost(main: URL, log: Logger) {
+  let engine: { child: ChildProcess; calls: Map<number, Call> } | undefined
+  let numbers = 0
+
+  function start() {
+    const child = fork(main, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const calls = new Map<number, Call>()
+    const started = { child, calls }
+    child.on('message', (message: FromEngine) => hear(calls, message))
+    child.on('error', (error) => log.warn({ err: error.message }, 'engine trouble'))
+    child.once('exit', (code, signal) => {
+      if (engine === started) engine = undefined
+      const culprits = [...calls.values()].some(({ scoring }) => scoring)
+      const how = `its engine died (${signal ?? `exit ${code}`})`
+      // Without anybody to suspect it is the engine itself that can't live: giving back would go on for ever.
+      for (const call of calls.values())
+        call.reject(culprits && !call.scoring ? new LostError(how) : new ResourceError(how))
+    })
+    log.info({ engine: child.pid }, 'engine started')
+    return started
+  }
+
+  return {
+    /** Scores a batch in the engine. Throws what the engine threw, ResourceError when it died. */
+    async score(batch: BatchPayload, { signal, fields, onDecoded }: ScoreCall): Promise<BatchResult> {
+      engine ??= start()
+      const { child, calls } = engine
+      const call = ++numbers
+      const abort = () => send(child, { abort: String(signal.reason ?? 'told to leave'), call })
+      signal.addEventListener('abort', abort, { once: true })
+      try {
+        return await new Promise<BatchResult>((resolve, reject) => {
+          calls.set(call, { resolve, reject, onDecoded, scoring: false })
+          send(child, { score: batch, call, fields })
+          if (signal.aborted) abort()
+        })
+      } finally {
+        calls.delete(call)
+        signal.removeEventListener('abort', abort)
+      }
+    },
+    async close(): Promise<void> {
+      if (!engine) return
+      const { child } = engine
+      const gone = once(child, 'exit')
+      // The engine has nobody to work for then, and leaves.
+      child.disconnect()
+      await gone
+    },
+  }
+}
+
+function hear(calls: Map<number, Call>, message: FromEngine): void {
+  if ('ready' in message) return
+  const call = calls.get(message.call)
+  if (!call) return
+  if ('result' in message) call.resolve(message.result)
+  else if ('failed' in message) call.reject(unpackError(message.failed))
+  else if (message.reached === 'scoring') call.scoring = true
+  else call.onDecoded()
+}
+
+function send(child: ChildProcess, message: ToEngine): void {
+  // A channel that is gone is told by the exit that follows.
+  if (child.connected) child.send(message, () => {})
+}

@@ -1,0 +1,52 @@
+import { Worker } from 'node:worker_threads'
+import { ResourceError } from '../shared/errors.ts'
+import type { FromThread, ToThread } from './inference-thread.ts'
+
+/** Longest that loading a model or scoring one frame may take: beyond it something hangs. */
+const askLimitMs = 300_000
+
+export type ModelThread = ReturnType<typeof startModelThread>
+
+/** The inference thread as a function: questions are answered in the order they were asked. */
+export function startModelThread() {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  const thread = new Worker(new URL(`./inference-thread.${extension}`, import.meta.url))
+  const waiting: { resolve(answer: FromThread): void; reject(error: Error): void }[] = []
+  let broken: Error | undefined
+  const fail = (error: Error) => {
+    broken = error
+    for (const each of waiting.splice(0)) each.reject(error)
+  }
+  thread.on('message', (answer: FromThread) => {
+    const next = waiting.shift()
+    if ('failed' in answer) next?.reject(new Error(answer.failed))
+    else next?.resolve(answer)
+  })
+  thread.on('error', (error) =>
+    fail(new ResourceError(`the inference thread died: ${(error as Error).message}`)),
+  )
+  thread.on('exit', () => fail(new ResourceError('the inference thread ended')))
+  thread.unref()
+  return {
+    /** Set once the thread has died or hung: it is of no more use. */
+    broken: () => broken !== undefined,
+    async ask(message: ToThread): Promise<FromThread> {
+      if (broken) throw broken
+      const limit = setTimeout(
+        () => fail(new ResourceError(`the model took longer than ${askLimitMs / 1_000} s`)),
+        askLimitMs,
+      )
+      try {
+        return await new Promise<FromThread>((resolve, reject) => {
+          waiting.push({ resolve, reject })
+          thread.postMessage(message)
+        })
+      } finally {
+        clearTimeout(limit)
+      }
+    },
+    async close() {
+      await thread.terminate()
+    },
+  }
+}
