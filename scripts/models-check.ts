@@ -15,7 +15,7 @@ import { formatTable, roundFigures } from './models-check/report.ts'
 import { writeSheet } from './models-check/sample-sheet.ts'
 import { frame, measureSteadiness, noiseSigma, withRoom } from './models-check/steadiness.ts'
 import {
-  ablation,
+  ablationOf,
   type Comparison,
   comparedSubject,
   parseComparison,
@@ -91,8 +91,9 @@ async function main({ photographs: folder, compare, out, json }: Options): Promi
   const photographs = await readPhotographs(folder)
   const compared = []
   for (const comparison of compare) compared.push(await comparedSubject(comparison))
-  const baseline = await ablation()
-  const subjects = [...(await shippedSubjects()), baseline, ...compared]
+  const shipped = await shippedSubjects()
+  const ablations = await Promise.all(shipped.map(ablationOf))
+  const subjects = [...shipped, ...ablations, ...compared]
   const twice = subjects.find(({ name }, i) => subjects.findIndex((other) => other.name === name) < i)
   if (twice) throw new UsageError(`There are two networks called ${twice.name}: give --compare another name.`)
   if (out !== undefined) {
@@ -101,23 +102,23 @@ async function main({ photographs: folder, compare, out, json }: Options): Promi
     })
   }
 
-  const rows = []
+  const rows: (Subject & { sheet?: string; figures: Figures })[] = []
   for (const subject of subjects) {
     const sheet = sheetFor(subject, out)
     rows.push({ ...subject, sheet, figures: await measure(subject, photographs, sheet) })
   }
-  const without = rows.find(({ role }) => role === 'ablation')?.figures
-  if (!without) throw new Error('the ablation was not measured')
-  const broken = rows
-    .filter(({ role }) => role === 'shipped')
-    .flatMap((row) => brokenPromises(row, row.figures, without))
+  const judged = rows.map((row) => ({
+    ...row,
+    ablation: rows.find(({ name }) => name === `${row.name}-without`)?.figures,
+  }))
+  const broken = judged.flatMap((row) => (row.ablation ? brokenPromises(row, row.figures, row.ablation) : []))
 
   if (json) {
-    const networks = rows.map(({ name, role, manifest, figures, sheet }) => ({
+    const networks = judged.map(({ name, role, manifest, figures, ablation, sheet }) => ({
       name,
       role,
       ...(role === 'shipped' && { version: manifest.version }),
-      ...roundFigures(figures, without),
+      ...roundFigures(figures, ablation),
       sheet: sheet ?? null,
     }))
     const report = { photographs: photographs.paths, frame, noiseSigma, threads, networks, broken }
@@ -127,7 +128,7 @@ async function main({ photographs: folder, compare, out, json }: Options): Promi
     console.log(
       `photographs: ${photographs.paths.length}, at ${width}x${height}; fps: the model alone, ${threads} threads`,
     )
-    console.log(formatTable(rows, without))
+    console.log(formatTable(judged))
     console.log(
       `written: ${out === undefined ? 'samples.jpg of each shipped network' : `a sheet for each network in ${out}`}`,
     )

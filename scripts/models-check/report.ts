@@ -1,13 +1,14 @@
 import type { Figures } from './promises.ts'
 import type { Steadiness } from './steadiness.ts'
 
-export type Row = { name: string; figures: Figures }
+/** `ablation`: of a shipped network, the same without the stability term. */
+export type Row = { name: string; figures: Figures; ablation?: Steadiness }
 
 /** A line for each network, under a line of headings; figures stand to the right. */
-export function formatTable(rows: Row[], ablation: Steadiness): string {
-  const share = (figures: Figures, key: 'noise' | 'pan') =>
-    `${Math.round((100 * figures[key]) / ablation[key])} %`
-  const columns: [string, (figures: Figures) => string][] = [
+export function formatTable(rows: Row[]): string {
+  const share = ({ figures, ablation }: Row, key: 'noise' | 'pan') =>
+    ablation ? `${Math.round((100 * figures[key]) / ablation[key])} %` : '-'
+  const columns: [string, (figures: Figures, row: Row) => string][] = [
     ['parameters', ({ parameters }) => parameters.toLocaleString('en')],
     ['MFLOP/px', ({ mflopPerPixel }) => mflopPerPixel.toFixed(4)],
     ['MB', ({ bytes }) => (bytes / 1e6).toFixed(2)],
@@ -16,12 +17,12 @@ export function formatTable(rows: Row[], ablation: Steadiness): string {
     ['noise', ({ noise }) => noise.toFixed(4)],
     ['pan', ({ pan }) => pan.toFixed(4)],
     ['gradient', ({ gradient }) => gradient.toFixed(4)],
-    ['noise/abl.', (figures) => share(figures, 'noise')],
-    ['pan/abl.', (figures) => share(figures, 'pan')],
+    ['noise/abl.', (_, row) => share(row, 'noise')],
+    ['pan/abl.', (_, row) => share(row, 'pan')],
   ]
   const lines = [
     ['network', ...columns.map(([heading]) => heading)],
-    ...rows.map(({ name, figures }) => [name, ...columns.map(([, cell]) => cell(figures))]),
+    ...rows.map((row) => [row.name, ...columns.map(([, cell]) => cell(row.figures, row))]),
   ]
   const widths = lines[0]?.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0))) ?? []
   return lines
@@ -34,7 +35,7 @@ export function formatTable(rows: Row[], ablation: Steadiness): string {
 const round = (value: number, digits: number) => Number(value.toFixed(digits))
 
 /** The same for a program, to the digits that mean something. */
-export function roundFigures(figures: Figures, ablation: Steadiness) {
+export function roundFigures(figures: Figures, ablation?: Steadiness) {
   const { mflopPerPixel, fps, noise, pan, gradient } = figures
   return {
     ...figures,
@@ -43,6 +44,8 @@ export function roundFigures(figures: Figures, ablation: Steadiness) {
     noise: round(noise, 5),
     pan: round(pan, 5),
     gradient: round(gradient, 5),
-    ofAblation: { noise: round(noise / ablation.noise, 3), pan: round(pan / ablation.pan, 3) },
+    ...(ablation && {
+      ofAblation: { noise: round(noise / ablation.noise, 3), pan: round(pan / ablation.pan, 3) },
+    }),
   }
 }

@@ -49,11 +49,11 @@ export async function shippedSubjects(): Promise<Subject[]> {
   })
 }
 
-/** The network that was trained without the stability term: what the shipped ones are measured against. */
-export async function ablation(): Promise<Subject> {
-  const file = new URL('../../models/train/without-stability/model.onnx', import.meta.url)
-  const bytes = await readFile(file)
-  return { name: 'without-stability', role: 'ablation', manifest: imageManifest('without-stability'), bytes }
+/** The same network in the same style, trained without the stability term: what a shipped one is measured against. */
+export async function ablationOf(shipped: Subject): Promise<Subject> {
+  const file = new URL(`../../models/train/without-stability/${shipped.name}.onnx`, import.meta.url)
+  const name = `${shipped.name}-without`
+  return { name, role: 'ablation', manifest: imageManifest(name), bytes: await readFile(file) }
 }
 
 /** Throws UsageError for a file that is missing, or is not a network that can be measured. */
