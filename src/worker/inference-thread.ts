@@ -69,8 +69,11 @@ async function warmUp() {
 const inputName = () => session.inputNames[0] as string
 const outputName = () => session.outputNames[0] as string
 
+// One after the other, so that a run's time is its own and not also that of the one before it.
+let last: Promise<void> = Promise.resolve()
 port.on('message', (message: ToThread) => {
-  handle(message)
+  last = last
+    .then(async () => await handle(message))
     .then((answer) => port.postMessage(answer))
     .catch((error: unknown) =>
       port.postMessage({ failed: error instanceof Error ? error.message : String(error) }),

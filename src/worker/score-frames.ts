@@ -77,7 +77,8 @@ export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
   async function infer() {
     const runs: Promise<void>[] = []
     const run = async (slot: number) => {
-      ms.inferMs += await ring.run(slot)
+      const took = await ring.run(slot)
+      ms.inferMs += took
       scored.push(slot)
     }
     for (let slot = await ready.next(); slot !== undefined; slot = await ready.next()) {
