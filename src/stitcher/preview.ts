@@ -1,7 +1,6 @@
 import { join } from 'node:path'
-import pMap from 'p-map'
+import { batchStarts, timesOf } from '../shared/frame-times.ts'
 import { blankImage, openImage } from '../shared/image.ts'
-import { timesOf } from '../shared/frame-times.ts'
 import type { Plan } from '../shared/job.ts'
 import { type MediaInput, runFfmpeg } from '../shared/media/ffmpeg.ts'
 import { readRange } from '../shared/media/frame-range.ts'
@@ -16,54 +15,68 @@ export async function makePreview(
   files: { source: string; output: string; dir: string; signal: AbortSignal },
 ) {
   const { source, output, dir, signal } = files
-  const shown = Math.min(columns, plan.frames)
-  const frames = Array.from({ length: shown }, (_, i) => Math.floor(((i + 0.5) * plan.frames) / shown))
-  const picture = async (name: string, input: MediaInput, filter: string) => {
-    const path = join(dir, `${name}.png`)
-    const options = [
-      '-map',
-      '0:V:0',
-      '-frames:v',
-      '1',
-      '-vf',
-      `${filter}scale=${width}:-2`,
-      '-fps_mode',
-      'passthrough',
-      '-f',
-      'image2',
-    ]
-    await runFfmpeg([input], { path, options: [...options, '-update', '1'] }, { signal })
-    return path
-  }
-  const pairs = await pMap(
-    frames,
-    async (frame, i) => {
-      const { options, filter } = readRange(plan, { first: frame, count: 1 })
-      const before = await picture(`before-${i}`, { path: source, options }, `${filter},`)
-      const after = await picture(
-        `after-${i}`,
-        { path: output, options: ['-ss', outputSeconds(plan, frame)] },
-        '',
-      )
-      return [before, after]
-    },
-    { concurrency: 2 },
-  )
-  const { height } = await openImage(pairs[0]?.[1] ?? '').metadata()
+  const frames = framesToShow(plan)
+  const shown = frames.length
+  const [before, after] = await Promise.all([
+    pictures(
+      frames.map((frame) => {
+        const { options, filter } = readRange(plan, { first: frame, count: 1 })
+        return { path: source, options, filter: `${filter},` }
+      }),
+      { dir, name: 'before', signal },
+    ),
+    pictures(
+      frames.map((frame) => ({ path: output, options: ['-ss', outputSeconds(plan, frame)], filter: '' })),
+      { dir, name: 'after', signal },
+    ),
+  ])
+  const { height } = await openImage(after[0] ?? '').metadata()
   const sheet = blankImage(shown * (width + gap) - gap, height * 2 + gap, '#111111')
-  const path = join(dir, 'preview.jpg')
-  const tile = async (file: string) => await openImage(file).resize(width, height, { fit: 'fill' }).toBuffer()
   const tiles = await Promise.all(
-    pairs.flatMap((pair, column) =>
-      pair.map(async (file, row) => ({
-        input: await tile(file),
-        left: column * (width + gap),
-        top: row * (height + gap),
+    [before, after].flatMap((row, y) =>
+      row.map(async (file, x) => ({
+        input: await openImage(file).resize(width, height, { fit: 'fill' }).toBuffer(),
+        left: x * (width + gap),
+        top: y * (height + gap),
       })),
     ),
   )
+  const path = join(dir, 'preview.jpg')
   await sheet.composite(tiles).jpeg({ quality: 85 }).toFile(path)
   return path
+}
+
+/**
+ * Four frames, evenly spaced. Where a batch begins near by, its first frame: in the output it is a keyframe, and in the source
+ * most often one, so that a single frame has to be decoded for each.
+ */
+export function framesToShow({ frames, batches }: Pick<Plan, 'frames' | 'batches'>): number[] {
+  const shown = Math.min(columns, frames)
+  const starts = batchStarts(batches)
+  const ideal = Array.from({ length: shown }, (_, i) => Math.floor(((i + 0.5) * frames) / shown))
+  return ideal.map((frame) => {
+    const [near = frame] = starts.toSorted((a, b) => Math.abs(a - frame) - Math.abs(b - frame))
+    return Math.abs(near - frame) < frames / (columns * 2) ? near : frame
+  })
+}
+
+type Shot = MediaInput & { filter: string }
+
+/** The first picture of each input, small, as files: by one process for them all. */
+async function pictures(
+  shots: Shot[],
+  { dir, name, signal }: { dir: string; name: string; signal: AbortSignal },
+): Promise<string[]> {
+  const paths = shots.map((_, i) => join(dir, `${name}-${i}.png`))
+  const outputs = shots.map(({ filter }, i) => ({
+    path: paths[i] ?? '',
+    options: [
+      ...['-map', `${i}:V:0`, '-frames:v', '1', '-vf', `${filter}scale=${width}:-2`],
+      ...['-fps_mode', 'passthrough', '-f', 'image2', '-update', '1'],
+    ],
+  }))
+  await runFfmpeg(shots, outputs, { signal })
+  return paths
 }
 
 /** When a frame is shown in the output, whose clock starts with the source's; a hair early, so that none is skipped. */

@@ -117,8 +117,12 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
       ? [`${replaced.length} frames can't be decoded and show their nearest good frame (onError ${onError})`]
       : []),
   ]
+  // From here on a cancellation comes too late.
+  if ((await deps.statuses.beginPublishing(spec.id)) === 'cancelled') {
+    return await failedReport(spec, plan, { status: 'cancelled' }, context)
+  }
   // A preview is a kindness: a job is not failed for it.
-  await makePreview(plan, { source, output: path, dir, signal })
+  const preview = makePreview(plan, { source, output: path, dir, signal })
     .then((preview) =>
       media.uploadFile(layout.preview(spec.id), preview, { contentType: 'image/jpeg', signal }),
     )
@@ -126,13 +130,10 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
       context.log.warn({ err }, 'no preview')
       warnings.push('no preview could be made')
     })
-  clock.lap('preview')
-
-  // From here on a cancellation comes too late.
-  if ((await deps.statuses.beginPublishing(spec.id)) === 'cancelled') {
-    return await failedReport(spec, plan, { status: 'cancelled' }, context)
-  }
-  const output = await publish(media, { spec, plan, path, outputQuery, signal })
+  // Waited for in any case: it works in a folder that goes when we do.
+  const output = await publish(media, { spec, plan, path, outputQuery, signal }).finally(
+    async () => await preview,
+  )
   clock.lap('publish')
   const counts = { planned: plan.batches.length, failed: 0 }
   return reportOf(spec, {

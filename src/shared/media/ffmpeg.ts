@@ -23,13 +23,13 @@ export type MediaInput = { path: string; options?: string[] }
 export type MediaOutput = { path: string; options: string[] }
 
 /** The command line of a conversion. Media may only come from local files and pipes, whatever a playlist says. */
-export function ffmpegArgs(inputs: MediaInput[], output: MediaOutput): string[] {
+export function ffmpegArgs(inputs: MediaInput[], outputs: MediaOutput | MediaOutput[]): string[] {
   // Its own runner asks ffmpeg for its formats and codecs anew before every run; we want the line alone.
   const command = fluent() as fluent.FfmpegCommand & { _getArguments(): string[] }
   for (const { path, options = [] } of inputs) {
     command.input(path).inputOptions(['-protocol_whitelist', 'file,pipe', ...options])
   }
-  command.output(output.path).outputOptions(output.options)
+  for (const { path, options } of [outputs].flat()) command.output(path).outputOptions(options)
   return ['-hide_banner', '-nostdin', '-v', 'error', ...command._getArguments()]
 }
 
@@ -147,7 +147,7 @@ export function startMedia(
 /** Runs a conversion between files, to its end. */
 export async function runFfmpeg(
   inputs: MediaInput[],
-  output: MediaOutput,
+  output: MediaOutput | MediaOutput[],
   options: RunOptions = {},
 ): Promise<void> {
   const run = startMedia('ffmpeg', ffmpegArgs(inputs, output), options)

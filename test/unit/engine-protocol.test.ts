@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest'
+import { classify } from '../../src/shared/classify.ts'
+import {
+  CancelledError,
+  InputError,
+  LostError,
+  ResourceError,
+  TransientError,
+} from '../../src/shared/errors.ts'
+import { packError, unpackError } from '../../src/worker/engine-protocol.ts'
+
+const travelled = (error: unknown) => unpackError(JSON.parse(JSON.stringify(packError(error))))
+
+test.each([
+  new InputError('damaged-source', 'frame 3'),
+  new TransientError('storage is away'),
+  new LostError('told to leave'),
+  new ResourceError('the thread died'),
+  new CancelledError('cancelled'),
+  Object.assign(new Error('no space'), { code: 'ENOSPC' }),
+  new Error('upload failed', { cause: Object.assign(new Error('reset'), { code: 'ECONNRESET' }) }),
+  new Error('who knows'),
+])('what becomes of an error is the same in both processes: %s', (error) => {
+  const arrived = travelled(error)
+  expect(classify(arrived)).toBe(classify(error))
+  expect(arrived).toMatchObject({ message: error.message, name: error.name })
+  expect(arrived.stack).toBe(error.stack)
+})
+
+test('a code that programs know arrives', () => {
+  expect(travelled(new InputError('damaged-source', 'frame 3'))).toBeInstanceOf(InputError)
+  expect(travelled(new InputError('damaged-source', 'frame 3'))).toMatchObject({ code: 'damaged-source' })
+})
+
+test('what is no error arrives as one, and a circle of causes ends', () => {
+  expect(travelled('oh')).toMatchObject({ message: 'oh' })
+  const circle = new Error('round')
+  circle.cause = circle
+  expect(travelled(circle)).toMatchObject({ message: 'round', cause: { message: 'round' } })
+})
