@@ -119,6 +119,7 @@ models
   .addOption(
     new Option('--fit <how>', 'of frames to a model of one size').choices(['stretch', 'letterbox', 'tile']),
   )
+  .option('--half', 'turn its inside to float16, for GPUs; refused where the pictures would change', false)
   .option('--dry-run', 'print the manifest it would have, store nothing', false)
   .addOption(dir)
   .addOption(json)

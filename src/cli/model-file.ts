@@ -2,14 +2,23 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { InputError } from '../shared/errors.ts'
 import { answer, draftManifest, finishManifest, type Question } from '../shared/models/draft.ts'
+import { toHalf } from '../shared/models/half.ts'
 import { inspectModel } from '../shared/models/inspect.ts'
 import type { ModelManifest } from '../shared/models/manifest.ts'
 import { sha256 } from '../shared/models/model-store.ts'
+import type { StyleImage } from '../shared/models/wrap.ts'
 import { prepareStyle, readStyle } from '../shared/models/style-image.ts'
-import { tryModel } from '../shared/models/trial-run.ts'
+import { likeness, tryModel } from '../shared/models/trial-run.ts'
 
 /** A model file, described and tried. */
-export type ModelFile = { manifest: ModelManifest; bytes: Uint8Array; style?: Buffer; warnings: string[] }
+export type ModelFile = {
+  manifest: ModelManifest
+  bytes: Uint8Array
+  style?: Buffer
+  warnings: string[]
+  /** Of a model that was turned to float16: how like the original it is, in dB. */
+  likeness?: number
+}
 
 export type ModelFileOptions = {
   manifest?: string
@@ -17,6 +26,8 @@ export type ModelFileOptions = {
   version?: string
   /** An image that becomes the model's own style. */
   style?: string
+  /** Turns the inside of the model to float16. */
+  half?: boolean
   /** Answers a question the graph leaves open; undefined leaves it open. */
   ask(question: Question): Promise<string | undefined>
 }
@@ -31,7 +42,7 @@ const maxModelBytes = 2 ** 31 - 1
 export async function readModelFile(path: string, options: ModelFileOptions): Promise<ModelFile> {
   const bytes = await readModelBytes(path)
   const given = {
-    ...defaults(path, bytes),
+    ...defaults(path, bytes, options.half),
     ...(await readManifest(path, options.manifest)),
     ...named(options),
   }
@@ -52,8 +63,27 @@ export async function readModelFile(path: string, options: ModelFileOptions): Pr
     multipleOf: draft.size['multipleOf'] === undefined,
     scale: draft.output['scale'] === undefined,
   }
-  const tried = await tryModel(bytes, manifest, free, await styleForTrial(style, manifest))
-  return { ...tried, bytes, style }
+  const trialStyle = await styleForTrial(style, manifest)
+  const tried = await tryModel(bytes, manifest, free, trialStyle)
+  if (!options.half) return { ...tried, bytes, style }
+  return { ...tried, ...(await turnToHalf(bytes, tried.manifest, trialStyle)), style }
+}
+
+/** Below this the eye begins to see a difference. */
+const leastLikeness = 40
+
+/** The model with float16 inside, if it still makes the same pictures. */
+async function turnToHalf(bytes: Uint8Array, manifest: ModelManifest, style?: StyleImage) {
+  const turned = toHalf(bytes, manifest)
+  const found = await likeness([bytes, turned], manifest, style)
+  if (found < leastLikeness) {
+    throw new InputError(
+      'half-refused',
+      `With float16 the model makes other pictures: ${found.toFixed(1)} dB of likeness, ${leastLikeness} are needed.`,
+    )
+  }
+  // What was checked against its sha256 is the original.
+  return { bytes: turned, likeness: found, manifest: { ...manifest, sha256: undefined } }
 }
 
 async function readModelBytes(path: string): Promise<Uint8Array> {
@@ -67,7 +97,7 @@ async function readModelBytes(path: string): Promise<Uint8Array> {
 }
 
 /** The name from the file's, and a version that no other file has. */
-function defaults(path: string, bytes: Uint8Array): { name: string; version: string } {
+function defaults(path: string, bytes: Uint8Array, half = false): { name: string; version: string } {
   const stem = basename(path)
     .replace(/\.onnx$/i, '')
     .toLowerCase()
@@ -75,7 +105,7 @@ function defaults(path: string, bytes: Uint8Array): { name: string; version: str
     .replaceAll(/[^a-z0-9-]+/g, '-')
     .replace(/^-+/, '')
     .slice(0, 63)
-  return { name: name || 'model', version: sha256(bytes).slice(0, 12) }
+  return { name: name || 'model', version: `${sha256(bytes).slice(0, 12)}${half ? '-half' : ''}` }
 }
 
 const named = ({ name, version }: ModelFileOptions) => ({

@@ -2,6 +2,7 @@ import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type ModelFileOptions, readModelFile } from '../../src/cli/model-file.ts'
+import { inspectModel } from '../../src/shared/models/inspect.ts'
 import { buildModel, writeMix, writePixelate, writeUpscale } from '../support/onnx-models.ts'
 import { fixed, odd, styled } from '../support/models.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -61,6 +62,45 @@ test('a picture that is nearly all one colour is remarked on', async () => {
   const ranges = (output: string) => ({ input: { range: '0..255' }, output: { range: output } })
   expect((await read(bytes, { manifest: ranges('0..255') })).warnings).toEqual([])
   expect((await read(bytes, { manifest: ranges('0..1') })).warnings).toHaveLength(1)
+})
+
+test('float16 inside makes the same pictures from half the bytes', async () => {
+  const shipped = new URL('../../models/great-wave/1/', import.meta.url)
+  const manifest = JSON.parse(await readFile(new URL('model.json', shipped), 'utf8')) as object
+  const bytes = await readFile(new URL('model.onnx', shipped))
+  const file = await read(bytes, { manifest: { ...manifest, version: '1-half' }, half: true })
+  expect(file.likeness).toBeGreaterThan(50)
+  expect(file.bytes.length).toBeLessThan(bytes.length * 0.6)
+  expect(file.manifest).toMatchObject({ version: '1-half', sha256: undefined, size: { multipleOf: 4 } })
+  expect(inspectModel(file.bytes).inputs).toEqual(inspectModel(bytes).inputs)
+})
+
+test('weights listed among the inputs of an old file, and a style input, are turned to float16 too', async () => {
+  const said = { 'input.range': '0..1', 'output.range': '0..1' }
+  const old = buildModel({ opset: 9, irVersion: 3, write: writeMix, weights: 'initializer' })
+  expect((await read(old, { half: true }, said)).likeness).toBeGreaterThan(45)
+  expect((await read(styled(), { half: true }, said)).likeness).toBeGreaterThan(45)
+})
+
+test.each([
+  ['a model of bytes has nothing to turn', fixed(), {}, /not float32/],
+  [
+    'numbers that float16 can not tell apart',
+    buildModel({
+      opset: 17,
+      write: (graph) => {
+        // 100,000 is more than float16 holds.
+        const far = graph.add('Add', ['image', graph.floats([1e5])])
+        graph.add('Sub', [far, graph.floats([1e5])], {}, 'scored')
+      },
+    }),
+    { 'input.range': '0..255', 'output.range': '0..255' },
+    /other pictures: .* dB/,
+  ],
+])('float16 is refused: %s', async (_, bytes, said, sentence) => {
+  await expect(read(bytes, { half: true }, said)).rejects.toThrow(
+    expect.objectContaining({ code: 'half-refused', message: expect.stringMatching(sentence) }),
+  )
 })
 
 const twoOutputs = () => buildModel({ opset: 17, write: writeMix, moreOutputs: ['boxes'] })

@@ -17,6 +17,7 @@ export async function doctor(options: { json: boolean }): Promise<number> {
     checkEncoders(),
     checkRedis(),
     checkRuntime(),
+    checkDevice(),
     checkDisk(),
   ])
   findings.push({
@@ -77,6 +78,29 @@ async function checkRuntime(): Promise<Finding> {
   } catch (error) {
     return {
       name: 'onnxruntime',
+      ok: false,
+      found: (error as Error).message,
+      mend: 'npm install --ignore-scripts',
+    }
+  }
+}
+
+/** Loads a model as a worker would that may choose. */
+async function checkDevice(): Promise<Finding> {
+  try {
+    const [{ openSession }, { builtinModels }] = await Promise.all([
+      import('../../shared/models/session.ts'),
+      import('../../shared/models/builtin.ts'),
+    ])
+    const [model] = builtinModels()
+    const wish = { device: 'auto', deviceId: 0, threads: 1 } as const
+    const { session, device, fellBack } = await openSession(model?.bytes ?? new Uint8Array(), wish)
+    await session.release()
+    const found = fellBack === undefined ? device : `${device}, because the GPU can't be used: ${fellBack}`
+    return { name: 'models run on', ok: true, found }
+  } catch (error) {
+    return {
+      name: 'models run on',
       ok: false,
       found: (error as Error).message,
       mend: 'npm install --ignore-scripts',

@@ -19,6 +19,7 @@ type AddOptions = Common & {
   manifest?: string
   style?: string
   as?: string
+  half: boolean
   dryRun: boolean
   range?: string
   outputRange?: string
@@ -33,8 +34,15 @@ type AddOptions = Common & {
  */
 export async function addModel(path: string, options: AddOptions, env: NodeJS.ProcessEnv): Promise<number> {
   const [name, version] = options.as?.split('@') ?? []
-  const { manifest: given, style } = options
-  const file = await readModelFile(path, { manifest: given, style, name, version, ask: asking(options) })
+  const { manifest: given, style, half } = options
+  const file = await readModelFile(path, {
+    manifest: given,
+    style,
+    half,
+    name,
+    version,
+    ask: asking(options),
+  })
   for (const warning of file.warnings) process.stderr.write(`note: ${warning}\n`)
   if (options.dryRun) {
     print(options.json ? file.manifest : JSON.stringify(file.manifest, undefined, 2))
@@ -74,11 +82,16 @@ function asking(options: AddOptions): (question: Question) => Promise<string | u
   }
 }
 
-function describe({ manifest: { input, output, size, style } }: ModelFile): string {
+function describe({ manifest: { input, output, size, style }, likeness }: ModelFile): string {
+  const half = (dB?: number) => (dB === undefined ? [] : `float16 inside, ${dB.toFixed(1)} dB of likeness`)
   const range = ({ range }: typeof input) => (typeof range === 'string' ? range : 'mean and std')
   const tensor = (image: typeof input) => `${image.type} ${image.layout} ${image.channels} ${range(image)}`
   const fit =
     'width' in size ? `${size.width}x${size.height}, ${size.fit}` : `multiples of ${size.multipleOf}`
-  const more = [output.scale === 1 ? [] : `scales by ${output.scale}`, style ? 'takes a style' : []].flat()
+  const more = [
+    output.scale === 1 ? [] : `scales by ${output.scale}`,
+    style ? 'takes a style' : [],
+    half(likeness),
+  ].flat()
   return [`in ${tensor(input)}`, `out ${tensor(output)}`, fit, ...more].join('; ')
 }

@@ -49,6 +49,7 @@ const messages: Record<string, Record<string, FieldSpec>> = {
   Tensor: {
     dims: ['int64', 1, 'repeated'],
     dataType: ['int32', 2],
+    floatData: ['float', 4, 'repeated'],
     name: ['string', 8],
     rawData: ['bytes', 9],
   },
@@ -90,6 +91,7 @@ export interface TensorProto {
   dataType: number
   name?: string
   rawData: Uint8Array
+  floatData?: number[]
 }
 export interface AttributeProto {
   name: string
@@ -130,6 +132,7 @@ const root = protobuf.Root.fromJSON({
 const Model = root.lookupType('Model')
 const Graph = root.lookupType('Graph')
 const Node = root.lookupType('Node')
+const Tensor = root.lookupType('Tensor')
 const TensorHeader = root.lookupType('TensorHeader')
 
 /**
@@ -137,10 +140,14 @@ const TensorHeader = root.lookupType('TensorHeader')
  * Throws protobufjs's own error for bytes that are not protobuf.
  */
 export function decodeModel(bytes: Uint8Array): ModelProto {
+  return Model.decode(readerOf(bytes)) as unknown as ModelProto
+}
+
+function readerOf(bytes: Uint8Array): protobuf.Reader {
   const reader = protobuf.Reader.create(bytes)
   // The default drops what the schema doesn't list, which here would be functions, metadata, producer, domain, …
   reader.discardUnknown = false
-  return Model.decode(reader) as unknown as ModelProto
+  return reader
 }
 
 /** Writes an ONNX file. The same message gives the same bytes. */
@@ -156,6 +163,20 @@ export function encodeGraph(graph: GraphProto): Uint8Array {
 /** One node as the opaque bytes that `GraphProto.node` holds. */
 export function encodeNode(node: NodeProto): Uint8Array {
   return Node.encode(node).finish()
+}
+
+/** One of `GraphProto.node`, to be changed in place. */
+export function decodeNode(bytes: Uint8Array): NodeProto {
+  return Node.decode(readerOf(bytes)) as unknown as NodeProto
+}
+
+/** One of `GraphProto.initializer`, to be changed in place. */
+export function decodeTensor(bytes: Uint8Array): TensorProto {
+  return Tensor.decode(readerOf(bytes)) as unknown as TensorProto
+}
+
+export function encodeTensor(tensor: TensorProto): Uint8Array {
+  return Tensor.encode(tensor).finish()
 }
 
 /** The name of an initializer, and whether its data lies in another file; its data is skipped, not read. */

@@ -39,6 +39,19 @@ export async function tryModel(
   throw refusal
 }
 
+/** Peak signal-to-noise ratio in dB between what two versions of a model make of the same picture. */
+export async function likeness(
+  [one, other]: [Uint8Array, Uint8Array],
+  manifest: ModelManifest,
+  style?: StyleImage,
+): Promise<number> {
+  const { frame } = fitFrames(manifest, oddFrame)
+  const first = await runOnce(one, manifest, style, frame)
+  const second = await runOnce(other, manifest, style, frame)
+  const squares = first.pixels.reduce((sum, value, i) => sum + (value - (second.pixels[i] ?? 0)) ** 2, 0)
+  return 10 * Math.log10((255 ** 2 * first.pixels.length) / Math.max(squares, 1e-9))
+}
+
 /** How many times larger than its input the output of a model is. */
 async function scaleOf(bytes: Uint8Array, manifest: ModelManifest, style?: StyleImage): Promise<number> {
   const { size } = manifest
