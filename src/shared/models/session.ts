@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { InferenceSession, listSupportedBackends } from 'onnxruntime-node'
 import type { Device, DeviceWish } from './device.ts'
 
@@ -16,7 +17,7 @@ export async function openSession(model: Uint8Array, wish: DeviceWish): Promise<
   if (wish.device !== 'auto') {
     return { session: await load(model, wish.device, wish), device: wish.device }
   }
-  if (!hasBackend('cuda')) return { session: await load(model, 'cpu', wish), device: 'cpu' }
+  if (!hasGpu()) return { session: await load(model, 'cpu', wish), device: 'cpu' }
   try {
     return { session: await load(model, 'cuda', wish), device: 'cuda' }
   } catch (error) {
@@ -25,7 +26,10 @@ export async function openSession(model: Uint8Array, wish: DeviceWish): Promise<
   }
 }
 
-const hasBackend = (name: string) => listSupportedBackends().some((backend) => backend.name === name)
+// The runtime names CUDA among its backends on machines without a GPU too, and complains aloud when asked for it.
+const gpuFiles = ['/dev/nvidiactl', '/dev/dxg']
+const hasGpu = () =>
+  gpuFiles.some((path) => existsSync(path)) && listSupportedBackends().some(({ name }) => name === 'cuda')
 
 async function load(model: Uint8Array, device: Device, { deviceId, threads }: DeviceWish) {
   return await InferenceSession.create(model, {
