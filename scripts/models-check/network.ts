@@ -50,7 +50,7 @@ export async function framesPerSecond(subject: Subject, picture: Picture): Promi
   const model = wrapModel(bytes, manifest, { width, height, batch: 1 }, style)
   const wish = { device: 'cpu', deviceId: 0, threads } as const
   const frame = { width, height }
-  const engine = await startEngine({ model, modelName: name, frame, group: 1, wish, slots: 1 })
+  const engine = await startEngine({ model, modelName: name, frame, group: 1, wish, slots: () => 1 })
   try {
     await using ring = await engine.openRing(() => {})
     ring.slots[0]?.input.set(toBytes(picture))

@@ -124,6 +124,7 @@ function roleDefaults(dir: string, workers: number): NodeJS.ProcessEnv {
     FRAMEFLEET_WORKER_PORT: '0',
     FRAMEFLEET_STITCHER_PORT: '0',
     FRAMEFLEET_DRAIN_MS: '3000',
+    FRAMEFLEET_PLAN_WORKERS: String(workers),
     // Workers share the cores: each running as many threads as there are cores would only make them wait for each other.
     FRAMEFLEET_INFERENCE_THREADS: String(
       Math.max(1, Math.floor(availableParallelism() / Math.max(1, workers))),

@@ -50,6 +50,13 @@ export const producerSettings = {
     .stringbool()
     .default(false)
     .describe('whether Bull Board may retry and remove entries'),
+  FRAMEFLEET_PLAN_WORKERS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1_000)
+    .default(4)
+    .describe('workers that a video is cut for: more make smaller batches, which end together'),
   FRAMEFLEET_SPLIT_CONCURRENCY: z.coerce
     .number()
     .int()

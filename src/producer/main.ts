@@ -65,6 +65,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     redis,
     batchQueue: queue('batch'),
     stitchQueueKey: queue('stitch').qualifiedName,
+    workers: config.FRAMEFLEET_PLAN_WORKERS,
   })
   const process = processorOf(split, log)
   const worker = new Worker('split', async (job, token, signal) => await process(job, token, signal), {

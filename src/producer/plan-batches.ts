@@ -1,37 +1,50 @@
 import { InputError } from '../shared/errors.ts'
 
 const maxBatches = 20_000
+/** A batch costs some tenths of a second beside its frames: two programs start, a segment is stored. */
+const leastFrames = 16
+/** What a worker that vanishes may lose. */
+const mostFrames = 250
 
-/** Frames in a batch when the job doesn't say: some sixteen batches for a short clip, about ten seconds for a long one. */
-function defaultBatchFrames(frames: number): number {
-  const wanted = Math.min(250, Math.max(24, Math.ceil(frames / 16)))
-  // Moving a cut to a keyframe may shorten a batch by a quarter.
-  return Math.max(wanted, Math.ceil((frames * 4) / (maxBatches * 3)))
+/**
+ * Frames of the next batch, when so many remain of a video that so many workers share: half of an even share, so that
+ * batches shrink towards the end, and no worker is left with a long one when the others have run out of work.
+ */
+export function guidedSize(remaining: number, frames: number, workers: number): number {
+  // Of very long videos both grow, so that there are never too many: moving cuts to keyframes may shorten batches by a
+  // quarter, and the end of the video is in smaller ones.
+  const least = Math.max(leastFrames, Math.ceil(frames / maxBatches))
+  const most = Math.max(mostFrames, Math.ceil((frames * 5) / (maxBatches * 3)))
+  return Math.min(most, Math.max(least, Math.ceil(remaining / (2 * workers))))
 }
 
 /**
- * Cuts `frames` into batches: the frames in each, in order. A size that was asked for is kept to the frame. Else cuts
- * move to a keyframe near by, because a batch that starts between keyframes decodes the frames since the last one in vain.
- * Throws InputError when there would be too many.
+ * Cuts `frames` into batches: the frames in each, in order. A size that was asked for is kept to the frame. Else sizes are guided
+ * by the number of workers, and cuts move to a keyframe near by, because a batch that starts between keyframes
+ * decodes the frames since the last one in vain. Throws InputError when there would be too many.
  */
-export function planBatches(frames: number, keyframes: number[] | null, asked?: number): number[] {
-  const size = asked ?? defaultBatchFrames(frames)
-  if (Math.ceil(frames / size) > maxBatches) {
+export function planBatches(
+  frames: number,
+  keyframes: number[] | null,
+  { asked, workers }: { asked?: number; workers: number },
+): number[] {
+  if (asked !== undefined && Math.ceil(frames / asked) > maxBatches) {
     throw new InputError(
       'too-many-batches',
-      `${frames} frames in batches of ${size} make ${Math.ceil(frames / size)} batches; ${maxBatches} are the limit. Ask for larger batches.`,
+      `${frames} frames in batches of ${asked} make ${Math.ceil(frames / asked)} batches; ${maxBatches} are the limit. Ask for larger batches.`,
     )
   }
-  const reach = asked === undefined ? Math.floor(size / 4) : 0
   const batches: number[] = []
   let start = 0
   let key = 0
   while (start < frames) {
+    const size = asked ?? guidedSize(frames - start, frames, workers)
+    const reach = asked === undefined ? Math.floor(size / 4) : 0
     const ideal = start + size
     let cut = ideal
     if (keyframes && reach > 0) {
       while (key < keyframes.length && (keyframes[key] as number) < ideal - reach) key++
-      const near = keyframes.slice(key, key + 2 * reach).filter((frame) => frame <= ideal + reach)
+      const near = keyframes.slice(key, key + 2 * reach + 1).filter((frame) => frame <= ideal + reach)
       cut = near.sort((a, b) => Math.abs(a - ideal) - Math.abs(b - ideal))[0] ?? ideal
     }
     // A last crumb joins the batch before it, unless the size was asked for.

@@ -31,6 +31,8 @@ type SplitDeps = {
   batchQueue: Queue
   /** BullMQ's full name of the stitch queue: the parent of every batch. */
   stitchQueueKey: string
+  /** How many workers videos are cut for. */
+  workers: number
 }
 
 const chunk = 500
@@ -77,7 +79,7 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
 }
 
 async function makePlan(
-  { files, sources, scratch }: SplitDeps,
+  { files, sources, scratch, workers }: SplitDeps,
   spec: JobSpec,
   signal: AbortSignal,
 ): Promise<Plan> {
@@ -101,7 +103,7 @@ async function makePlan(
       times,
       keyframes: index.keyframes,
       frames: index.times.length,
-      batches: planBatches(index.times.length, index.keyframes, batch.frames),
+      batches: planBatches(index.times.length, index.keyframes, { asked: batch.frames, workers }),
       encoding,
       warnings: [...facts.warnings, ...index.warnings, ...whatIsNotCopied(facts, encoding.container)],
     }

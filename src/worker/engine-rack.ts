@@ -17,7 +17,7 @@ export type EngineRack = ReturnType<typeof createEngineRack>
 type RackDeps = { models: ModelStore; media: BlobStore; cache: FileCache; log: Logger; wish: DeviceWish }
 
 /** Frames that are under way between decoder, model and encoder, in groups. */
-const slotsOf = (group: number) => (group === 1 ? 4 : 3)
+const slotsOf = (group: number) => (lanes: number) => (group === 1 ? 2 : 1) + 2 * lanes
 const maxEngines = 2
 
 /** An engine, the size of the frames it takes, and that of the output's picture. */
@@ -87,11 +87,14 @@ export function createEngineRack({ models, media, cache, log, wish }: RackDeps) 
           ...{ frame, group, wish },
         }),
     )
-    const { device, fellBack, group, runMs } = engine
+    const { device, fellBack, group, lanes, runMs } = engine
     if (fellBack !== undefined)
       log.warn({ why: fellBack }, 'the GPU is not used: the model runs on the processor')
     const loadMs = Math.round(performance.now() - began)
-    log.info({ model: model.name, ...frame, device, group, runMs: Math.round(runMs), loadMs }, 'model loaded')
+    log.info(
+      { model: model.name, ...frame, device, lanes, group, runMs: Math.round(runMs), loadMs },
+      'model loaded',
+    )
     try {
       expectOutput(manifest, frame, engine.output)
     } catch (error) {

@@ -2,7 +2,7 @@ import { classify } from '../shared/classify.ts'
 import { InputError } from '../shared/errors.ts'
 import type { Size } from '../shared/models/fit.ts'
 import type { Device, DeviceWish } from '../shared/models/device.ts'
-import { startModelThread } from './model-thread.ts'
+import { loadLanes } from './lanes.ts'
 import { createTurns } from './turns.ts'
 
 /** A model, loaded for one picture size, and what it was found to be. */
@@ -15,6 +15,8 @@ export type Engine = {
   group: number
   /** Milliseconds of one run, measured when the model was loaded. */
   runMs: number
+  /** Runs that go on side by side, each on threads of its own. */
+  lanes: number
   /** A ring of its own for each batch that is scored; the oldest ring's frames go first. `onRun` is told of each run that begins. */
   openRing(onRun: () => void): Promise<Ring>
   /** Set once the model's thread has died or hung: this engine is of no more use. */
@@ -31,7 +33,7 @@ export type Engine = {
  */
 export type Ring = {
   slots: { input: Uint8Array; output: Uint8Array }[]
-  /** Scores a slot; milliseconds of the model alone. Runs of a ring end in the order they were asked for. */
+  /** Scores a slot; milliseconds of the model alone. With several lanes, runs may end in another order. */
   run(slot: number): Promise<number>
   /** Gives the slots back, once nothing is written into them any more. */
   [Symbol.asyncDispose](): Promise<void>
@@ -44,35 +46,34 @@ type EngineJob = {
   frame: Size
   group: number
   wish: DeviceWish
-  /** Slots in a ring. */
-  slots: number
+  /** Slots in a ring: some being filled and emptied, and two for each lane. */
+  slots(lanes: number): number
 }
 
 /** Loads a wrapped model. Throws InputError when the runtime refuses the model or the size. */
 export async function startEngine(job: EngineJob): Promise<Engine> {
-  const thread = startModelThread()
   const refusal = refusalOf(job)
   try {
-    const loaded = await thread.ask({ load: { model: job.model, wish: job.wish } })
-    if (!('outputDims' in loaded)) throw new Error('the inference thread gave no sizes')
-    const { outputDims, inputDims, device, fellBack, runMs } = loaded
+    const lanes = await loadLanes(job.model, job.wish)
+    const { outputDims, inputDims, device, fellBack, runMs } = lanes.facts
     const turns = createTurns(
       async ({ ring, slot, onRun }: { ring: number; slot: number; onRun(): void }) => {
         onRun()
-        const answer = await thread.ask({ run: slot, ring })
-        return 'done' in answer ? answer.ms : 0
+        return await lanes.run({ run: slot, ring })
       },
+      lanes.count + 1,
     )
+    const count = job.slots(lanes.count)
     const idle: { ring: number; slots: Ring['slots'] }[] = []
     let made = 0
 
     async function makeRing() {
       const ring = made++
-      const shared = Array.from({ length: job.slots }, () => ({
+      const shared = Array.from({ length: count }, () => ({
         input: new SharedArrayBuffer(volume(inputDims)),
         output: new SharedArrayBuffer(volume(outputDims)),
       }))
-      await thread.ask({ ring, slots: shared, inputDims, outputDims })
+      await lanes.tellAll({ ring, slots: shared, inputDims, outputDims })
       const slots = shared.map(({ input, output }) => ({
         input: new Uint8Array(input),
         output: new Uint8Array(output),
@@ -82,7 +83,7 @@ export async function startEngine(job: EngineJob): Promise<Engine> {
 
     const [, height = 0, width = 0] = outputDims
     return {
-      ...{ output: { width, height }, device, fellBack, runMs, group: job.group },
+      ...{ output: { width, height }, device, fellBack, runMs, lanes: lanes.count, group: job.group },
       async openRing(onRun) {
         const kept = idle.pop() ?? (await makeRing())
         const turn = turns.join()
@@ -98,11 +99,10 @@ export async function startEngine(job: EngineJob): Promise<Engine> {
           },
         }
       },
-      broken: thread.broken,
-      close: thread.close,
+      broken: lanes.broken,
+      close: lanes.close,
     }
   } catch (error) {
-    await thread.close()
     throw refusal(error)
   }
 }

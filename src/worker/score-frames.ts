@@ -75,17 +75,17 @@ export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
   }
 
   async function infer() {
-    const runs: Promise<void>[] = []
-    const run = async (slot: number) => {
-      const took = await ring.run(slot)
+    let last: Promise<void> = Promise.resolve()
+    const inOrder = async (slot: number, run: Promise<number>, before: Promise<void>) => {
+      const [took] = await Promise.all([run, before])
       ms.inferMs += took
       scored.push(slot)
     }
     for (let slot = await ready.next(); slot !== undefined; slot = await ready.next()) {
       // Not waited for here: the model finds its next frames waiting.
-      runs.push(guarded(run(slot)))
+      last = guarded(inOrder(slot, ring.run(slot), last))
     }
-    await Promise.all(runs)
+    await last
     scored.close()
   }
 

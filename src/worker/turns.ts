@@ -1,8 +1,5 @@
 import { LostError } from '../shared/errors.ts'
 
-/** Runs that wait at the model at a time: with one behind the other it never waits for us. */
-const atOnce = 2
-
 export type Turn<T> = {
   /** Waits for its turn and runs; resolves in the order of asking. */
   take(what: T): Promise<number>
@@ -13,8 +10,9 @@ export type Turn<T> = {
 /**
  * Lets several batches share one model. The one that came first goes first, always; another one only fills the gaps it
  * leaves. Taking turns evenly, all would end at once and then decode at once, and the model would wait for them all.
+ * `atOnce` runs are begun at a time: one more than the model has lanes, so that it never waits for us.
  */
-export function createTurns<T>(run: (what: T) => Promise<number>) {
+export function createTurns<T>(run: (what: T) => Promise<number>, atOnce: number) {
   type Waiting = { what: T; age: number; resolve(ms: number): void; reject(error: unknown): void }
   const waiting: Waiting[] = []
   const running = new Set<Promise<unknown>>()

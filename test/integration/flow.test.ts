@@ -130,6 +130,7 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
         redis: test.connection,
         batchQueue: breaking,
         stitchQueueKey: test.queue('stitch').qualifiedName,
+        workers: 4,
       },
       scratch: await openScratch(join(dir, 'scratch')),
     }),

@@ -14,7 +14,7 @@ function engines(runMs: Record<number, number>) {
     if (ms === undefined) throw new InputError('model-refuses-size', 'one frame at a time')
     open.add(group)
     return {
-      ...{ output: { width: 1, height: 1 }, device: 'cpu' as const, group, runMs: ms },
+      ...{ output: { width: 1, height: 1 }, device: 'cpu' as const, group, lanes: 1, runMs: ms },
       openRing: () => Promise.reject(new Error('not needed')),
       broken: () => false,
       close: async () => await Promise.resolve(void open.delete(group)),

@@ -21,7 +21,7 @@ function slowModel() {
 
 test('two runs are at the model, the rest wait', async () => {
   const model = slowModel()
-  const turn = createTurns(model.run).join()
+  const turn = createTurns(model.run, 2).join()
   const all = ['a', 'b', 'c', 'd'].map(async (what) => await turn.take(what))
   expect(model.begun).toEqual(['a', 'b'])
   for (let i = 0; i < 4; i++) await model.end()
@@ -31,7 +31,7 @@ test('two runs are at the model, the rest wait', async () => {
 
 test('the batch that came first goes first; the next one fills its gaps', async () => {
   const model = slowModel()
-  const turns = createTurns(model.run)
+  const turns = createTurns(model.run, 2)
   const [first, second] = [turns.join(), turns.join()]
   const all = ['s1', 's2', 's3', 's4'].map(async (what) => await second.take(what))
   all.push(...['f1', 'f2'].map(async (what) => await first.take(what)))
@@ -42,7 +42,7 @@ test('the batch that came first goes first; the next one fills its gaps', async 
 
 test('a batch that leaves drops what has not begun, and waits for what has', async () => {
   const model = slowModel()
-  const turns = createTurns(model.run)
+  const turns = createTurns(model.run, 2)
   const [leaving, staying] = [turns.join(), turns.join()]
   const runs = ['a', 'b', 'c'].map(async (what) => await leaving.take(what))
   const settled = Promise.allSettled(runs)
@@ -64,7 +64,7 @@ test('a run that fails is its own batch’s matter', async () => {
     await Promise.resolve()
     if (what === 'bad') throw new Error('no')
     return 1
-  })
+  }, 2)
   const [one, two] = [turns.join(), turns.join()]
   const bad = one.take('bad')
   const good = two.take('good')
