@@ -57,11 +57,14 @@ export async function acceptJob(
     )
   }
 
-  await files.writeSecret(id, {
-    sourceQuery: new URL(request.source.url).search,
-    outputQuery: request.output.url ? new URL(request.output.url).search : '',
-    styleQuery: request.style ? new URL(request.style.url).search : '',
-  })
+  const queryOf = (url: string | undefined) => (url === undefined ? '' : new URL(url).search)
+  const secret = {
+    sourceQuery: queryOf(request.source.url),
+    outputQuery: queryOf(request.output.url),
+    styleQuery: queryOf(request.style?.url),
+  }
+  const hasSecret = Object.values(secret).some((query) => query !== '')
+  if (hasSecret) await files.writeSecret(id, secret)
   const { spec, created } = await files.keepSpec({
     v: 1,
     id,
@@ -71,6 +74,7 @@ export async function acceptJob(
     source,
     model: { name: model.name, version: model.version, sha256: model.sha256 },
     style,
+    hasSecret,
   })
   if (!created) return await again(deps, spec, requestHash)
   await queueJob(deps, spec)

@@ -85,7 +85,7 @@ async function makePlan(
 ): Promise<Plan> {
   return await scratch.within('split', async (dir) => {
     const path = join(dir, 'source')
-    const { sourceQuery } = await files.secret(spec.id)
+    const { sourceQuery } = await files.secret(spec)
     await sources.open(spec.source, sourceQuery, path, signal)
     const facts = await probeSource(path, signal)
     const index = await indexFrames(path, facts, signal)
@@ -123,7 +123,7 @@ async function keepStyle(
   const { style: wanted } = manifest
   await scratch.within('style', async (dir) => {
     const path = join(dir, 'style')
-    const { styleQuery } = await files.secret(spec.id)
+    const { styleQuery } = await files.secret(spec)
     await sources.open(style, styleQuery, path, signal)
     await media.write(layout.style(spec.id), await prepareStyle(path, wanted, style.url))
   })

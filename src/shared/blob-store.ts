@@ -1,6 +1,6 @@
+import { buffer } from 'node:stream/consumers'
 import { DefaultAzureCredential } from '@azure/identity'
 import { BlobServiceClient, type ContainerClient, RestError } from '@azure/storage-blob'
-import pMap from 'p-map'
 import type { z } from 'zod'
 import { InputError } from './errors.ts'
 import { publicUrl } from './redact.ts'
@@ -8,6 +8,9 @@ import { publicUrl } from './redact.ts'
 export type BlobHead = { etag: string; bytes: number; metadata: Record<string, string> }
 
 export type BlobStore = ReturnType<typeof createBlobStore>
+
+/** Blobs that one request may delete. */
+const batchLimit = 256
 
 const uploadOptions = { blockSize: 8 << 20, concurrency: 4 }
 
@@ -40,7 +43,9 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
 
   async function read(name: string): Promise<Buffer | undefined> {
     try {
-      return await blob(name).downloadToBuffer()
+      // One request: downloadToBuffer would first ask for the size.
+      const { readableStreamBody } = await blob(name).download(0, undefined, { maxRetryRequests: 3 })
+      return readableStreamBody && (await buffer(readableStreamBody))
     } catch (error) {
       if (isStatus(error, 404)) return undefined
       throw error
@@ -119,13 +124,17 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
         yield { name: item.name, bytes: item.properties.contentLength ?? 0, metadata: item.metadata ?? {} }
       }
     },
-    async remove(name: string) {
-      await blob(name).deleteIfExists({ deleteSnapshots: 'include' })
-    },
-    async removeAll(prefix: string) {
-      const names: string[] = []
-      for await (const item of container.listBlobsFlat({ prefix })) names.push(item.name)
-      await pMap(names, (name) => blob(name).deleteIfExists(), { concurrency: 16 })
+    /** Removes what begins with the prefix, and these names if they are there; many in one request. */
+    async removeAll(prefix: string, names: string[] = []) {
+      const all = [...names]
+      for await (const item of container.listBlobsFlat({ prefix })) all.push(item.name)
+      for (let from = 0; from < all.length; from += batchLimit) {
+        const blobs = all.slice(from, from + batchLimit).map(blob)
+        const { subResponses } = await container.getBlobBatchClient().deleteBlobs(blobs)
+        const failed = subResponses.find(({ status }) => status >= 300 && status !== 404)
+        if (failed)
+          throw new RestError(`deleting blobs: ${failed.statusMessage}`, { statusCode: failed.status })
+      }
     },
     async isReachable(): Promise<boolean> {
       return await container.exists()

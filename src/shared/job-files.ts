@@ -9,6 +9,7 @@ export type JobFiles = ReturnType<typeof createJobFiles>
 /** A job's documents in Blob. Spec and plan never change once written, so they are kept in memory for a while. */
 export function createJobFiles(media: BlobStore) {
   const specs = new LRUCache<string, JobSpec>({ max: 32 })
+  const secrets = new LRUCache<string, JobSecret>({ max: 32 })
   // A long film's plan may have millions of numbers.
   const plans = new LRUCache<string, Plan>({ maxSize: 16e6, sizeCalculation: numbersIn })
 
@@ -43,23 +44,29 @@ export function createJobFiles(media: BlobStore) {
     /** Writes the plan unless there is one; answers the one that counts. */
     async keepPlan(plan: Plan): Promise<Plan> {
       const first = await media.writeJson(layout.plan(plan.jobId), plan, { ifAbsent: true })
+      if (first) plans.set(plan.jobId, plan)
       return first ? plan : ((await findPlan(plan.jobId)) ?? plan)
     },
     /** Accepts a spec unless the id is taken; answers the one that counts. */
     async keepSpec(spec: JobSpec): Promise<{ spec: JobSpec; created: boolean }> {
       const created = await media.writeJson(layout.spec(spec.id), spec, { ifAbsent: true })
+      if (created) specs.set(spec.id, spec)
       return { spec: created ? spec : ((await findSpec(spec.id)) ?? spec), created }
     },
-    async secret(id: string): Promise<JobSecret> {
-      return (await media.readJson(layout.secret(id), JobSecret)) ?? noSecret
+    /** The queries of a job's URLs; nothing is read for a job that has none. */
+    async secret({ id, hasSecret }: JobSpec): Promise<JobSecret> {
+      const kept = hasSecret ? secrets.get(id) : noSecret
+      const secret = kept ?? (await media.readJson(layout.secret(id), JobSecret)) ?? noSecret
+      secrets.set(id, secret)
+      return secret
     },
     writeSecret: (id: string, secret: JobSecret) => media.writeJson(layout.secret(id), secret),
     writeReport: (report: Report) => media.writeJson(layout.report(report.jobId), report),
     readReport: (id: string) => media.readJson(layout.report(id), Report),
     /** Everything that only a running job needs. */
     async removeIntermediates(id: string): Promise<void> {
-      await media.removeAll(layout.segments(id))
-      await media.remove(layout.secret(id))
+      secrets.delete(id)
+      await media.removeAll(layout.segments(id), [layout.secret(id)])
     },
   }
 }

@@ -73,6 +73,8 @@ export const JobSpec = z.object({
   source: SourceRef,
   model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
   style: SourceRef.optional(),
+  /** Whether one of its URLs came with a query, which lies apart. */
+  hasSecret: z.boolean().default(true),
 })
 export type JobSpec = z.infer<typeof JobSpec>
 

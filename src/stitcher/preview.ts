@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { batchStarts, timesOf } from '../shared/frame-times.ts'
+import { batchStarts, timesAt } from '../shared/frame-times.ts'
 import { blankImage, openImage } from '../shared/image.ts'
 import type { Plan } from '../shared/job.ts'
 import { type MediaInput, runFfmpeg } from '../shared/media/ffmpeg.ts'
@@ -9,12 +9,16 @@ const columns = 4
 const width = 320
 const gap = 4
 
+type PreviewFiles = {
+  source: string
+  /** One file for each batch. */
+  segments: string[]
+  dir: string
+  signal: AbortSignal
+}
+
 /** A sheet of a few source frames above what became of them, as a JPEG file; answers its path. */
-export async function makePreview(
-  plan: Plan,
-  files: { source: string; output: string; dir: string; signal: AbortSignal },
-) {
-  const { source, output, dir, signal } = files
+export async function makePreview(plan: Plan, { source, segments, dir, signal }: PreviewFiles) {
   const frames = framesToShow(plan)
   const shown = frames.length
   const [before, after] = await Promise.all([
@@ -26,7 +30,7 @@ export async function makePreview(
       { dir, name: 'before', signal },
     ),
     pictures(
-      frames.map((frame) => ({ path: output, options: ['-ss', outputSeconds(plan, frame)], filter: '' })),
+      frames.map((frame) => ({ ...placeInSegments(plan, segments, frame), filter: '' })),
       { dir, name: 'after', signal },
     ),
   ])
@@ -47,16 +51,25 @@ export async function makePreview(
 }
 
 /**
- * Four frames, evenly spaced. Where a batch begins near by, its first frame: in the output it is a keyframe, and in the source
- * most often one, so that a single frame has to be decoded for each.
+ * Up to four frames, one from each quarter: where decoding can start near by, in the source and in the output, since to show
+ * a frame all those since the last keyframe have to be decoded.
  */
-export function framesToShow({ frames, batches }: Pick<Plan, 'frames' | 'batches'>): number[] {
+export function framesToShow({
+  frames,
+  batches,
+  keyframes,
+}: Pick<Plan, 'frames' | 'batches' | 'keyframes'>): number[] {
   const shown = Math.min(columns, frames)
+  // A segment begins with a keyframe.
   const starts = batchStarts(batches)
-  const ideal = Array.from({ length: shown }, (_, i) => Math.floor(((i + 0.5) * frames) / shown))
-  return ideal.map((frame) => {
-    const [near = frame] = starts.toSorted((a, b) => Math.abs(a - frame) - Math.abs(b - frame))
-    return Math.abs(near - frame) < frames / (columns * 2) ? near : frame
+  const since = (from: number[], frame: number) => frame - (from.findLast((start) => start <= frame) ?? 0)
+  const toDecode = (frame: number) => since(starts, frame) + since(keyframes ?? [], frame)
+  const cheap = [...starts, ...(keyframes ?? [])]
+  return Array.from({ length: shown }, (_, i) => {
+    const [from, to] = [Math.floor((i * frames) / shown), Math.floor(((i + 1) * frames) / shown)]
+    const middle = (from + to) >> 1
+    const near = [middle, ...cheap.filter((frame) => frame >= from && frame < to)]
+    return near.reduce((best, frame) => (toDecode(frame) < toDecode(best) ? frame : best))
   })
 }
 
@@ -79,8 +92,11 @@ async function pictures(
   return paths
 }
 
-/** When a frame is shown in the output, whose clock starts with the source's; a hair early, so that none is skipped. */
-function outputSeconds({ times, startSeconds, video: { timeBase } }: Plan, frame: number): string {
-  const [tick = 0] = timesOf(times, frame, 1)
-  return Math.max(0, (tick * timeBase[0]) / timeBase[1] - startSeconds - 0.001).toFixed(6)
+/** The segment that a frame is in, whose clock starts with its first frame; a hair early, so that none is skipped. */
+function placeInSegments({ times, batches, video: { timeBase } }: Plan, segments: string[], frame: number) {
+  const starts = batchStarts(batches)
+  const batch = starts.findLastIndex((start) => start <= frame)
+  const [from = 0, at = 0] = timesAt(times, [starts[batch] ?? 0, frame])
+  const seconds = Math.max(0, ((at - from) * timeBase[0]) / timeBase[1] - 0.001)
+  return { path: segments[batch] ?? '', options: seconds > 0 ? ['-ss', seconds.toFixed(6)] : [] }
 }

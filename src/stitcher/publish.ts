@@ -25,11 +25,14 @@ export async function publish(
   const { container } = plan.encoding
   const { contentType } = muxers[container]
   const name = layout.output(spec.id, container)
-  await media.uploadFile(name, path, { contentType, signal })
+  const [sha256] = await Promise.all([
+    sha256OfFile(path),
+    media.uploadFile(name, path, { contentType, signal }),
+  ])
   const wanted = spec.request.output.url
   if (wanted) await publishTo(media, { url: wanted, query: outputQuery, path, contentType, signal })
   const { size: bytes } = await stat(path)
-  return { url: wanted ?? media.url(name), bytes, sha256: await sha256OfFile(path) }
+  return { url: wanted ?? media.url(name), bytes, sha256 }
 }
 
 type Destination = { url: string; query: string; path: string; contentType: string; signal: AbortSignal }

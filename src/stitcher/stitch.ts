@@ -103,16 +103,27 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
   await pMap(segments, (path, index) => media.download(layout.segment(spec.id, index), path, { signal }), {
     concurrency: 8,
   })
-  const { sourceQuery, outputQuery } = await files.secret(spec.id)
+  const { sourceQuery, outputQuery } = await files.secret(spec)
   const source = join(dir, 'source')
   await sources.open(spec.source, sourceQuery, source, signal)
   clock.lap('fetch')
 
-  const path = await assemble({ plan, segments, source, dir, signal })
+  // A preview is a kindness: a job is not failed for it.
+  const preview = makePreview(plan, { source, segments, dir, signal }).catch((err: unknown) => {
+    context.log.warn({ err }, 'no preview')
+    return undefined
+  })
+  const joining = Promise.all([
+    assemble({ plan, segments, source, dir, signal }),
+    sizeWarning(segments[0] ?? '', plan),
+  ])
+  // All have ended before the folder they work in goes, whichever fails.
+  await Promise.allSettled([joining, preview])
+  const [path, sizes] = await joining
   clock.lap('join')
   const warnings = [
     ...plan.warnings,
-    ...(await sizeWarning(path, plan)),
+    ...sizes,
     ...(replaced.length > 0
       ? [`${replaced.length} frames can't be decoded and show their nearest good frame (onError ${onError})`]
       : []),
@@ -121,19 +132,11 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
   if ((await deps.statuses.beginPublishing(spec.id)) === 'cancelled') {
     return await failedReport(spec, plan, { status: 'cancelled' }, context)
   }
-  // A preview is a kindness: a job is not failed for it.
-  const preview = makePreview(plan, { source, output: path, dir, signal })
-    .then((preview) =>
-      media.uploadFile(layout.preview(spec.id), preview, { contentType: 'image/jpeg', signal }),
-    )
-    .catch((err: unknown) => {
-      context.log.warn({ err }, 'no preview')
-      warnings.push('no preview could be made')
-    })
-  // Waited for in any case: it works in a folder that goes when we do.
-  const output = await publish(media, { spec, plan, path, outputQuery, signal }).finally(
-    async () => await preview,
-  )
+  const [output, shown] = await Promise.all([
+    publish(media, { spec, plan, path, outputQuery, signal }),
+    uploadPreview(media, spec, await preview, signal),
+  ])
+  if (!shown) warnings.push('no preview could be made')
   clock.lap('publish')
   const counts = { planned: plan.batches.length, failed: 0 }
   return reportOf(spec, {
@@ -169,6 +172,20 @@ async function sizeWarning(path: string, { video }: Plan): Promise<string[]> {
   return [
     `4:2:0 video has even sides: ${video.width}x${video.height} became ${width}x${height}, its last column or row doubled`,
   ]
+}
+
+async function uploadPreview(
+  media: BlobStore,
+  spec: JobSpec,
+  sheet: string | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (sheet === undefined) return false
+  const options = { contentType: 'image/jpeg', signal }
+  return await media.uploadFile(layout.preview(spec.id), sheet, options).then(
+    () => true,
+    () => false,
+  )
 }
 
 async function failedReport(spec: JobSpec, plan: Plan | undefined, stopped: Stopped, context: WorkContext) {

@@ -61,6 +61,10 @@ const encoders: Record<Codec, (crf: number, preset: Preset) => string[]> = {
   ],
 }
 
+/** ffmpeg's options for an encoding: the same wherever a batch is encoded. */
+export const encoderOptions = ({ codec, crf, preset }: Plan['encoding']): string[] =>
+  encoders[codec](crf, preset)
+
 export type SegmentEncoder = {
   /** Writes one frame (rgb24); resolves when its buffer may be used again. */
   write(pixels: Uint8Array, frame: number): Promise<void>
@@ -101,7 +105,7 @@ export function encodeSegment({ plan, times, scored, picture, path, signal }: En
     path,
     options: [
       ...['-map', '0:v:0', '-vf', filters.join(',')],
-      ...encoders[encoding.codec](encoding.crf, encoding.preset),
+      ...encoderOptions(encoding),
       // Frames that are not evenly spaced and B-frames make decoding times of neighbouring segments overlap.
       ...(video.variable && ['h264', 'hevc'].includes(encoding.codec) ? ['-bf', '0'] : []),
       ...tags,

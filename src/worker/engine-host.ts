@@ -11,6 +11,8 @@ export type ScoreCall = {
   signal: AbortSignal
   /** What the engine's log lines carry. */
   fields: Record<string, unknown>
+  /** Somebody has begun the batch before. */
+  again: boolean
   onDecoded(): void
 }
 
@@ -52,8 +54,12 @@ export function createEngineHost(main: URL, log: Logger) {
   }
 
   return {
+    /** Starts the engine ahead of its first batch. */
+    begin(): void {
+      engine ??= start()
+    },
     /** Scores a batch in the engine. Throws what the engine threw, ResourceError when it died. */
-    async score(batch: BatchPayload, { signal, fields, onDecoded }: ScoreCall): Promise<BatchResult> {
+    async score(batch: BatchPayload, { signal, fields, again, onDecoded }: ScoreCall): Promise<BatchResult> {
       engine ??= start()
       const { child, calls } = engine
       const call = ++numbers
@@ -62,7 +68,7 @@ export function createEngineHost(main: URL, log: Logger) {
       try {
         return await new Promise<BatchResult>((resolve, reject) => {
           calls.set(call, { resolve, reject, onDecoded, scoring: false })
-          send(child, { score: batch, call, fields })
+          send(child, { score: batch, again, call, fields })
           if (signal.aborted) abort()
         })
       } finally {

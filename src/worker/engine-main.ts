@@ -61,7 +61,12 @@ const score = createScorer({
 
 const running = new Map<number, AbortController>()
 
-async function take({ score: batch, call, fields }: Extract<ToEngine, { score: object }>): Promise<void> {
+async function take({
+  score: batch,
+  again,
+  call,
+  fields,
+}: Extract<ToEngine, { score: object }>): Promise<void> {
   const controller = new AbortController()
   running.set(call, controller)
   const said = new Set<string>()
@@ -73,7 +78,7 @@ async function take({ score: batch, call, fields }: Extract<ToEngine, { score: o
     const result = await withLogContext(fields, async () => {
       const { signal } = controller
       return await score(batch, {
-        ...{ signal, log },
+        ...{ signal, log, again },
         onScoring: () => reach('scoring'),
         onDecoded: () => reach('decoded'),
       })

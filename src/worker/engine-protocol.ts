@@ -3,7 +3,7 @@ import { CancelledError, InputError, LostError, ResourceError, TransientError } 
 
 /** What a worker and its engine, a child process, say to each other. Calls are told apart by number. */
 export type ToEngine =
-  | { score: BatchPayload; call: number; fields: Record<string, unknown> }
+  | { score: BatchPayload; again: boolean; call: number; fields: Record<string, unknown> }
   | { abort: string; call: number }
 
 export type FromEngine =

@@ -13,6 +13,8 @@ export type ToThread =
   | { load: { model: Uint8Array; wish: DeviceWish } }
   | { ring: number; slots: Slot[]; inputDims: number[]; outputDims: number[] }
   | { run: number; ring: number }
+/** Questions and answers carry a number: an answer given to another question would be another batch's frame. */
+export type Numbered<T> = T & { id: number }
 export type FromThread =
   | { inputDims: number[]; outputDims: number[]; device: Device; fellBack?: string; runMs: number }
   | { done: number; ms: number }
@@ -71,11 +73,12 @@ const outputName = () => session.outputNames[0] as string
 
 // One after the other, so that a run's time is its own and not also that of the one before it.
 let last: Promise<void> = Promise.resolve()
-port.on('message', (message: ToThread) => {
+port.on('message', (message: Numbered<ToThread>) => {
+  const { id } = message
   last = last
     .then(async () => await handle(message))
-    .then((answer) => port.postMessage(answer))
+    .then((answer) => port.postMessage({ ...answer, id }))
     .catch((error: unknown) =>
-      port.postMessage({ failed: error instanceof Error ? error.message : String(error) }),
+      port.postMessage({ failed: error instanceof Error ? error.message : String(error), id }),
     )
 })

@@ -47,6 +47,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
           process: async (batch, context) =>
             await engine.score(batch, {
               signal: context.signal,
+              again: job.attemptsStarted > 1,
               fields: { queue: 'batch', entry: job.id, attempt: context.attempt },
               onDecoded: passOn,
             }),
@@ -72,6 +73,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const all = [...hands.workers, watch]
   await Promise.all(all.map(async (worker) => await worker.waitUntilReady()))
   await watch.startStalledCheckTimer()
+  engine.begin()
   hands.begin()
 
   const health = await startHealthServer(

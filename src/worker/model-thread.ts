@@ -1,26 +1,29 @@
 import { Worker } from 'node:worker_threads'
 import { ResourceError } from '../shared/errors.ts'
-import type { FromThread, ToThread } from './inference-thread.ts'
+import type { FromThread, Numbered, ToThread } from './inference-thread.ts'
 
 /** Longest that loading a model or scoring one frame may take: beyond it something hangs. */
 const askLimitMs = 300_000
 
 export type ModelThread = ReturnType<typeof startModelThread>
 
-/** The inference thread as a function: questions are answered in the order they were asked. */
+/** The inference thread as a function. */
 export function startModelThread() {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const thread = new Worker(new URL(`./inference-thread.${extension}`, import.meta.url))
-  const waiting: { resolve(answer: FromThread): void; reject(error: Error): void }[] = []
+  const waiting = new Map<number, { resolve(answer: FromThread): void; reject(error: Error): void }>()
+  let numbers = 0
   let broken: Error | undefined
   const fail = (error: Error) => {
     broken = error
-    for (const each of waiting.splice(0)) each.reject(error)
+    for (const each of waiting.values()) each.reject(error)
+    waiting.clear()
   }
-  thread.on('message', (answer: FromThread) => {
-    const next = waiting.shift()
-    if ('failed' in answer) next?.reject(new Error(answer.failed))
-    else next?.resolve(answer)
+  thread.on('message', (answer: Numbered<FromThread>) => {
+    const asked = waiting.get(answer.id)
+    waiting.delete(answer.id)
+    if ('failed' in answer) asked?.reject(new Error(answer.failed))
+    else asked?.resolve(answer)
   })
   thread.on('error', (error) =>
     fail(new ResourceError(`the inference thread died: ${(error as Error).message}`)),
@@ -38,8 +41,9 @@ export function startModelThread() {
       )
       try {
         return await new Promise<FromThread>((resolve, reject) => {
-          waiting.push({ resolve, reject })
-          thread.postMessage(message)
+          const id = ++numbers
+          waiting.set(id, { resolve, reject })
+          thread.postMessage({ ...message, id })
         })
       } finally {
         clearTimeout(limit)

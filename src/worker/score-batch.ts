@@ -44,7 +44,7 @@ export function createScorer(deps: ScoreDeps) {
     const { jobId, index, count } = batch
     const started = performance.now()
     if (await statuses.halted(jobId)) return { ...nothing, skipped: 'halted' }
-    const there = await media.head(layout.segment(jobId, index))
+    const there = steps.again ? await media.head(layout.segment(jobId, index)) : undefined
     if (there) {
       await statuses.commit(jobId, index, count)
       return {
@@ -84,6 +84,8 @@ export function createScorer(deps: ScoreDeps) {
 export type ScoreSteps = {
   signal: AbortSignal
   log: Logger
+  /** Somebody has begun it before, and may have committed it. */
+  again: boolean
   /** Its frames, or its model, are about to reach the runtime: what can kill a process. */
   onScoring(): void
   onDecoded(): void
@@ -104,7 +106,7 @@ type Scoring = {
 async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signal, onFrame }: Scoring) {
   const began = performance.now()
   const path = join(dir, 'source')
-  const { sourceQuery } = await deps.files.secret(spec.id)
+  const { sourceQuery } = await deps.files.secret(spec)
   await deps.sources.open(spec.source, sourceQuery, path, signal)
   await using mounted = await deps.engines.open(spec, plan.video, { dir, ...steps })
   const { engine, picture, size } = mounted

@@ -79,6 +79,7 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
       ...{ priority: 5, onError: 'fail', errorThreshold: 0 },
     },
     source: await sources.look(media.url('in/many.mp4')),
+    hasSecret: false,
     model: { name: 'm', version: '1', sha256: '' },
   }
   await files.keepSpec(spec)
