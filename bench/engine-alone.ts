@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { createFileCache } from '../src/shared/file-cache.ts'
 import { timesOf } from '../src/shared/frame-times.ts'
 import type { Size } from '../src/shared/models/fit.ts'
+import { decoderThreads } from '../src/worker/decoder-threads.ts'
 import { encodeSegment } from '../src/worker/encode-segment.ts'
 import { createEngineRack } from '../src/worker/engine-rack.ts'
 import { scoreFrames } from '../src/worker/score-frames.ts'
@@ -46,6 +47,7 @@ export async function measureEngine({ output, ...job }: JobRef & { output: strin
     const times = timesOf(plan.times, 0, plan.frames)
     await scoreFrames({
       ...{ path: job.clip, plan, ranges: [batch], batch, picture: size, seek: true, ring, group, signal },
+      threads: decoderThreads(device, availableParallelism()),
       encoder: encodeSegment({ plan, times, scored: engine.output, picture, path: output, signal }),
       onFrame: () => {},
       onDecoded: () => {},

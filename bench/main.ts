@@ -66,7 +66,7 @@ async function bench(given: Options): Promise<Results> {
   await renderClip({ path: warmUp, seconds: 2, width, height })
 
   const rounds: Round[] = []
-  say(`starting ${given.workers} workers, and warming them up ...`)
+  say(`starting ${given.workers === 1 ? 'a worker' : `${given.workers} workers`}, and warming up ...`)
   const system = await startSystem(choice, given.workers, signal)
   let peaks: Record<string, number> = {}
   try {

@@ -27,7 +27,7 @@ export function readOptions(argv: string[], results: string): Options {
     .option('--model <name|path.onnx>', 'model', 'great-wave')
     .option('--manifest <file>', "the model's model.json, for a model given as a path")
     .option('--rounds <n>', 'how often everything is measured', number(1, 99), 3)
-    .option('--workers <n>', 'worker processes of the system', number(1, 64), 2)
+    .option('--workers <n>', 'worker processes of the system', number(1, 64), 1)
     .option(
       '--peer <name=cmd>',
       'also run a command in each round, with {in}, {out} and {model} replaced; may be repeated',

@@ -73,7 +73,7 @@ export async function startSystem(model: ModelChoice, workers: number, signal: A
     const name = await nameOf(model, stack.env)
     const media = createBlobStore(connectAccount(stack.env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? ''), 'media')
     const submit = async (clip: string, batch = {}) =>
-      await scoreClip({ stack, media, clip, signal }, { model: name, batch })
+      await scoreClip({ stack, media, clip, dir, signal }, { model: name, batch })
     return {
       ...{ stack, stop },
       async score(clip) {
@@ -88,14 +88,13 @@ export async function startSystem(model: ModelChoice, workers: number, signal: A
         throw new Error(`after ten clips not all ${workers} workers have had a batch`)
       },
       async run(clip) {
-        const storage = await meterStorage(dir)
         const before = await cpuByRole(stack.services())
-        const { scored, report } = await submit(clip)
+        const { scored, report, storage } = await submit(clip)
         const cpu = await cpuByRole(stack.services())
         const times = await readQueueTimes(stack.env, scored.jobId, report.batches.planned)
         for (const role of Object.keys(cpu)) cpu[role] = (cpu[role] ?? 0) - (before[role] ?? 0)
         const inside = describe(scored, times)
-        return { ...scored, ...inside, stitchMs: report.ms, cpu, storage: await storage.read() }
+        return { ...scored, ...inside, stitchMs: report.ms, cpu, storage }
       },
     }
   } catch (error) {
@@ -110,28 +109,31 @@ async function nameOf(model: ModelChoice, env: NodeJS.ProcessEnv): Promise<strin
   return await uploadModel(account, model)
 }
 
-type Work = { stack: Stack; media: BlobStore; clip: string; signal: AbortSignal }
+type Work = { stack: Stack; media: BlobStore; clip: string; dir: string; signal: AbortSignal }
 
 /** Coarse: the answer itself says to the millisecond when the job ended, and asking is work for the producer. */
 const askEveryMs = 500
 
 async function scoreClip(
-  { stack, media, clip, signal }: Work,
+  { stack, media, clip, dir, signal }: Work,
   request: { model: string; batch: object },
-): Promise<{ scored: Scored; report: Report }> {
+): Promise<{ scored: Scored; report: Report; storage: StorageUse }> {
   const api = createApiClient(stack)
   // Under a new name every time: no worker has it in its cache.
   const name = layout.upload(`${randomUUID()}/${basename(clip)}`)
   await media.uploadFile(name, clip)
+  // What we ask of it ourselves, before and after, is not counted.
+  const storage = await meterStorage(dir)
   const askedAt = Date.now()
   const { id } = await api.submit({ source: { url: media.url(name) }, ...request })
   for (;;) {
     const job = (await api.job(id)) as JobAnswer & { endedAt: string }
     if (job.status === 'succeeded') {
+      const used = await storage.read()
       const report = Report.parse(await api.report(id))
       const seconds = (Date.parse(job.endedAt) - askedAt) / 1_000
       const sha256 = report.output?.sha256 ?? ''
-      return { scored: { jobId: id, askedAt, seconds, frames: report.frames, sha256 }, report }
+      return { scored: { jobId: id, askedAt, seconds, frames: report.frames, sha256 }, report, storage: used }
     }
     if (['failed', 'cancelled'].includes(job.status)) {
       throw new Error(`the job ${job.status}: ${job.error?.message ?? 'no reason given'}`)

@@ -53,7 +53,12 @@ const program = new Command('framefleet')
 program
   .command('up')
   .description('run the whole system on this machine: Redis, storage, producer, workers, stitcher')
-  .option('--workers <n>', 'worker processes', count, 2)
+  .option(
+    '--workers <n>',
+    'worker processes: one scores as many frames side by side as there are cores',
+    count,
+    1,
+  )
   .option('--port <n>', 'port of the API', port, 8080)
   .addOption(dir)
   .action((options) => ending(up(options, env, signal)))
@@ -67,7 +72,12 @@ program
   .option('--manifest <file>', "the model's model.json, for a model given as a path")
   .option('--style <file>', 'style image, for a model that takes one')
   .option('--out <file>', 'where to write the video; its extension picks the container')
-  .option('--workers <n>', 'worker processes', count, 2)
+  .option(
+    '--workers <n>',
+    'worker processes: one scores as many frames side by side as there are cores',
+    count,
+    1,
+  )
   .addOption(onError)
   .addOption(json)
   .action((video, options) => ending(demo(video, options, env, signal)))

@@ -8,14 +8,16 @@ const mostFrames = 250
 
 /**
  * Frames of the next batch, when so many remain of a video that so many workers share: half of an even share, so that
- * batches shrink towards the end, and no worker is left with a long one when the others have run out of work.
+ * batches shrink towards the end, and no worker is left with a long one when the others have run out of work. A single
+ * worker has nobody to wait for.
  */
 export function guidedSize(remaining: number, frames: number, workers: number): number {
   // Of very long videos both grow, so that there are never too many: moving cuts to keyframes may shorten batches by a
   // quarter, and the end of the video is in smaller ones.
   const least = Math.max(leastFrames, Math.ceil(frames / maxBatches))
   const most = Math.max(mostFrames, Math.ceil((frames * 5) / (maxBatches * 3)))
-  return Math.min(most, Math.max(least, Math.ceil(remaining / (2 * workers))))
+  const shares = workers === 1 ? 1 : 2 * workers
+  return Math.min(most, Math.max(least, Math.ceil(remaining / shares)))
 }
 
 /**

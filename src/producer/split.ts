@@ -46,7 +46,7 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
   const { files, statuses } = deps
   return {
     queue: 'split',
-    async process({ jobId }, { signal, log }) {
+    async process({ jobId }, { signal, log, again }) {
       if (await statuses.halted(jobId)) return {}
       const stop = haltSignal(signal, () => statuses.halted(jobId))
       try {
@@ -54,7 +54,8 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
         const spec = await files.spec(jobId)
         if (spec.style) await keepStyle(deps, spec, spec.style, stop.signal)
         const plan =
-          (await files.findPlan(jobId)) ?? (await files.keepPlan(await makePlan(deps, spec, stop.signal)))
+          (again ? await files.findPlan(jobId) : undefined) ??
+          (await files.keepPlan(await makePlan(deps, spec, stop.signal)))
         // The state moves on first: a batch may be done before the last one is on the queue.
         await statuses.advance(jobId, 'scoring', {
           framesTotal: plan.frames,

@@ -124,12 +124,10 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
         yield { name: item.name, bytes: item.properties.contentLength ?? 0, metadata: item.metadata ?? {} }
       }
     },
-    /** Removes what begins with the prefix, and these names if they are there; many in one request. */
-    async removeAll(prefix: string, names: string[] = []) {
-      const all = [...names]
-      for await (const item of container.listBlobsFlat({ prefix })) all.push(item.name)
-      for (let from = 0; from < all.length; from += batchLimit) {
-        const blobs = all.slice(from, from + batchLimit).map(blob)
+    /** Removes these blobs, as far as they are there; many in one request. */
+    async remove(names: string[]) {
+      for (let from = 0; from < names.length; from += batchLimit) {
+        const blobs = names.slice(from, from + batchLimit).map(blob)
         const { subResponses } = await container.getBlobBatchClient().deleteBlobs(blobs)
         const failed = subResponses.find(({ status }) => status >= 300 && status !== 404)
         if (failed)

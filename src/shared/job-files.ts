@@ -64,9 +64,10 @@ export function createJobFiles(media: BlobStore) {
     writeReport: (report: Report) => media.writeJson(layout.report(report.jobId), report),
     readReport: (id: string) => media.readJson(layout.report(id), Report),
     /** Everything that only a running job needs. */
-    async removeIntermediates(id: string): Promise<void> {
+    async removeIntermediates(id: string, batches: number): Promise<void> {
       secrets.delete(id)
-      await media.removeAll(layout.segments(id), [layout.secret(id)])
+      const segments = Array.from({ length: batches }, (_, index) => layout.segment(id, index))
+      await media.remove([layout.secret(id), ...segments])
     },
   }
 }

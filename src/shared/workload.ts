@@ -18,6 +18,8 @@ export type WorkContext = {
   log: Logger
   /** From 1. */
   attempt: number
+  /** Somebody has begun this before, and may have done some of it. */
+  again: boolean
   /** What went wrong in children of this entry that were let fail: entry key → reason. */
   childFailures(): Promise<Record<string, string>>
   /** How many children have ended, well or not. */
@@ -41,6 +43,7 @@ export function processorOf<Q extends QueueName>(workload: Workload<Q>, log: Log
         signal: signal ?? new AbortController().signal,
         log,
         attempt,
+        again: job.attemptsStarted > 1,
         childFailures: async () => await job.getIgnoredChildrenFailures(),
         childrenEnded: async () => await countChildren(job),
       }

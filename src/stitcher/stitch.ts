@@ -38,7 +38,7 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
     queue: 'stitch',
     async process({ jobId }, context) {
       const spec = await files.spec(jobId)
-      const done = await files.readReport(jobId)
+      const done = context.again ? await files.readReport(jobId) : undefined
       // A stitch that died between its report and its end has only to end.
       if (done) return await endJob(deps, done)
       const plan = await files.findPlan(jobId)
@@ -196,7 +196,7 @@ async function failedReport(spec: JobSpec, plan: Plan | undefined, stopped: Stop
 /** The report first, then the removal, then the state: whoever sees the end finds the report and no leftovers. */
 async function endJob({ files, statuses }: StitchDeps, report: Report) {
   await files.writeReport(report)
-  await files.removeIntermediates(report.jobId)
+  await files.removeIntermediates(report.jobId, report.batches.planned)
   await statuses.end(report.jobId, report.status, {
     ...(report.status === 'succeeded' ? { framesDone: report.frames } : {}),
     ...(report.error ? { errorCode: report.error.code, error: report.error.message } : {}),

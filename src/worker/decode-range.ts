@@ -13,19 +13,21 @@ type DecodeJob = {
   range: Range
   picture: Picture
   signal: AbortSignal
+  /** Of the decoder; its own choice when absent. */
+  threads?: number
   /** False: decode from the start of the file, because seeking came up short. */
   seek?: boolean
 }
 
 /** The command that decodes exactly one range of frames, at the size the model takes. */
 function decodeArgs(
-  { path, plan, range, picture: { width, height }, seek }: DecodeJob,
+  { path, plan, range, picture: { width, height }, threads = 0, seek }: DecodeJob,
   output: string[],
 ): string[] {
   const { options, filter } = readRange(plan, range, { seek })
   const scale = [`${width}:${height}`, ...toRgb(plan.video.colour), 'out_range=pc', conversion].join(':')
   const filters = [filter, `scale=${scale}`, 'format=rgb24'].join(',')
-  return ffmpegArgs([{ path, options }], {
+  return ffmpegArgs([{ path, options: ['-threads', `${threads}`, ...options] }], {
     path: 'pipe:1',
     options: ['-map', `0:${plan.video.index}`, '-vf', filters, '-fps_mode', 'passthrough', ...output],
   })

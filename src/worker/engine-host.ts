@@ -5,8 +5,6 @@ import type { BatchPayload, BatchResult } from '../shared/job.ts'
 import type { Logger } from '../shared/log.ts'
 import { type FromEngine, type ToEngine, unpackError } from './engine-protocol.ts'
 
-export type EngineHost = ReturnType<typeof createEngineHost>
-
 export type ScoreCall = {
   signal: AbortSignal
   /** What the engine's log lines carry. */

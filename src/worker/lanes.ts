@@ -3,8 +3,6 @@ import type { DeviceWish } from '../shared/models/device.ts'
 import type { FromThread, ToThread } from './inference-thread.ts'
 import { type ModelThread, startModelThread } from './model-thread.ts'
 
-export type Lanes = Awaited<ReturnType<typeof loadLanes>>
-
 type Loaded = Extract<FromThread, { outputDims: number[] }>
 
 /** A second copy of the model may take this much of the memory that is free. */

@@ -47,7 +47,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
           process: async (batch, context) =>
             await engine.score(batch, {
               signal: context.signal,
-              again: job.attemptsStarted > 1,
+              again: context.again,
               fields: { queue: 'batch', entry: job.id, attempt: context.attempt },
               onDecoded: passOn,
             }),

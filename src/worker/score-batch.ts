@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { CancelledError, LostError, tooManyErrors } from '../shared/errors.ts'
@@ -12,6 +13,7 @@ import { readSegmentFacts, writeSegmentFacts } from '../shared/segment-metadata.
 import type { SourceReader } from '../shared/source.ts'
 import type { Logger } from '../shared/log.ts'
 import { ShortDecode, damagedFrames, findUndecodable } from './decode-range.ts'
+import { decoderThreads } from './decoder-threads.ts'
 import { encodeSegment } from './encode-segment.ts'
 import type { EngineRack } from './engine-rack.ts'
 import { scoreFrames, withoutFrames } from './score-frames.ts'
@@ -134,6 +136,7 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signa
       picture: size,
       ring,
       group: engine.group,
+      threads: decoderThreads(engine.device, availableParallelism()),
       encoder,
       signal,
       onFrame,

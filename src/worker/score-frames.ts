@@ -12,6 +12,8 @@ type ScoreJob = {
   ranges: Range[]
   batch: Range
   picture: Picture
+  /** Of the decoder. */
+  threads: number
   /** False: decode from the start of the file. */
   seek: boolean
   ring: Ring

@@ -74,11 +74,11 @@ test('a source that changed is not read', async () => {
   await expect(refused).rejects.toMatchObject({ name: 'InputError', code: 'source-changed' })
 })
 
-test('a prefix is removed, and only that', async () => {
+test('what is named is removed, and only that, be it there or not', async () => {
   const store = await services.container()
   for (const name of ['jobs/1/segments/0', 'jobs/1/segments/1', 'jobs/1/report.json', 'jobs/10/segments/0'])
     await store.write(name, Buffer.from('x'))
-  await store.removeAll('jobs/1/segments/')
+  await store.remove(['jobs/1/segments/0', 'jobs/1/none', 'jobs/1/segments/1'])
   const left: string[] = []
   for await (const { name } of store.list('jobs/')) left.push(name)
   expect(left).toEqual(['jobs/1/report.json', 'jobs/10/segments/0'])

@@ -1,6 +1,6 @@
 /** What a model may run on. `auto`: the GPU if there is one that works, else the processor. */
 export const deviceChoices = ['auto', 'cpu', 'cuda', 'tensorrt'] as const
-export type DeviceChoice = (typeof deviceChoices)[number]
+type DeviceChoice = (typeof deviceChoices)[number]
 export type Device = Exclude<DeviceChoice, 'auto'>
 
 export type DeviceWish = {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { LRUCache } from 'lru-cache'
 import type { BlobStore } from '../blob-store.ts'
 import { InputError } from '../errors.ts'
 import type { FileCache } from '../file-cache.ts'
@@ -16,13 +17,20 @@ export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update
 
 /** The models of the system account: `models/<name>/<version>/{model.onnx, model.json}`. A version never changes. */
 export function createModelStore(system: BlobStore) {
+  // A version never changes once it is there.
+  const manifests = new LRUCache<string, StoredModel>({ max: 1_000, ttl: 60_000 })
+
   async function manifest(name: string, version: string): Promise<StoredModel | undefined> {
+    const kept = manifests.get(`${name}@${version}`)
+    if (kept) return kept
     const bytes = await system.read(layout.manifest(name, version))
     if (!bytes) return undefined
     const where = layout.manifest(name, version)
     const read = parseManifest(JSON.parse(bytes.toString('utf8')), where)
     if (!read.sha256) throw new InputError('bad-manifest', `${where} has no sha256; add the model again.`)
-    return { ...read, sha256: read.sha256 }
+    const stored = { ...read, sha256: read.sha256 }
+    manifests.set(`${name}@${version}`, stored)
+    return stored
   }
 
   async function versions(): Promise<{ name: string; version: string }[]> {
