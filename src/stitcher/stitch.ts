@@ -94,7 +94,7 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
     throw new Error(`only ${ended} of ${plan.batches.length + 1} parts of job ${spec.id} have ended`)
   }
   const replaced = await checkSegments(media, spec, plan)
-  const { onError, errorThreshold } = spec.request
+  const { errorThreshold } = spec.request
   if (replaced.length > errorThreshold) {
     const { code, message } = tooManyErrors(replaced.length, errorThreshold)
     return await failedReport(spec, plan, { status: 'failed', error: { code, message } }, context)
@@ -113,29 +113,54 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
     context.log.warn({ err }, 'no preview')
     return undefined
   })
-  const joining = Promise.all([
+  try {
+    return await joinAndPublish(
+      deps,
+      { spec, plan, dir, context },
+      { segments, source, outputQuery, replaced, preview, clock },
+    )
+  } finally {
+    // It works in a folder that goes when we do.
+    await preview
+  }
+}
+
+type Parts = {
+  segments: string[]
+  source: string
+  outputQuery: string
+  /** Frames that carry another frame's picture. */
+  replaced: number[]
+  preview: Promise<string | undefined>
+  clock: ReturnType<typeof stopwatch>
+}
+
+async function joinAndPublish(
+  { media, statuses }: StitchDeps,
+  { spec, plan, dir, context }: Finishing,
+  { segments, source, outputQuery, replaced, preview, clock }: Parts,
+): Promise<Report> {
+  const { signal } = context
+  const [path, sizes] = await Promise.all([
     assemble({ plan, segments, source, dir, signal }),
     sizeWarning(segments[0] ?? '', plan),
   ])
-  // All have ended before the folder they work in goes, whichever fails.
-  await Promise.allSettled([joining, preview])
-  const [path, sizes] = await joining
   clock.lap('join')
   const warnings = [
     ...plan.warnings,
     ...sizes,
     ...(replaced.length > 0
-      ? [`${replaced.length} frames can't be decoded and show their nearest good frame (onError ${onError})`]
+      ? [
+          `${replaced.length} frames can't be decoded and show their nearest good frame (onError ${spec.request.onError})`,
+        ]
       : []),
   ]
   // From here on a cancellation comes too late.
-  if ((await deps.statuses.beginPublishing(spec.id)) === 'cancelled') {
+  if ((await statuses.beginPublishing(spec.id)) === 'cancelled') {
     return await failedReport(spec, plan, { status: 'cancelled' }, context)
   }
-  const [output, shown] = await Promise.all([
-    publish(media, { spec, plan, path, outputQuery, signal }),
-    uploadPreview(media, spec, await preview, signal),
-  ])
+  const output = await publish(media, { spec, plan, path, outputQuery, signal })
+  const shown = await uploadPreview(media, spec, await preview, signal)
   if (!shown) warnings.push('no preview could be made')
   clock.lap('publish')
   const counts = { planned: plan.batches.length, failed: 0 }
