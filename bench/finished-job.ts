@@ -1,4 +1,4 @@
-import { connectAccount, createBlobStore } from '../src/shared/blob-store.ts'
+import { openMedia, openSystem } from '../src/shared/stores.ts'
 import { readConfig, mediaSettings, systemSettings } from '../src/shared/config.ts'
 import type { JobSpec, Plan } from '../src/shared/job.ts'
 import { createJobFiles } from '../src/shared/job-files.ts'
@@ -12,14 +12,8 @@ type FinishedJob = { spec: JobSpec; plan: Plan; media: BlobStore; models: ModelS
 
 export async function openJob({ env, jobId }: JobRef): Promise<FinishedJob> {
   const config = readConfig({ ...mediaSettings, ...systemSettings }, env)
-  const media = createBlobStore(
-    connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT),
-    config.FRAMEFLEET_MEDIA_CONTAINER,
-  )
-  const system = createBlobStore(
-    connectAccount(config.FRAMEFLEET_SYSTEM_ACCOUNT),
-    config.FRAMEFLEET_SYSTEM_CONTAINER,
-  )
+  const media = openMedia(config)
+  const system = openSystem(config)
   const files = createJobFiles(media)
   const [spec, plan] = await Promise.all([files.spec(jobId), files.plan(jobId)])
   return { spec, plan, media, models: createModelStore(system) }

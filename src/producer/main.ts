@@ -1,6 +1,6 @@
 import { FlowProducer, Queue, Worker } from 'bullmq'
 import { readConfig } from '../shared/config.ts'
-import { connectAccount, createBlobStore } from '../shared/blob-store.ts'
+import { openMedia, openSystem } from '../shared/stores.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { createJobFiles } from '../shared/job-files.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
@@ -28,14 +28,8 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const working = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer-work' })
   // People wait for the API's answers: where Redis is away it says so instead of waiting with them.
   const prompt = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer-api', patient: false })
-  const media = createBlobStore(
-    connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT),
-    config.FRAMEFLEET_MEDIA_CONTAINER,
-  )
-  const system = createBlobStore(
-    connectAccount(config.FRAMEFLEET_SYSTEM_ACCOUNT),
-    config.FRAMEFLEET_SYSTEM_CONTAINER,
-  )
+  const media = openMedia(config)
+  const system = openSystem(config)
   await Promise.all([media.ensureContainer(), system.ensureContainer()])
   const models = createModelStore(system)
   for (const { manifest, bytes } of await shippedModels()) await models.put(manifest, bytes)

@@ -1,5 +1,5 @@
 import { Worker } from 'bullmq'
-import { connectAccount, createBlobStore } from '../shared/blob-store.ts'
+import { openMedia } from '../shared/stores.ts'
 import { readConfig } from '../shared/config.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { startHealthServer } from '../shared/health-server.ts'
@@ -23,10 +23,7 @@ const log = createLogger('stitcher', config.FRAMEFLEET_LOG_LEVEL)
 await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
   const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'stitcher' })
-  const media = createBlobStore(
-    connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT),
-    config.FRAMEFLEET_MEDIA_CONTAINER,
-  )
+  const media = openMedia(config)
   const scratch = await openScratch(config.FRAMEFLEET_SCRATCH_DIR)
   const registry = createRegistry('stitcher')
   const statuses = createJobStatuses(redis, prefix)

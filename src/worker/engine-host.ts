@@ -86,7 +86,6 @@ export function createEngineHost(main: URL, log: Logger) {
 }
 
 function hear(calls: Map<number, Call>, message: FromEngine): void {
-  if ('ready' in message) return
   const call = calls.get(message.call)
   if (!call) return
   if ('result' in message) call.resolve(message.result)

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { connectAccount, createBlobStore } from '../shared/blob-store.ts'
+import { openMedia, openSystem } from '../shared/stores.ts'
 import { readConfig } from '../shared/config.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { createJobFiles } from '../shared/job-files.ts'
@@ -27,14 +27,8 @@ process.on('disconnect', () => process.exit(0))
 process.on('SIGINT', () => {})
 
 const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'engine' })
-const media = createBlobStore(
-  connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT),
-  config.FRAMEFLEET_MEDIA_CONTAINER,
-)
-const system = createBlobStore(
-  connectAccount(config.FRAMEFLEET_SYSTEM_ACCOUNT),
-  config.FRAMEFLEET_SYSTEM_CONTAINER,
-)
+const media = openMedia(config)
+const system = openSystem(config)
 const cache = createFileCache({
   dir: config.FRAMEFLEET_CACHE_DIR,
   maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES,
@@ -98,4 +92,3 @@ process.on('message', (message: ToEngine) => {
   if ('abort' in message) running.get(message.call)?.abort(message.abort)
   else void take(message)
 })
-tell({ ready: true })

@@ -7,7 +7,6 @@ export type ToEngine =
   | { abort: string; call: number }
 
 export type FromEngine =
-  | { ready: true }
   | { result: BatchResult; call: number }
   | { failed: PackedError; call: number }
   /** `scoring`: its first frames have reached the model. `decoded`: the last one has been decoded. */

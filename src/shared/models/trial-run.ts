@@ -1,7 +1,9 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { availableParallelism } from 'node:os'
+import { Tensor } from 'onnxruntime-node'
 import { InputError } from '../errors.ts'
 import { expectOutput, fitFrames, frameThrough, type Size } from './fit.ts'
 import type { ModelManifest } from './manifest.ts'
+import { openSession } from './session.ts'
 import { type StyleImage, wrapModel } from './wrap.ts'
 
 /** What a person who adds a model should look at again. */
@@ -71,7 +73,11 @@ async function runOnce(
   const { width, height } = frame
   const wrapped = wrapModel(bytes, manifest, { width, height, batch: 1 }, style)
   try {
-    const session = await InferenceSession.create(wrapped, { logSeverityLevel: 4 })
+    const { session } = await openSession(wrapped, {
+      device: 'cpu',
+      deviceId: 0,
+      threads: availableParallelism(),
+    })
     const picture = new Tensor('uint8', madeUp(frame), [1, height, width, 3])
     const result = await session.run({ [session.inputNames[0] ?? '']: picture })
     await session.release()
