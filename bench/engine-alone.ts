@@ -35,7 +35,7 @@ export async function measureEngine({ output, ...job }: JobRef & { output: strin
     const cache = createFileCache({ dir: join(dir, 'cache'), maxBytes: 50e9 })
     const log = pino({ level: 'silent' })
     const rack = createEngineRack({ models, media, cache, log, wish: wholeMachine() })
-    await using mounted = await rack.open(spec, plan.video, { dir, onScoring: () => {} })
+    await using mounted = await rack.open(spec, plan.video, { dir, onScoring: () => {}, small: false })
     const { engine, size, picture } = mounted
     await using ring = await engine.openRing(() => {})
     const { group, device } = engine
@@ -50,6 +50,8 @@ export async function measureEngine({ output, ...job }: JobRef & { output: strin
       threads: decoderThreads(device, availableParallelism()),
       encoder: encodeSegment({ plan, times, scored: engine.output, picture, path: output, signal }),
       onFrame: () => {},
+      through: new Set(),
+      unscored: async (pixels) => await Promise.resolve(pixels),
       onDecoded: () => {},
     })
     const seconds = (performance.now() - began) / 1_000

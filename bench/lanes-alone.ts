@@ -19,7 +19,7 @@ export async function measureLanes(job: JobRef): Promise<ModelRun> {
     const cache = createFileCache({ dir: join(dir, 'cache'), maxBytes: 50e9 })
     const log = pino({ level: 'silent' })
     const rack = createEngineRack({ models, media, cache, log, wish: wholeMachine() })
-    await using mounted = await rack.open(spec, plan.video, { dir, onScoring: () => {} })
+    await using mounted = await rack.open(spec, plan.video, { dir, onScoring: () => {}, small: false })
     const { engine, size } = mounted
     const { group } = engine
     await using ring = await engine.openRing(() => {})

@@ -5,7 +5,8 @@
  *   InputError      the request, the media or the model is at fault: said to the user, never retried
  *   TransientError  the world is at fault for a moment: retried with back-off
  *   LostError       the worker is going away: the batch goes back, no attempt is spent
- *   ResourceError   memory, disk or the engine gave out: the engine is restarted, then retried
+ *   ResourceError   memory or the engine gave out: the engine is restarted, then retried
+ *   PoisonError     the model fails on what it is given: halved until the bad frames are alone, then quarantined
  *   CancelledError  the job was cancelled or has failed already: the work is dropped
  */
 export class InputError extends Error {
@@ -20,6 +21,12 @@ export class InputError extends Error {
 
 export class TransientError extends Error {
   override name = 'TransientError'
+  /** How long the other side asked to be left alone, where it did. */
+  readonly retryAfterMs?: number
+  constructor(message: string, options: ErrorOptions & { retryAfterMs?: number } = {}) {
+    super(message, options)
+    this.retryAfterMs = options.retryAfterMs
+  }
 }
 
 export class LostError extends Error {
@@ -30,6 +37,16 @@ export class ResourceError extends Error {
   override name = 'ResourceError'
 }
 
+export class PoisonError extends Error {
+  override name = 'PoisonError'
+  /** The bad ones, counted from the video's first, once they are known. */
+  readonly frames: number[]
+  constructor(message: string, options: ErrorOptions & { frames?: number[] } = {}) {
+    super(message, options)
+    this.frames = options.frames ?? []
+  }
+}
+
 export class CancelledError extends Error {
   override name = 'CancelledError'
 }
@@ -38,5 +55,5 @@ export class CancelledError extends Error {
 export const tooManyErrors = (frames: number, allowed: number) =>
   new InputError(
     'too-many-errors',
-    `${frames} frames can't be decoded; the job's errorThreshold allows ${allowed}.`,
+    `${frames} frames can't be scored; the job's errorThreshold allows ${allowed}.`,
   )

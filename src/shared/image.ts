@@ -26,3 +26,12 @@ export async function drawOwn(svg: string, path: string): Promise<void> {
 export function blankImage(width: number, height: number, background: string): Sharp {
   return sharp({ create: { width, height, channels: 3, background } })
 }
+
+/** Raw RGB pixels, brought to another size. */
+export async function resizeRgb(pixels: Uint8Array, from: Size, to: Size): Promise<Uint8Array> {
+  if (from.width === to.width && from.height === to.height) return pixels
+  const raw = { width: from.width, height: from.height, channels: 3 } as const
+  return await sharp(pixels, { raw }).resize(to.width, to.height, { fit: 'fill' }).raw().toBuffer()
+}
+
+type Size = { width: number; height: number }

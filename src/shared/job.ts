@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Incident } from './incident.ts'
 import { Codec, Container, Encoding, Preset } from './encoding.ts'
 
 /**
@@ -41,14 +42,14 @@ export const JobRequest = z
     onError: z
       .enum(['fail', 'passthrough'])
       .default('fail')
-      .describe('what a frame that cannot be decoded does'),
+      .describe('what a frame does that cannot be decoded or scored'),
     errorThreshold: z
       .number()
       .int()
       .min(0)
       .max(1_000)
       .default(10)
-      .describe('with passthrough: most frames that may be replaced'),
+      .describe('with passthrough: most frames that may go unscored'),
   })
   .meta({ id: 'JobRequest' })
 export type JobRequest = z.infer<typeof JobRequest>
@@ -144,6 +145,8 @@ export const BatchResult = z.object({
   frames: z.number().int().nonnegative(),
   /** Frames that could not be decoded and carry their nearest neighbour's picture. */
   replaced: z.array(z.number().int()),
+  /** Frames that the model can't score and that show the source's picture. */
+  through: z.array(z.number().int()).default([]),
   skipped: z.enum(['halted', 'committed']).optional(),
   /** What the model ran on. */
   device: z.string().optional(),
@@ -177,11 +180,14 @@ export const Report = z.object({
   style: SourceRef.optional(),
   frames: z.number().int(),
   framesReplaced: z.array(z.number().int()),
+  framesPassedThrough: z.array(z.number().int()).default([]),
   fps: z.number(),
   encoding: Encoding.optional(),
   output: z.object({ url: z.string(), bytes: z.number().int(), sha256: z.string() }).optional(),
   batches: z.object({ planned: z.number().int(), failed: z.number().int() }),
   ms: Timings,
   warnings: z.array(z.string()),
+  /** What failed on the way, the latest hundred, oldest first. */
+  incidents: z.array(Incident).default([]),
 })
 export type Report = z.infer<typeof Report>

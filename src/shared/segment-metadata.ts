@@ -3,16 +3,26 @@ export type SegmentFacts = {
   frames: number
   /** Frames, counted from the batch's first, that show another one's picture because their own can't be decoded. */
   replaced: number[]
+  /** Frames that show the source's picture because the model can't score them. */
+  through: number[]
 }
 
-export function writeSegmentFacts({ frames, replaced }: SegmentFacts): Record<string, string> {
+export function writeSegmentFacts({ frames, replaced, through }: SegmentFacts): Record<string, string> {
   // Metadata travels in headers, 8 KiB in all: runs are written, and a thousand lone frames, the most a job may
   // allow, still fit.
-  return { frames: String(frames), replaced: toRuns(replaced) }
+  return {
+    frames: String(frames),
+    replaced: toRuns(replaced),
+    ...(through.length > 0 ? { through: toRuns(through) } : {}),
+  }
 }
 
 export function readSegmentFacts(metadata: Record<string, string>): SegmentFacts {
-  return { frames: Number(metadata['frames']), replaced: fromRuns(metadata['replaced'] ?? '') }
+  return {
+    frames: Number(metadata['frames']),
+    replaced: fromRuns(metadata['replaced'] ?? ''),
+    through: fromRuns(metadata['through'] ?? ''),
+  }
 }
 
 function toRuns(numbers: number[]): string {

@@ -1,6 +1,7 @@
 import { type Job, UnrecoverableError, WaitingError } from 'bullmq'
 import { z } from 'zod'
-import { classify } from './classify.ts'
+import { type ErrorClass, classify, isLast } from './classify.ts'
+import { type Failures, type Incidents, incidentOf } from './incidents.ts'
 import { type Logger, withLogContext } from './log.ts'
 import { type Payload, type QueueName, type Result, queues } from './queues.ts'
 import { redact } from './redact.ts'
@@ -10,7 +11,7 @@ export type Workload<Q extends QueueName> = {
   queue: Q
   process(data: Payload<Q>, context: WorkContext): Promise<Result<Q>>
   /** Called once no further attempt will be made, before the entry fails. */
-  onTerminalFailure(data: Payload<Q>, error: Error): Promise<void>
+  onTerminalFailure(data: Payload<Q>, error: Error, kind: ErrorClass): Promise<void>
 }
 
 export type WorkContext = {
@@ -20,6 +21,8 @@ export type WorkContext = {
   attempt: number
   /** Somebody has begun this before, and may have done some of it. */
   again: boolean
+  /** How often this entry has failed so far, on whatever worker. */
+  failures: Failures
   /** What went wrong in children of this entry that were let fail: entry key → reason. */
   childFailures(): Promise<Record<string, string>>
   /** How many children have ended, well or not. */
@@ -27,16 +30,20 @@ export type WorkContext = {
 }
 
 /**
- * Makes the function that BullMQ calls. What happens to a failure is decided here, by its class: input errors fail
- * at once, lost work goes back to the front without spending an attempt, the rest is retried while attempts last.
- * One log line for each piece of work.
+ * Makes the function that BullMQ calls. What happens to a failure follows from its class (see classify): lost work goes
+ * back to the front without spending an attempt, the rest is noted as an incident and tried again while its class
+ * allows. One log line for each piece of work.
  */
-export function processorOf<Q extends QueueName>(workload: Workload<Q>, log: Logger) {
+export function processorOf<Q extends QueueName>(
+  workload: Workload<Q>,
+  { log, incidents }: { log: Logger; incidents: Incidents },
+) {
   const { queue } = workload
   return async (job: Job, token: string | undefined, signal: AbortSignal | undefined): Promise<unknown> => {
     const started = performance.now()
     const attempt = (job.attemptsMade ?? 0) + 1
-    const fields = { queue, entry: job.id, attempt }
+    const entry = job.id ?? ''
+    const fields = { queue, entry, attempt }
     return await withLogContext(fields, async () => {
       const data = parsePayload(queue, job.data)
       const context: WorkContext = {
@@ -44,6 +51,7 @@ export function processorOf<Q extends QueueName>(workload: Workload<Q>, log: Log
         log,
         attempt,
         again: job.attemptsStarted > 1,
+        failures: attempt > 1 ? await incidents.failuresOf(data.jobId, entry) : {},
         childFailures: async () => await job.getIgnoredChildrenFailures(),
         childrenEnded: async () => await countChildren(job),
       }
@@ -55,14 +63,21 @@ export function processorOf<Q extends QueueName>(workload: Workload<Q>, log: Log
         const error = clean(thrown)
         // Work that was told to stop breaks in many ways; whatever it says, it is to be done again by somebody else.
         const kind = signal?.aborted ? 'lost' : classify(error)
-        const last = kind === 'input' || kind === 'cancelled' || attempt >= (job.opts.attempts ?? 1)
-        log.warn({ class: kind, last: kind !== 'lost' && last, err: error }, `${queue} failed`)
         if (kind === 'lost') {
+          log.warn({ class: kind, err: error }, `${queue} given back`)
           await job.moveToWait(token)
           throw new WaitingError()
         }
+        const incident = incidentOf(error, { queue, entry, class: kind, attempt })
+        // Redis being away must not hide what went wrong.
+        const failures = await incidents
+          .note(data.jobId, incident)
+          .catch((): Failures => ({ [kind]: attempt }))
+        const attempts = Math.min(job.opts.attempts ?? 1, queues[queue].attempts)
+        const last = attempt >= attempts || isLast(error, kind, failures, 'isolates' in queues[queue])
+        log.warn({ class: kind, last, err: error }, `${queue} failed`)
         if (last) {
-          await workload.onTerminalFailure(data, error)
+          await workload.onTerminalFailure(data, error, kind)
           throw Object.assign(new UnrecoverableError(error.message), { kind })
         }
         throw error

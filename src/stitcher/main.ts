@@ -3,6 +3,7 @@ import { openMedia } from '../shared/stores.ts'
 import { readConfig } from '../shared/config.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { startHealthServer } from '../shared/health-server.ts'
+import { createIncidents } from '../shared/incidents.ts'
 import { createJobFiles } from '../shared/job-files.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
@@ -27,6 +28,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const scratch = await openScratch(config.FRAMEFLEET_SCRATCH_DIR)
   const registry = createRegistry('stitcher')
   const statuses = createJobStatuses(redis, prefix)
+  const incidents = createIncidents(redis, prefix)
   const cache = createFileCache({
     dir: config.FRAMEFLEET_CACHE_DIR,
     maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES,
@@ -34,11 +36,12 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const stitch = stitchWorkload({
     files: createJobFiles(media),
     statuses,
+    incidents,
     media,
     scratch,
     sources: createSourceReader(media, cache),
   })
-  const process = processorOf(stitch, log)
+  const process = processorOf(stitch, { log, incidents })
   const worker = new Worker('stitch', async (job, token, signal) => await process(job, token, signal), {
     ...workerOptions('stitch'),
     connection: redis,
@@ -56,8 +59,8 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     { host: config.FRAMEFLEET_HOST, port: config.FRAMEFLEET_STITCHER_PORT },
   )
   return {
-    async drain() {
-      await drainWorker(worker, config.FRAMEFLEET_DRAIN_MS)
+    async drain(withinMs) {
+      await drainWorker(worker, redis, withinMs)
     },
     async close() {
       await health.close()

@@ -6,6 +6,7 @@ type Ending = {
   plan?: Plan
   output?: Report['output']
   replaced?: number[]
+  through?: number[]
   warnings?: string[]
   batches: Report['batches']
   ms?: Record<string, number>
@@ -13,7 +14,7 @@ type Ending = {
 
 /** What became of a job, as it is kept and shown. */
 export function reportOf(spec: JobSpec, ending: Ending): Report {
-  const { plan, status, replaced = [], warnings = plan?.warnings ?? [], ms = {} } = ending
+  const { plan, status, replaced = [], through = [], warnings = plan?.warnings ?? [], ms = {} } = ending
   const endedAt = new Date()
   const seconds = (endedAt.getTime() - Date.parse(spec.createdAt)) / 1_000
   const frames = plan?.frames ?? 0
@@ -30,12 +31,14 @@ export function reportOf(spec: JobSpec, ending: Ending): Report {
     style: spec.style,
     frames,
     framesReplaced: replaced,
+    framesPassedThrough: through,
     fps: status === 'succeeded' ? Math.round((frames / seconds) * 100) / 100 : 0,
     encoding: plan?.encoding,
     output: ending.output,
     batches: ending.batches,
     ms,
     warnings,
+    incidents: [],
   }
 }
 

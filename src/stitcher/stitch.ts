@@ -4,6 +4,7 @@ import type { BlobStore } from '../shared/blob-store.ts'
 import { InputError, tooManyErrors } from '../shared/errors.ts'
 import { batchStarts } from '../shared/frame-times.ts'
 import type { JobSpec, Plan, Report } from '../shared/job.ts'
+import type { Incidents } from '../shared/incidents.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { Halt, JobStatuses } from '../shared/job-status.ts'
 import { layout } from '../shared/layout.ts'
@@ -20,6 +21,7 @@ import { reportOf, stopwatch } from './report.ts'
 export type StitchDeps = {
   files: JobFiles
   statuses: JobStatuses
+  incidents: Incidents
   media: BlobStore
   sources: SourceReader
   scratch: Scratch
@@ -53,10 +55,12 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
     },
     async onTerminalFailure({ jobId }, error) {
       const [spec, done, plan] = await Promise.all([
-        files.spec(jobId),
+        files.findSpec(jobId),
         files.readReport(jobId),
         files.findPlan(jobId),
       ])
+      // Somebody put it on the queue, but nobody ever accepted such a job.
+      if (!spec) return
       const code = error instanceof InputError ? error.code : 'stitch-failed'
       const batches = { planned: plan?.batches.length ?? 0, failed: 0 }
       const failed = { status: 'failed', error: { code, message: error.message }, plan, batches } as const
@@ -93,10 +97,10 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
   if (ended < plan.batches.length + 1) {
     throw new Error(`only ${ended} of ${plan.batches.length + 1} parts of job ${spec.id} have ended`)
   }
-  const replaced = await checkSegments(media, spec, plan)
+  const { replaced, through } = await checkSegments(media, spec, plan)
   const { errorThreshold } = spec.request
-  if (replaced.length > errorThreshold) {
-    const { code, message } = tooManyErrors(replaced.length, errorThreshold)
+  if (replaced.length + through.length > errorThreshold) {
+    const { code, message } = tooManyErrors(replaced.length + through.length, errorThreshold)
     return await failedReport(spec, plan, { status: 'failed', error: { code, message } }, context)
   }
   const segments = plan.batches.map((_, index) => join(dir, basename(layout.segment(spec.id, index))))
@@ -117,7 +121,7 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
     return await joinAndPublish(
       deps,
       { spec, plan, dir, context },
-      { segments, source, outputQuery, replaced, preview, clock },
+      { segments, source, outputQuery, replaced, through, preview, clock },
     )
   } finally {
     // It works in a folder that goes when we do.
@@ -131,6 +135,8 @@ type Parts = {
   outputQuery: string
   /** Frames that carry another frame's picture. */
   replaced: number[]
+  /** Frames that the model can't score, and that show the source's picture. */
+  through: number[]
   preview: Promise<string | undefined>
   clock: ReturnType<typeof stopwatch>
 }
@@ -138,7 +144,7 @@ type Parts = {
 async function joinAndPublish(
   { media, statuses }: StitchDeps,
   { spec, plan, dir, context }: Finishing,
-  { segments, source, outputQuery, replaced, preview, clock }: Parts,
+  { segments, source, outputQuery, replaced, through, preview, clock }: Parts,
 ): Promise<Report> {
   const { signal } = context
   const [path, sizes] = await Promise.all([
@@ -153,6 +159,9 @@ async function joinAndPublish(
       ? [
           `${replaced.length} frames can't be decoded and show their nearest good frame (onError ${spec.request.onError})`,
         ]
+      : []),
+    ...(through.length > 0
+      ? [`${through.length} frames can't be scored and show the source's picture (onError passthrough)`]
       : []),
   ]
   // From here on a cancellation comes too late.
@@ -169,24 +178,32 @@ async function joinAndPublish(
     plan,
     output,
     replaced,
+    through,
     warnings,
     batches: counts,
     ms: clock.laps,
   })
 }
 
-/** Every batch must have its segment, whole; answers the frames that carry another frame's picture. */
-async function checkSegments(media: BlobStore, spec: JobSpec, plan: Plan): Promise<number[]> {
+/** Every batch must have its segment, whole; answers the frames that carry another picture than their scored one. */
+async function checkSegments(
+  media: BlobStore,
+  spec: JobSpec,
+  plan: Plan,
+): Promise<Pick<SegmentFacts, 'replaced' | 'through'>> {
   const there = new Map<string, SegmentFacts>()
   for await (const { name, metadata } of media.list(layout.segments(spec.id))) {
     there.set(name, readSegmentFacts(metadata))
   }
   const starts = batchStarts(plan.batches)
-  return plan.batches.flatMap((count, index) => {
+  const facts = plan.batches.map((count, index) => {
     const segment = there.get(layout.segment(spec.id, index))
-    if (segment?.frames === count) return segment.replaced.map((frame) => (starts[index] ?? 0) + frame)
+    if (segment?.frames === count) return { ...segment, start: starts[index] ?? 0 }
     throw new Error(`segment ${index} of job ${spec.id} is missing or does not have ${count} frames`)
   })
+  const inVideo = (which: 'replaced' | 'through') =>
+    facts.flatMap((segment) => segment[which].map((frame) => segment.start + frame))
+  return { replaced: inVideo('replaced'), through: inVideo('through') }
 }
 
 async function sizeWarning(path: string, { video }: Plan): Promise<string[]> {
@@ -219,7 +236,9 @@ async function failedReport(spec: JobSpec, plan: Plan | undefined, stopped: Stop
 }
 
 /** The report first, then the removal, then the state: whoever sees the end finds the report and no leftovers. */
-async function endJob({ files, statuses }: StitchDeps, report: Report) {
+async function endJob({ files, statuses, incidents }: StitchDeps, ending: Report) {
+  const noted = await incidents.of(ending.jobId)
+  const report = noted.length > 0 ? { ...ending, incidents: noted } : ending
   await files.writeReport(report)
   await files.removeIntermediates(report.jobId, report.batches.planned)
   await statuses.end(report.jobId, report.status, {

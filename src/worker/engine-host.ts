@@ -1,17 +1,17 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { classify } from '../shared/classify.ts'
 import { LostError, ResourceError } from '../shared/errors.ts'
 import type { BatchPayload, BatchResult } from '../shared/job.ts'
 import type { Logger } from '../shared/log.ts'
-import { type FromEngine, type ToEngine, unpackError } from './engine-protocol.ts'
+import { type FromEngine, type Manner, type ToEngine, unpackError } from './engine-protocol.ts'
 
 export type ScoreCall = {
   signal: AbortSignal
   /** What the engine's log lines carry. */
   fields: Record<string, unknown>
-  /** Somebody has begun the batch before. */
-  again: boolean
-  onDecoded(): void
+  manner: Manner
+  onDecoded?(): void
 }
 
 type Call = {
@@ -22,21 +22,29 @@ type Call = {
   scoring: boolean
 }
 
+type Started = { child: ChildProcess; calls: Map<number, Call> }
+
+/** An engine that is asked to leave is gone by then, or is killed: a runtime that hangs hears nothing. */
+const leaveMs = 5_000
+
 /**
  * Keeps an engine process, and hands batches to it, several at a time. It is a process of its own so that nothing the
  * runtime or a model does can hold up the lease's renewal here, or take this process with it.
  *
  *   none ──first batch──► running ──dies──► none      its batches fail; those not yet at the model are only given back
- *                            └──close──► gone
+ *     ▲                      │  └──close──► gone
+ *     └── a resource error ──┘                        its other batches end in it, the next one starts a new engine
  */
+export type EngineHost = ReturnType<typeof createEngineHost>
+
 export function createEngineHost(main: URL, log: Logger) {
-  let engine: { child: ChildProcess; calls: Map<number, Call> } | undefined
+  let engine: Started | undefined
   let numbers = 0
 
-  function start() {
+  function start(): Started {
     const child = fork(main, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const calls = new Map<number, Call>()
-    const started = { child, calls }
+    const started: Started = { child, calls }
     child.on('message', (message: FromEngine) => hear(calls, message))
     child.on('error', (error) => log.warn({ err: error.message }, 'engine trouble'))
     child.once('exit', (code, signal) => {
@@ -51,38 +59,57 @@ export function createEngineHost(main: URL, log: Logger) {
     return started
   }
 
+  async function close(): Promise<void> {
+    if (!engine) return
+    const { child } = engine
+    engine = undefined
+    await dismiss(child)
+  }
+
   return {
     /** Starts the engine ahead of its first batch. */
     begin(): void {
       engine ??= start()
     },
     /** Scores a batch in the engine. Throws what the engine threw, ResourceError when it died. */
-    async score(batch: BatchPayload, { signal, fields, again, onDecoded }: ScoreCall): Promise<BatchResult> {
+    async score(
+      batch: BatchPayload,
+      { signal, fields, manner, onDecoded = () => {} }: ScoreCall,
+    ): Promise<BatchResult> {
       engine ??= start()
-      const { child, calls } = engine
+      const current = engine
+      const { child, calls } = current
       const call = ++numbers
       const abort = () => send(child, { abort: String(signal.reason ?? 'told to leave'), call })
       signal.addEventListener('abort', abort, { once: true })
       try {
         return await new Promise<BatchResult>((resolve, reject) => {
           calls.set(call, { resolve, reject, onDecoded, scoring: false })
-          send(child, { score: batch, again, call, fields })
+          send(child, { score: batch, manner, call, fields })
           if (signal.aborted) abort()
         })
+      } catch (error) {
+        if (classify(error) === 'resource' && engine === current) engine = undefined
+        throw error
       } finally {
         calls.delete(call)
         signal.removeEventListener('abort', abort)
+        if (engine !== current && calls.size === 0) void dismiss(child)
       }
     },
-    async close(): Promise<void> {
-      if (!engine) return
-      const { child } = engine
-      const gone = once(child, 'exit')
-      // The engine has nobody to work for then, and leaves.
-      child.disconnect()
-      await gone
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   }
+}
+
+async function dismiss(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  const force = setTimeout(() => child.kill('SIGKILL'), leaveMs)
+  // The engine has nobody to work for then, and leaves.
+  if (child.connected) child.disconnect()
+  await gone
+  clearTimeout(force)
 }
 
 function hear(calls: Map<number, Call>, message: FromEngine): void {

@@ -57,7 +57,7 @@ const running = new Map<number, AbortController>()
 
 async function take({
   score: batch,
-  again,
+  manner,
   call,
   fields,
 }: Extract<ToEngine, { score: object }>): Promise<void> {
@@ -72,7 +72,7 @@ async function take({
     const result = await withLogContext(fields, async () => {
       const { signal } = controller
       return await score(batch, {
-        ...{ signal, log, again },
+        ...{ signal, log, manner },
         onScoring: () => reach('scoring'),
         onDecoded: () => reach('decoded'),
       })

@@ -31,6 +31,8 @@ type OpenOptions = {
   dir: string
   /** Called before the runtime loads a model, which can kill the process. */
   onScoring(): void
+  /** One frame at a time, on one thread. */
+  small: boolean
 }
 
 /** Engines that stay loaded from batch to batch: those of the last few models and source sizes that were used. */
@@ -71,22 +73,25 @@ export function createEngineRack({ models, media, cache, log, wish }: RackDeps) 
     )
   }
 
-  async function mount(spec: JobSpec, source: Size, { dir, onScoring }: OpenOptions): Promise<Mounted> {
+  async function mount(
+    spec: JobSpec,
+    source: Size,
+    { dir, onScoring, small }: OpenOptions,
+  ): Promise<Mounted> {
     const { model } = spec
     const { manifest, bytes } = await models.fetch(model, cache, dir)
     const { frame, picture } = fitFrames(manifest, source)
     const style = await styleOf(spec, manifest)
     onScoring()
     const began = performance.now()
-    const engine = await startBestGroup(
-      async (group) =>
-        await startEngine({
-          model: wrapModel(bytes, manifest, { ...frame, batch: group }, style),
-          modelName: model.name,
-          slots: slotsOf(group),
-          ...{ frame, group, wish },
-        }),
-    )
+    const start = async (group: number) =>
+      await startEngine({
+        model: wrapModel(bytes, manifest, { ...frame, batch: group }, style),
+        modelName: model.name,
+        slots: slotsOf(group),
+        ...{ frame, group, wish: small ? { ...wish, threads: 1 } : wish },
+      })
+    const engine = await (small ? start(1) : startBestGroup(start))
     const { device, fellBack, group, lanes, runMs } = engine
     if (fellBack !== undefined)
       log.warn({ why: fellBack }, 'the GPU is not used: the model runs on the processor')
@@ -116,7 +121,7 @@ export function createEngineRack({ models, media, cache, log, wish }: RackDeps) 
     ): Promise<Mounted & AsyncDisposable> {
       const { model, style } = spec
       const look = style ? `${style.url} ${style.etag}` : 'own'
-      const key = `${model.name}@${model.version} ${model.sha256} ${look} ${width}x${height}`
+      const key = `${model.name}@${model.version} ${model.sha256} ${look} ${width}x${height} ${options.small ? 'small' : ''}`
       for (;;) {
         const place = placeOf(key, async () => await mount(spec, { width, height }, options))
         place.users += 1

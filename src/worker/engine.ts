@@ -1,5 +1,5 @@
 import { classify } from '../shared/classify.ts'
-import { InputError } from '../shared/errors.ts'
+import { InputError, PoisonError } from '../shared/errors.ts'
 import type { Size } from '../shared/models/fit.ts'
 import type { Device, DeviceWish } from '../shared/models/device.ts'
 import { loadLanes } from './lanes.ts'
@@ -91,7 +91,7 @@ export async function startEngine(job: EngineJob): Promise<Engine> {
           slots: kept.slots,
           run: async (slot) =>
             await turn.take({ ring: kept.ring, slot, onRun }).catch((error: unknown) => {
-              throw refusal(error)
+              throw failed(error)
             }),
           async [Symbol.asyncDispose]() {
             await turn.leave()
@@ -107,12 +107,19 @@ export async function startEngine(job: EngineJob): Promise<Engine> {
   }
 }
 
+/** The model was loaded and has run: what it fails on now is in the frames. */
+function failed(error: unknown): unknown {
+  if (classify(error) !== 'unknown') return error
+  const [why] = (error as Error).message.split('\n')
+  return new PoisonError(`the model fails on its frames: ${why}`, { cause: error })
+}
+
 const volume = (dims: number[]) => dims.reduce((a, b) => a * b, 1)
 
 const refusalOf =
   ({ modelName, frame: { width, height } }: EngineJob) =>
   (error: unknown): unknown => {
-    if (error instanceof InputError || ['resource', 'lost'].includes(classify(error))) return error
+    if (error instanceof InputError || ['resource', 'lost', 'poison'].includes(classify(error))) return error
     const why = (error as Error).message.split('\n')[0]
     const text = `The model ${modelName} refuses frames of ${width}x${height}: ${why}`
     return new InputError('model-refuses', text, { cause: error })

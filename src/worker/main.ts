@@ -1,17 +1,23 @@
-import { type Job, Worker } from 'bullmq'
+import { type Job, Queue, Worker } from 'bullmq'
 import { readConfig } from '../shared/config.ts'
 import { startHealthServer } from '../shared/health-server.ts'
+import { createIncidents } from '../shared/incidents.ts'
+import { createJobFiles } from '../shared/job-files.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
 import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
+import { createQuarantine } from '../shared/quarantine.ts'
 import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
 import { workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
+import { openMedia } from '../shared/stores.ts'
 import { processorOf } from '../shared/workload.ts'
-import { batchFailure } from './batch-failure.ts'
+import { createBatchWork, quarantineUnscored } from './batch-workload.ts'
 import { workerSettings } from './config.ts'
 import { createEngineHost } from './engine-host.ts'
+import { createCarefulScorer } from './score-with-care.ts'
+import { watchScheduledEvents } from './scheduled-events.ts'
 import { createHands } from './two-hands.ts'
 import { createDeviceGauge } from './device-gauge.ts'
 
@@ -22,50 +28,46 @@ const log = createLogger('worker', config.FRAMEFLEET_LOG_LEVEL)
  * Claims batches and renews their leases; the scoring itself runs in the engine, a child process (engine-main).
  * Two-step leaving: nothing new is taken; what does not end in time is given back at no cost of an attempt.
  */
-await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
+await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
   const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'worker' })
   const registry = createRegistry('worker')
   const metrics = createWorkMetrics(registry)
   const device = createDeviceGauge(registry)
-  const statuses = createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX)
+  const prefix = config.FRAMEFLEET_QUEUE_PREFIX
+  const statuses = createJobStatuses(redis, prefix)
+  const incidents = createIncidents(redis, prefix)
+  const quarantineQueue = new Queue('quarantine', { connection: redis, prefix })
+  const quarantine = createQuarantine(quarantineQueue)
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const engine = createEngineHost(new URL(`./engine-main.${extension}`, import.meta.url), log)
+  const openEngine = () => createEngineHost(new URL(`./engine-main.${extension}`, import.meta.url), log)
+  const engine = openEngine()
+  const { spec } = createJobFiles(openMedia(config))
+  const work = createBatchWork({
+    ...{ statuses, incidents, quarantine },
+    score: createCarefulScorer({
+      shared: engine,
+      openLone: openEngine,
+      spec,
+      onUnscored: quarantineUnscored({ incidents, quarantine }),
+    }),
+  })
 
   const options = {
     ...workerOptions('batch'),
     connection: redis,
-    prefix: config.FRAMEFLEET_QUEUE_PREFIX,
+    prefix,
     autorun: false,
     name: `worker-${process.pid}`,
   }
   const hands = createHands(
     (process) => new Worker('batch', process, { ...options, concurrency: 1, skipStalledCheck: true }),
-    async (job, token, signal, passOn) => {
-      const scored = processorOf(
-        {
-          queue: 'batch',
-          process: async (batch, context) =>
-            await engine.score(batch, {
-              signal: context.signal,
-              again: context.again,
-              fields: { queue: 'batch', entry: job.id, attempt: context.attempt },
-              onDecoded: passOn,
-            }),
-          onTerminalFailure: async ({ jobId, index }, error) => {
-            await statuses.halt(jobId, 'failed', batchFailure(index, error))
-          },
-        },
-        log,
-      )
-      return await scored(job, token, signal)
-    },
+    async (job, token, signal, passOn) =>
+      await processorOf(work.workload(passOn), { log, incidents })(job, token, signal),
   )
   for (const worker of hands.workers) {
     observeWorker(worker, metrics, log)
     worker.on('completed', (_job: Job, result) => device.note(result))
-    onFinalFailure(worker, 'batch', log, ({ jobId, index }, error) =>
-      statuses.halt(jobId, 'failed', batchFailure(index, error)),
-    )
+    onFinalFailure(worker, 'batch', log, work.end)
   }
   // A hand that is closed does not look for stalled work, so a third worker, which takes nothing, does.
   const watch = new Worker('batch', null, options)
@@ -83,13 +85,21 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     },
     { host: config.FRAMEFLEET_HOST, port: config.FRAMEFLEET_WORKER_PORT },
   )
+  const imds = config.FRAMEFLEET_IMDS_URL
+  if (imds !== undefined) {
+    const events = watchScheduledEvents(imds, log, (notice) => {
+      const { type, withinMs } = notice
+      leave({ why: `${type} of this machine`, withinMs, then: async () => await events.acknowledge(notice) })
+    })
+  }
   return {
-    async drain() {
+    async drain(withinMs) {
       hands.stop()
-      await Promise.all(all.map(async (worker) => await drainWorker(worker, config.FRAMEFLEET_DRAIN_MS)))
+      await Promise.all(all.map(async (worker) => await drainWorker(worker, redis, withinMs)))
     },
     async close() {
       await engine.close()
+      await quarantineQueue.close()
       await health.close()
       redis.disconnect()
     },

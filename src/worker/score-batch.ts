@@ -6,6 +6,7 @@ import { timesOf } from '../shared/frame-times.ts'
 import type { BatchPayload, BatchResult, JobSpec, Plan } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
+import { resizeRgb } from '../shared/image.ts'
 import { haltSignal } from '../shared/halt-signal.ts'
 import { layout } from '../shared/layout.ts'
 import type { Scratch } from '../shared/scratch.ts'
@@ -15,6 +16,7 @@ import type { Logger } from '../shared/log.ts'
 import { ShortDecode, damagedFrames, findUndecodable } from './decode-range.ts'
 import { decoderThreads } from './decoder-threads.ts'
 import { encodeSegment } from './encode-segment.ts'
+import type { Manner } from './engine-protocol.ts'
 import type { EngineRack } from './engine-rack.ts'
 import { scoreFrames, withoutFrames } from './score-frames.ts'
 
@@ -45,20 +47,26 @@ export function createScorer(deps: ScoreDeps) {
   return async (batch: BatchPayload, steps: ScoreSteps): Promise<BatchResult> => {
     const { jobId, index, count } = batch
     const started = performance.now()
+    const { trial } = steps.manner
     if (await statuses.halted(jobId)) return { ...nothing, skipped: 'halted' }
-    const there = steps.again ? await media.head(layout.segment(jobId, index)) : undefined
+    const there = steps.manner.again && !trial ? await media.head(layout.segment(jobId, index)) : undefined
     if (there) {
       await statuses.commit(jobId, index, count)
+      const { replaced, through } = readSegmentFacts(there.metadata)
+      const inVideo = (frames: number[]) => frames.map((frame) => batch.first + frame)
       return {
         ...nothing,
         frames: count,
-        replaced: readSegmentFacts(there.metadata).replaced.map((frame) => batch.first + frame),
+        replaced: inVideo(replaced),
+        through: inVideo(through),
         skipped: 'committed',
       }
     }
     const [spec, plan] = await Promise.all([files.spec(jobId), files.plan(jobId)])
     let framesDone = 0
-    const stop = haltSignal(steps.signal, () => statuses.progress(jobId, index, framesDone))
+    const stop = haltSignal(steps.signal, async () =>
+      trial ? await statuses.halted(jobId) : await statuses.progress(jobId, index, framesDone),
+    )
     try {
       const { ms, ...made } = await deps.scratch.within(
         'batch',
@@ -70,9 +78,9 @@ export function createScorer(deps: ScoreDeps) {
       )
       // No progress may be reported any more: it would be counted beside the committed frames.
       stop.close()
-      await statuses.commit(jobId, index, count)
+      if (!trial) await statuses.commit(jobId, index, count)
       const totalMs = performance.now() - started
-      return { frames: count, ...made, ms: rounded({ ...ms, totalMs }) }
+      return { frames: trial?.count ?? count, ...made, ms: rounded({ ...ms, totalMs }) }
     } catch (error) {
       stop.close()
       await statuses.release(jobId, index)
@@ -86,14 +94,13 @@ export function createScorer(deps: ScoreDeps) {
 export type ScoreSteps = {
   signal: AbortSignal
   log: Logger
-  /** Somebody has begun it before, and may have committed it. */
-  again: boolean
+  manner: Manner
   /** Its frames, or its model, are about to reach the runtime: what can kill a process. */
   onScoring(): void
   onDecoded(): void
 }
 
-const nothing = { frames: 0, replaced: [], ms: {} } satisfies BatchResult
+const nothing = { frames: 0, replaced: [], through: [], ms: {} } satisfies BatchResult
 
 type Scoring = {
   dir: string
@@ -110,11 +117,13 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signa
   const path = join(dir, 'source')
   const { sourceQuery } = await deps.files.secret(spec)
   await deps.sources.open(spec.source, sourceQuery, path, signal)
-  await using mounted = await deps.engines.open(spec, plan.video, { dir, ...steps })
+  const { onScoring, manner } = steps
+  const { small = false, trial } = manner
+  await using mounted = await deps.engines.open(spec, plan.video, { dir, onScoring, small })
   const { engine, picture, size } = mounted
   const fetchMs = performance.now() - began
 
-  const range = { first: batch.first, count: batch.count }
+  const range = trial ?? { first: batch.first, count: batch.count }
   const segment = join(dir, 'segment.mp4')
   const score = async (missing: number[], seek: boolean) => {
     await using ring = await engine.openRing(steps.onScoring)
@@ -138,6 +147,8 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signa
       group: engine.group,
       threads: decoderThreads(engine.device, availableParallelism()),
       encoder,
+      through: new Set(manner.through),
+      unscored: async (pixels) => await resizeRgb(pixels, size, engine.output),
       signal,
       onFrame,
       onDecoded: steps.onDecoded,
@@ -152,6 +163,10 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signa
       { missing: missing.length, err: error.message },
       'decoding again from the start of the source',
     )
+    // Whether a frame can be decoded is not what a trial asks.
+    if (trial && missing.length >= range.count)
+      return { ms: { decodeMs: 0, inferMs: 0, encodeMs: 0 }, replaced: missing }
+    if (trial) return await score(missing, false)
     const { onError, errorThreshold } = spec.request
     if (missing.length > 0 && onError === 'fail') throw damagedFrames(plan, missing)
     if (missing.length > errorThreshold) throw tooManyErrors(missing.length, errorThreshold)
@@ -161,17 +176,21 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signa
   })
 
   if (steps.signal.aborted) throw new LostError('told to leave')
+  const through = manner.through ?? []
+  if (trial) return { replaced: made.replaced, through, device: engine.device, ms: { fetchMs, ...made.ms } }
   const uploading = performance.now()
   await deps.media.uploadFile(layout.segment(spec.id, batch.index), segment, {
     contentType: 'video/mp4',
     metadata: writeSegmentFacts({
       frames: batch.count,
       replaced: made.replaced.map((frame) => frame - batch.first),
+      through: through.map((frame) => frame - batch.first),
     }),
     ifAbsent: true,
   })
   return {
     replaced: made.replaced,
+    through,
     device: engine.device,
     ms: { fetchMs, ...made.ms, uploadMs: performance.now() - uploading },
   }

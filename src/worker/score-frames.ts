@@ -20,6 +20,10 @@ type ScoreJob = {
   /** Frames in each slot of the ring. */
   group: number
   encoder: SegmentEncoder
+  /** Frames of the video that the model must not see: it gets a black one, and their own picture is written. */
+  through: Set<number>
+  /** A frame as decoded, in the size of a scored one. */
+  unscored(pixels: Uint8Array): Promise<Uint8Array>
   signal: AbortSignal
   onFrame(done: number): void
   /** All is decoded: the processor is free for the next batch's decoder. */
@@ -44,6 +48,8 @@ export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
   const ms: PhaseTimes = { decodeMs: 0, inferMs: 0, encodeMs: 0 }
   const writes = planWrites(batch, ranges)
   const filled = ring.slots.map(() => 0)
+  /** By slot and place in it: what the model was not shown. */
+  const kept = ring.slots.map(() => new Map<number, Uint8Array>())
 
   async function decode() {
     let slot: number | undefined
@@ -62,8 +68,14 @@ export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
         since = performance.now()
         return part(ring.slots[slot]?.input, group, filled[slot] ?? 0)
       }
-      const put = () => {
-        const count = (filled[slot as number] ?? 0) + 1
+      const put = (frame: number) => {
+        const place = filled[slot as number] ?? 0
+        if (job.through.has(range.first + frame)) {
+          const pixels = part(ring.slots[slot as number]?.input, group, place)
+          kept[slot as number]?.set(place, Uint8Array.from(pixels))
+          pixels.fill(0)
+        }
+        const count = place + 1
         filled[slot as number] = count
         if (count === group) pass()
       }
@@ -96,7 +108,8 @@ export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
     for (let slot = await scored.next(); slot !== undefined; slot = await scored.next()) {
       const since = performance.now()
       for (let i = 0; i < (filled[slot] ?? 0); i++) {
-        const pixels = part(ring.slots[slot]?.output, group, i)
+        const own = kept[slot]?.get(i)
+        const pixels = own ? await job.unscored(own) : part(ring.slots[slot]?.output, group, i)
         // One picture stands for several frames where its neighbours could not be decoded.
         for (const frame of writes.shift() ?? []) {
           await encoder.write(pixels, frame)
@@ -104,6 +117,7 @@ export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
         }
       }
       ms.encodeMs += performance.now() - since
+      kept[slot]?.clear()
       free.push(slot)
     }
     const since = performance.now()

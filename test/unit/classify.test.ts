@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
-import { classify } from '../../src/shared/classify.ts'
+import { classify, isLast, retryAfterOf } from '../../src/shared/classify.ts'
 import {
   CancelledError,
   InputError,
   LostError,
+  PoisonError,
   ResourceError,
   TransientError,
 } from '../../src/shared/errors.ts'
@@ -21,6 +22,7 @@ test.each([
   ['the worker goes away', new LostError('no'), 'lost'],
   ['the engine gave out', new ResourceError('no'), 'resource'],
   ['the world is at fault', new TransientError('no'), 'transient'],
+  ['the model fails on its frames', new PoisonError('no'), 'poison'],
   ['nobody knows', new Error('no'), 'unknown'],
 
   ['an input error of another process', named('InputError'), 'input'],
@@ -29,10 +31,13 @@ test.each([
   ['a resource error of another process', named('ResourceError'), 'resource'],
   ['a transient error of another process', named('TransientError'), 'transient'],
 
-  ['the disk is full', withField({ code: 'ENOSPC' }), 'resource'],
-  ['too many files are open', withField({ code: 'EMFILE' }), 'resource'],
+  ['the disk is full', withField({ code: 'ENOSPC' }), 'transient'],
+  ['too many files are open', withField({ code: 'EMFILE' }), 'transient'],
   ['the machine has no memory', withField({ code: 'ENOMEM' }), 'resource'],
-  ['the quota is used up', withField({ code: 'EDQUOT' }), 'resource'],
+  ['the quota is used up', withField({ code: 'EDQUOT' }), 'transient'],
+  ['ffmpeg finds no room', new Error('segment.mp4: No space left on device'), 'transient'],
+  ['Redis is full', new Error("OOM command not allowed when used memory > 'maxmemory'."), 'transient'],
+  ['Redis is loading', new Error('LOADING Redis is loading the dataset in memory'), 'transient'],
   ['the runtime can not allocate', new Error('std::bad_alloc'), 'resource'],
   ['the GPU has no memory', new Error('CUDA error 2: out of memory'), 'resource'],
   ['the GPU fails', new Error('CUDA failure 719: unspecified launch failure'), 'resource'],
@@ -82,11 +87,35 @@ test.each([
 })
 
 test('resources beat the status that came with them', () => {
-  expect(classify(withField({ code: 'ENOSPC', statusCode: 503 }))).toBe('resource')
+  expect(classify(withField({ code: 'ENOMEM', statusCode: 503 }))).toBe('resource')
 })
 
 test('errors that cause each other come to an end', () => {
   const one = new Error('one')
   one.cause = caused(one, 'two')
   expect(classify(one)).toBe('unknown')
+})
+
+test.each([
+  ['an input error', 'input', { input: 1 }, false, true],
+  ['a passing error, once', 'transient', { transient: 1 }, false, false],
+  ['a passing error, for minutes', 'transient', { transient: 12, unknown: 1 }, false, true],
+  ['an unknown error, twice', 'unknown', { unknown: 2 }, false, false],
+  ['an unknown error, three times', 'unknown', { unknown: 3 }, false, true],
+  ['an unknown error of what can be halved', 'unknown', { unknown: 3 }, true, false],
+  ['an unknown error that halving did not explain', 'unknown', { unknown: 5 }, true, true],
+  ['an engine that died, twice', 'resource', { resource: 2 }, true, false],
+  ['an engine that dies after halving too', 'resource', { resource: 4 }, true, true],
+] as const)('whether it is the last try: %s', (_, kind, failures, isolates, last) => {
+  expect(isLast(new Error('no'), kind, failures, isolates)).toBe(last)
+})
+
+test('once the bad frames are known there is nothing left to try', () => {
+  expect(isLast(new PoisonError('no', { frames: [3] }), 'poison', { poison: 1 }, true)).toBe(true)
+})
+
+test('how long the other side wants to be left alone is found in the causes', () => {
+  const busy = new TransientError('busy', { retryAfterMs: 7_000 })
+  expect(retryAfterOf(new Error('upload failed', { cause: busy }))).toBe(7_000)
+  expect(retryAfterOf(new TransientError('no'))).toBeUndefined()
 })

@@ -4,6 +4,7 @@ import {
   CancelledError,
   InputError,
   LostError,
+  PoisonError,
   ResourceError,
   TransientError,
 } from '../../src/shared/errors.ts'
@@ -16,6 +17,7 @@ test.each([
   new TransientError('storage is away'),
   new LostError('told to leave'),
   new ResourceError('the thread died'),
+  new PoisonError('the model fails on its frames'),
   new CancelledError('cancelled'),
   Object.assign(new Error('no space'), { code: 'ENOSPC' }),
   new Error('upload failed', { cause: Object.assign(new Error('reset'), { code: 'ECONNRESET' }) }),
@@ -37,4 +39,9 @@ test('what is no error arrives as one, and a circle of causes ends', () => {
   const circle = new Error('round')
   circle.cause = circle
   expect(travelled(circle)).toMatchObject({ message: 'round', cause: { message: 'round' } })
+})
+
+test('what was last said, and how long to wait, arrive', () => {
+  const error = Object.assign(new TransientError('busy', { retryAfterMs: 3_000 }), { tail: 'no room' })
+  expect(travelled(error)).toMatchObject({ retryAfterMs: 3_000, tail: 'no room' })
 })

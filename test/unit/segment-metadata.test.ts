@@ -12,7 +12,7 @@ test.each([
   ['frames apart', [7, 9, 11], '7 9 11'],
   ['a run between', [1, 3, 4, 5, 6, 9], '1 3-6 9'],
 ])('%s: written in runs, and read back', (_, replaced, text) => {
-  const facts = { frames: 250, replaced }
+  const facts = { frames: 250, replaced, through: [] }
   expect(writeSegmentFacts(facts)).toEqual({ frames: '250', replaced: text })
   expect(readSegmentFacts(writeSegmentFacts(facts))).toEqual(facts)
 })
@@ -23,16 +23,18 @@ test.each(seeds(40))('whatever was replaced is read back (seed %i)', (seed) => {
   const first = int(0, 4_000_000)
   const rate = next()
   const replaced = from(first, frames).filter(() => next() < rate)
-  expect(readSegmentFacts(writeSegmentFacts({ frames, replaced }))).toEqual({ frames, replaced })
+  const through = from(first, frames).filter((frame) => !replaced.includes(frame) && next() < rate)
+  const facts = { frames, replaced, through }
+  expect(readSegmentFacts(writeSegmentFacts(facts))).toEqual(facts)
 })
 
 test('the longest batch with a damaged middle stays far below what headers hold', () => {
-  const facts = { frames: 100_000, replaced: [3, ...from(5_000_000, 90_000)] }
+  const facts = { frames: 100_000, replaced: [3, ...from(5_000_000, 90_000)], through: [] }
   const metadata = writeSegmentFacts(facts)
   expect(Object.entries(metadata).flat().join('').length).toBeLessThan(64)
   expect(readSegmentFacts(metadata)).toEqual(facts)
 })
 
 test('a segment that says nothing of replaced frames has none', () => {
-  expect(readSegmentFacts({ frames: '12' })).toEqual({ frames: 12, replaced: [] })
+  expect(readSegmentFacts({ frames: '12' })).toEqual({ frames: 12, replaced: [], through: [] })
 })
