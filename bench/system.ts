@@ -62,7 +62,8 @@ export async function startSystem(model: ModelChoice, workers: number, signal: A
     await remove()
     throw error
   })
-  const memory = watchMemory(stack.services)
+  const processes = () => [...stack.roles(), ...stack.services()]
+  const memory = watchMemory(processes)
   const stop = async () => {
     const peaks = await memory.stop()
     await stack.stop()
@@ -88,9 +89,9 @@ export async function startSystem(model: ModelChoice, workers: number, signal: A
         throw new Error(`after ten clips not all ${workers} workers have had a batch`)
       },
       async run(clip) {
-        const before = await cpuByRole(stack.services())
+        const before = await cpuByRole(processes())
         const { scored, report, storage } = await submit(clip)
-        const cpu = await cpuByRole(stack.services())
+        const cpu = await cpuByRole(processes())
         const times = await readQueueTimes(stack.env, scored.jobId, report.batches.planned)
         for (const role of Object.keys(cpu)) cpu[role] = (cpu[role] ?? 0) - (before[role] ?? 0)
         const inside = describe(scored, times)

@@ -167,7 +167,6 @@ export async function startFaultProxy({
     },
     struck: () => struck,
     async stop() {
-      for (const link of links) link.changed.resolve()
       await shut()
       agent.destroy()
     },

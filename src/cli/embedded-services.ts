@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { type Service, freePort, startService } from './services.ts'
 
@@ -14,8 +14,12 @@ const Secrets = z.object({
 })
 type Secrets = z.infer<typeof Secrets>
 
-/** The service, unless the environment names one; and the settings that roles reach it by. */
-type Started = { service?: Service; env: NodeJS.ProcessEnv }
+/**
+ * The service, unless the environment names one; how to start it again, on the same port with the same data; and the
+ * settings that roles reach it by.
+ */
+export type Started = { service?: Service; again?: StartAgain; env: NodeJS.ProcessEnv }
+export type StartAgain = (signal?: AbortSignal) => Promise<Service>
 
 export async function startRedis(
   dir: string,
@@ -37,17 +41,18 @@ export async function startRedis(
     'maxmemory-policy noeviction',
     'daemonize no',
   ]
-  const service = await startService({
-    name: 'redis',
-    command: 'redis-server',
-    args: ['-'],
-    input: settings.join('\n'),
-    ...{
+  const start: StartAgain = async (signal) =>
+    await startService({
+      name: 'redis',
+      command: 'redis-server',
+      args: ['-'],
+      input: settings.join('\n'),
       ready: /Ready to accept connections/,
       logFile: join(dir, 'logs', 'redis.log'),
-    },
-  })
-  return { service, env: { FRAMEFLEET_REDIS_URL: `redis://:${redisPassword}@127.0.0.1:${port}` } }
+      signal,
+    })
+  const url = `redis://:${redisPassword}@127.0.0.1:${port}`
+  return { service: await start(), again: start, env: { FRAMEFLEET_REDIS_URL: url } }
 }
 
 export async function startAzurite(dir: string, secrets: Secrets, env: NodeJS.ProcessEnv): Promise<Started> {
@@ -56,39 +61,24 @@ export async function startAzurite(dir: string, secrets: Secrets, env: NodeJS.Pr
   const port = await keptPort(join(dir, 'azurite.port'))
   const data = join(dir, 'azurite')
   await mkdir(data, { recursive: true })
-  const main = join(
-    dirname(createRequire(import.meta.url).resolve('azurite/package.json')),
-    'dist/src/blob/main.js',
-  )
-  const service = await startService({
-    name: 'azurite',
-    command: process.execPath,
-    args: [
-      main,
-      ...[
-        '--blobHost',
-        '127.0.0.1',
-        '--blobPort',
-        String(port),
-        '--location',
-        data,
-        '--disableTelemetry',
-        '--skipApiVersionCheck',
-      ],
-    ],
-    env: {
-      ...process.env,
-      AZURITE_ACCOUNTS: `media:${secrets.mediaKey};system:${secrets.systemKey}`,
-    },
-    ...{
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
+  const main = fileURLToPath(new URL(`./azurite-main.${extension}`, import.meta.url))
+  const where = ['--blobHost', '127.0.0.1', '--blobPort', String(port), '--location', data]
+  const start: StartAgain = async (signal) =>
+    await startService({
+      name: 'azurite',
+      command: process.execPath,
+      args: [main, ...where, '--disableTelemetry', '--skipApiVersionCheck'],
+      env: { ...process.env, AZURITE_ACCOUNTS: `media:${secrets.mediaKey};system:${secrets.systemKey}` },
       ready: /successfully listen/,
       logFile: join(dir, 'logs', 'azurite.log'),
-    },
-  })
+      signal,
+    })
   const account = (name: string, key: string) =>
     `DefaultEndpointsProtocol=http;AccountName=${name};AccountKey=${key};BlobEndpoint=http://127.0.0.1:${port}/${name};`
   return {
-    service,
+    service: await start(),
+    again: start,
     env: {
       FRAMEFLEET_MEDIA_ACCOUNT: account('media', secrets.mediaKey),
       FRAMEFLEET_SYSTEM_ACCOUNT: account('system', secrets.systemKey),

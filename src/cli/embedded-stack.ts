@@ -1,12 +1,16 @@
 import { mkdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import { keptSecrets, startAzurite, startRedis } from './embedded-services.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { type StartAgain, keptSecrets, startAzurite, startRedis } from './embedded-services.ts'
 import { type Service, freePort, startRole } from './services.ts'
 
 /**
  * The whole system on this machine: Redis (with its append-only file), Azurite with two accounts, a producer, workers
  * and a stitcher, each a process of its own. Services that the environment names are used instead of embedded ones.
+ *
+ *   starting ──ready──► running ──dies──► waiting a moment ──► starting      for ever, on the same port with the same data
+ *       └───────── stop ────┴──────────────────┴──► gone
  */
 export type StackOptions = {
   /** Where all data of the stack lies. */
@@ -15,7 +19,7 @@ export type StackOptions = {
   /** Port of the API; 0 takes any free one. */
   port: number
   env: NodeJS.ProcessEnv
-  /** Whether a role that dies is started again. */
+  /** Whether what dies is started again. */
   restart: boolean
   onEvent?: (line: string) => void
 }
@@ -25,35 +29,67 @@ export type Stack = {
   token: string
   /** The settings the roles run with: secrets inside. */
   env: NodeJS.ProcessEnv
+  /** What runs at this moment. */
   workers: () => Service[]
+  /** The producer, the stitcher and the workers. */
+  roles: () => Service[]
+  /** Redis and Azurite, unless the environment named some. */
   services: () => Service[]
   stop(): Promise<void>
 }
 
 const stopGraceMs = 15_000
-const restartAfterMs = 1_000
+// Not at once: what dies at every start would keep the machine busy with starting it.
+const restartAfterMs = 500
+const restartAfterMostMs = 10_000
 
 export async function startStack(options: StackOptions): Promise<Stack> {
   const dir = resolve(options.dir)
   await mkdir(join(dir, 'logs'), { recursive: true })
   const secrets = await keptSecrets(dir)
   const running: Service[] = []
-  let stopping = false
+  const starting = new Set<Promise<void>>()
+  const stopping = new AbortController()
+  const { signal } = stopping
   const stop = async () => {
-    stopping = true
+    stopping.abort()
+    await Promise.all(starting)
     // Roles before the services they need, the producer first: nothing new comes in.
-    const roles = running.filter((service) => isRole(service.name))
-    await Promise.all(roles.map((role) => role.stop(stopGraceMs)))
-    await Promise.all(
-      running.filter((service) => !isRole(service.name)).map((service) => service.stop(stopGraceMs)),
-    )
+    for (const wanted of [isRole, isService]) {
+      await Promise.all(running.filter(wanted).map(async (service) => await service.stop(stopGraceMs)))
+    }
+  }
+
+  function keep(service: Service, again: StartAgain | undefined): void {
+    running.push(service)
+    service.process.once('exit', (code, by) => {
+      running.splice(running.indexOf(service), 1)
+      if (signal.aborted) return
+      options.onEvent?.(`${service.name} ended (${by ?? code})`)
+      if (!options.restart || !again) return
+      const restarted = restart(again).finally(() => starting.delete(restarted))
+      starting.add(restarted)
+    })
+  }
+
+  /** Tries for ever: what a role needs may be away for a while. */
+  async function restart(again: StartAgain): Promise<void> {
+    for (let wait = restartAfterMs; ; wait = Math.min(2 * wait, restartAfterMostMs)) {
+      await pause(wait, undefined, { signal }).catch(() => {})
+      if (signal.aborted) return
+      try {
+        return keep(await again(signal), again)
+      } catch (error) {
+        if (!signal.aborted) options.onEvent?.((error as Error).message)
+      }
+    }
   }
 
   try {
     const starts = [startRedis(dir, secrets, options.env), startAzurite(dir, secrets, options.env)] as const
     // One may fail while the other is still starting: whatever does start is to be stopped again.
     for (const each of await Promise.allSettled(starts)) {
-      if (each.status === 'fulfilled' && each.value.service) running.push(each.value.service)
+      if (each.status === 'fulfilled' && each.value.service) keep(each.value.service, each.value.again)
     }
     const services = await Promise.all(starts)
     const port = options.port || (await freePort())
@@ -66,24 +102,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       FRAMEFLEET_API_TOKENS: options.env['FRAMEFLEET_API_TOKENS'] ?? secrets.apiToken,
     }
     const launch = async (name: string, role: string): Promise<void> => {
-      const service = await startRole({
-        name,
-        main: roleMain(role),
-        env,
-        logFile: join(dir, 'logs', `${name}.ndjson`),
-      })
-      running.push(service)
-      service.process.once('exit', (code, signal) => {
-        running.splice(running.indexOf(service), 1)
-        if (stopping) return
-        options.onEvent?.(`${name} ended (${signal ?? code})`)
-        // Work that was under way is claimed by others meanwhile; a role that can't start at all is said and left.
-        if (!options.restart) return
-        // Not at once: a role that dies at every start would keep the machine busy with starting it.
-        setTimeout(() => {
-          if (!stopping) launch(name, role).catch((error: Error) => options.onEvent?.(error.message))
-        }, restartAfterMs)
-      })
+      const logFile = join(dir, 'logs', `${name}.ndjson`)
+      const start: StartAgain = async (cancel) =>
+        await startRole({ name, main: roleMain(role), env, logFile, signal: cancel })
+      keep(await start(signal), start)
     }
     const workers = Array.from({ length: options.workers }, (_, i) => launch(`worker-${i + 1}`, 'worker'))
     await settleAll([launch('producer', 'producer'), launch('stitcher', 'stitcher'), ...workers])
@@ -92,7 +114,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       token: (env['FRAMEFLEET_API_TOKENS'] ?? '').split(',')[0] ?? '',
       env,
       workers: () => running.filter(({ name }) => name.startsWith('worker')),
-      services: () => [...running],
+      roles: () => running.filter(isRole),
+      services: () => running.filter(isService),
       stop,
     }
   } catch (error) {
@@ -101,7 +124,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
-const isRole = (name: string) => !['redis', 'azurite'].includes(name)
+const isService = ({ name }: Service) => ['redis', 'azurite'].includes(name)
+const isRole = (service: Service) => !isService(service)
 
 /** Waits for all, also when one fails, so that whatever did start can be stopped; then throws the first failure. */
 async function settleAll(starts: Promise<void>[]): Promise<void> {

@@ -17,6 +17,8 @@ type ServiceSpec = {
   /** What it prints once it takes connections. */
   ready: RegExp
   logFile: string
+  /** Ends it while it is still starting. */
+  signal?: AbortSignal
 }
 
 /** Starts a program and resolves when it says it is ready; throws with the end of its output when it ends before. */
@@ -28,12 +30,14 @@ export async function startService({
   input,
   ready,
   logFile,
+  signal,
 }: ServiceSpec): Promise<Service> {
   const [program, ...rest] = dyingWithUs([command, ...args])
   const child = spawn(program as string, rest, { env: env ?? process.env, stdio: ['pipe', 'pipe', 'pipe'] })
   const log = await open(logFile, 'a')
-  child.stdin.end(input ?? '')
+  child.stdin.on('error', () => {}).end(input ?? '')
   let said = ''
+  const cancel = stopOn(signal, child)
   await new Promise<void>((resolve, reject) => {
     const hear = (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-4_000)
@@ -46,22 +50,32 @@ export async function startService({
     child.once('exit', (code) =>
       reject(new Error(`${name} ended (${code}) before it was ready: ${said.trim().slice(-400)}`)),
     )
-  })
-  child.once('exit', () => void log.close().catch(() => {}))
+    child.once('exit', () => void log.close().catch(() => {}))
+  }).finally(cancel)
   return { name, process: child, stop: async (graceMs) => await stopProcess(child, graceMs) }
 }
 
 /** A role that is not ready by then can't reach its Redis or storage. */
 const startLimitMs = 60_000
 
-type RoleSpec = { name: string; main: URL; env: NodeJS.ProcessEnv; logFile: string }
+type RoleSpec = {
+  name: string
+  main: URL
+  env: NodeJS.ProcessEnv
+  logFile: string
+  /** Ends it while it is still starting. */
+  signal?: AbortSignal
+}
 
 /** Starts a role as a process of its own and resolves when it is ready. Its log lines go to a file. */
-export async function startRole({ name, main, env, logFile }: RoleSpec): Promise<Service> {
+export async function startRole({ name, main, env, logFile, signal }: RoleSpec): Promise<Service> {
   const log = await open(logFile, 'a')
   // A process group of its own: Ctrl-C on the terminal is for us to pass on, in order.
   const child = fork(main, { env, stdio: ['ignore', log.fd, log.fd, 'ipc'], detached: true })
+  // What it started goes when it goes, as in a container: an engine that hangs would never notice.
+  child.once('exit', () => killGroup(child))
   const limit = setTimeout(() => child.kill('SIGKILL'), startLimitMs)
+  const cancel = stopOn(signal, child)
   try {
     await new Promise<void>((resolve, reject) => {
       child.once('message', () => resolve())
@@ -72,12 +86,31 @@ export async function startRole({ name, main, env, logFile }: RoleSpec): Promise
     })
   } finally {
     clearTimeout(limit)
+    cancel()
     await log.close()
   }
   return { name, process: child, stop: async (graceMs) => await stopProcess(child, graceMs) }
 }
 
-/** SIGTERM, then SIGKILL to the whole group when it takes too long. Resolves once the process is gone. */
+const cancelGraceMs = 5_000
+
+/** Stops a process that is still starting when the signal says so; answers how to have it look away again. */
+function stopOn(signal: AbortSignal | undefined, child: ChildProcess): () => void {
+  const stop = () => void stopProcess(child, cancelGraceMs)
+  if (signal?.aborted) stop()
+  else signal?.addEventListener('abort', stop, { once: true })
+  return () => signal?.removeEventListener('abort', stop)
+}
+
+function killGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Nobody is left in it, as it should be.
+  }
+}
+
+/** SIGTERM, then SIGKILL when it takes too long. Resolves once the process is gone. */
 async function stopProcess(child: ChildProcess, graceMs: number): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))

@@ -3,37 +3,48 @@ import type { Logger } from './log.ts'
 /**
  * How every role runs and leaves.
  *
- *   starting ──► running ──SIGTERM, SIGINT──► draining ──done or deadline──► closed, exit 0
- *      │                                         │
- *      └─ failed: exit 1                         └─ second signal: exit at once
+ *   starting ──► running ──SIGTERM, SIGINT, or told from inside──► draining ──► empty ──► closed, exit 0
+ *      │                                                              │
+ *      └─ failed: exit 1                        second signal, or not empty in time: exit 1
  *
- * `start` builds the role and answers how to `drain` it (take nothing new, let work end or give it back) and how to
- * `close` what it opened. Only main.ts files call this.
+ * `start` builds the role and answers how to `drain` it (take nothing new, let work end within that time, or give it
+ * back) and how to `close` what it opened. Only main.ts files call this.
  */
-export type RunningRole = { drain(): Promise<void>; close(): Promise<void> }
+export type RunningRole = { drain(withinMs: number): Promise<void>; close(): Promise<void> }
+
+/** Why a role leaves by itself. */
+export type LeaveOrder = {
+  why: string
+  /** What running work has to end in. */
+  withinMs: number
+  /** Done once the role is empty and closed, before the process exits. */
+  then?: () => Promise<void>
+}
+
+/** What a role that does not get empty in time is left beyond it, to give its work back and to close. */
+const graceMs = 10_000
 
 export async function runRole(
   log: Logger,
   drainMs: number,
-  start: () => Promise<RunningRole>,
+  start: (leave: (order: LeaveOrder) => void) => Promise<RunningRole>,
 ): Promise<void> {
   let role: RunningRole | undefined
   let leaving = false
-  const leave = async (why: string) => {
-    if (leaving) {
-      log.warn({ why }, 'told to leave again: leaving now')
-      process.exit(1)
-    }
+  let signals = 0
+  const leave = async ({ why, withinMs, then }: LeaveOrder) => {
+    if (leaving) return
     leaving = true
-    log.info({ why }, 'leaving: taking nothing new')
+    log.info({ why, withinMs }, 'leaving: taking nothing new')
     // Drained or not, a role that can't leave by itself is ended: its work is claimed by others when its lease ends.
     const deadline = setTimeout(() => {
       log.warn('leaving took too long: exiting')
       process.exit(1)
-    }, drainMs + 10_000)
+    }, withinMs + graceMs)
     try {
-      await role?.drain()
+      await role?.drain(withinMs)
       await role?.close()
+      await then?.()
       log.info('left')
     } catch (err) {
       log.error({ err }, 'leaving failed')
@@ -42,16 +53,23 @@ export async function runRole(
     clearTimeout(deadline)
     process.exit()
   }
-  process.on('SIGTERM', () => void leave('SIGTERM'))
-  process.on('SIGINT', () => void leave('SIGINT'))
+  const hear = (why: string) => {
+    if (++signals > 1) {
+      log.warn({ why }, 'told to leave again: leaving now')
+      process.exit(1)
+    }
+    void leave({ why, withinMs: drainMs })
+  }
+  process.on('SIGTERM', hear)
+  process.on('SIGINT', hear)
   // A parent that started us with a channel wants us gone when it goes, even if it is killed.
-  process.on('disconnect', () => void leave('parent gone'))
+  process.on('disconnect', () => hear('parent gone'))
   process.on('unhandledRejection', (err) => {
     log.fatal({ err }, 'unhandled rejection')
     process.exit(1)
   })
   try {
-    role = await start()
+    role = await start((order) => void leave(order))
     log.info('ready')
     process.send?.({ ready: true })
   } catch (err) {

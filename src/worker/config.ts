@@ -21,6 +21,12 @@ export const workerSettings = {
     .max(65_535)
     .default(9101)
     .describe("port of the worker's health and metrics pages; 0 for none"),
+  FRAMEFLEET_IMDS_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe(
+      "Azure's metadata service, where a machine hears of its end: `http://169.254.169.254` on Azure, else nothing",
+    ),
   FRAMEFLEET_DEVICE: z
     .enum(deviceChoices)
     .default('auto')

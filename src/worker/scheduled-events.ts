@@ -1,0 +1,97 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { z } from 'zod'
+import type { Logger } from '../shared/log.ts'
+
+/**
+ * Azure's Scheduled Events: the machine's own metadata service (IMDS) tells of its end beforehand, a spot machine's
+ * thirty seconds before.
+ *
+ *   watching ──an event names this machine──► told ──the worker is empty──► acknowledged
+ *      └─ IMDS slow, away or talking nonsense: said once, and asked again
+ */
+const Events = z.object({
+  Events: z.array(
+    z.object({
+      EventId: z.string(),
+      EventType: z.string(),
+      Resources: z.array(z.string()).default([]),
+      EventStatus: z.string().default('Scheduled'),
+      /** Like `Mon, 19 Sep 2016 18:29:47 GMT`; empty once it has begun. */
+      NotBefore: z.string().default(''),
+    }),
+  ),
+})
+export type Events = z.infer<typeof Events>
+
+export type Notice = { eventId: string; type: string; withinMs: number }
+
+const ends = new Set(['Preempt', 'Terminate', 'Reboot', 'Redeploy'])
+const eventsPath = '/metadata/scheduledevents?api-version=2020-07-01'
+const namePath = '/metadata/instance/compute/name?api-version=2021-02-01&format=text'
+const everyMs = 1_000
+const patienceMs = 5_000
+/** Of the notice, what giving back, closing and acknowledging take. */
+const marginMs = 5_000
+
+/** The first end that is announced for a machine, and the milliseconds that work has until then. Pure. */
+export function noticeFor({ Events: events }: Events, machine: string, now: number): Notice | undefined {
+  const notices = events
+    .filter(({ EventType }) => ends.has(EventType))
+    .filter(({ Resources }) => Resources.some((name) => name.toLowerCase() === machine.toLowerCase()))
+    .filter(({ EventStatus }) => EventStatus !== 'Completed')
+    .map(({ EventId: eventId, EventType: type, EventStatus, NotBefore }) => {
+      const at = EventStatus === 'Scheduled' ? Date.parse(NotBefore) : Number.NaN
+      // One that has begun names no time: there is none.
+      return { eventId, type, withinMs: Math.max(0, (Number.isNaN(at) ? now : at) - marginMs - now) }
+    })
+  return notices.sort((a, b) => a.withinMs - b.withinMs)[0]
+}
+
+/**
+ * Asks IMDS at `url` once a second, for as long as the process lives, and calls `onNotice` once. `acknowledge` tells Azure that it need not wait for the
+ * time it gave: to be called when nothing is under way here any more.
+ */
+export function watchScheduledEvents(url: string, log: Logger, onNotice: (notice: Notice) => void) {
+  let away = false
+
+  async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+    const answer = await fetch(new URL(path, url), {
+      ...init,
+      headers: { metadata: 'true' },
+      redirect: 'error',
+      signal: AbortSignal.timeout(patienceMs),
+    })
+    if (answer.ok) return answer
+    await answer.body?.cancel()
+    throw new Error(`IMDS answered ${answer.status}`)
+  }
+
+  async function watch(): Promise<void> {
+    let machine: string | undefined
+    for (;;) {
+      try {
+        machine ??= (await (await ask(namePath)).text()).trim()
+        const notice = noticeFor(Events.parse(await (await ask(eventsPath)).json()), machine, Date.now())
+        if (away) log.info('scheduled events are heard again')
+        away = false
+        if (notice) return onNotice(notice)
+      } catch (error) {
+        if (!away) log.warn({ err: (error as Error).message }, 'scheduled events are not heard; asking on')
+        away = true
+      }
+      await pause(everyMs)
+    }
+  }
+  void watch()
+
+  return {
+    async acknowledge({ eventId }: Notice): Promise<void> {
+      const body = JSON.stringify({ StartRequests: [{ EventId: eventId }] })
+      // Azure goes ahead by itself when its time has come.
+      await ask(eventsPath, { method: 'POST', body }).then(
+        async (answer) => await answer.body?.cancel(),
+        (error: Error) => log.warn({ err: error.message }, 'the scheduled event could not be acknowledged'),
+      )
+    },
+  }
+}
