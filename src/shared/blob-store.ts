@@ -1,11 +1,26 @@
+import { createWriteStream } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
 import { DefaultAzureCredential } from '@azure/identity'
-import { BlobServiceClient, type ContainerClient, RestError } from '@azure/storage-blob'
+import {
+  AnonymousCredential,
+  type BlobItem as ListedBlob,
+  BlobServiceClient,
+  type ContainerClient,
+  RestError,
+  newPipeline,
+} from '@azure/storage-blob'
+import pMap from 'p-map'
 import type { z } from 'zod'
 import { InputError } from './errors.ts'
 import { publicUrl } from './redact.ts'
+import { readSteadily } from './steady-read.ts'
+import { storagePatience } from './storage-patience.ts'
 
 export type BlobHead = { etag: string; bytes: number; metadata: Record<string, string> }
+
+export type BlobItem = { name: string; bytes: number; modified: Date; metadata: Record<string, string> }
 
 export type BlobStore = ReturnType<typeof createBlobStore>
 
@@ -15,19 +30,28 @@ const batchLimit = 256
 const uploadOptions = { blockSize: 8 << 20, concurrency: 4 }
 
 /** How to reach an account; every form the settings allow. No key is ever part of the URL that is handed on. */
-export function connectAccount(account: string): BlobServiceClient {
+export function connectAccount(account: string, { answerWithinMs = 30_000 } = {}): BlobServiceClient {
   // Shorter than the SDK's minutes: the queues try again as well. No time limit on a try: the SDK hands it to the
   // service, which would cut a long download off.
   const options = { retryOptions: { maxTries: 4, retryDelayInMs: 500, maxRetryDelayInMs: 8_000 } }
-  if (/^[A-Za-z]+=/.test(account)) return BlobServiceClient.fromConnectionString(account, options)
+  const { url, credential } = open(account)
+  const requests = newPipeline(credential, options)
+  requests.factories.push(storagePatience(answerWithinMs))
+  return new BlobServiceClient(url, requests)
+}
+
+function open(account: string) {
+  if (/^[A-Za-z]+=/.test(account)) return BlobServiceClient.fromConnectionString(account)
   const hasSas = new URL(account).searchParams.has('sig')
-  return hasSas
-    ? new BlobServiceClient(account, undefined, options)
-    : new BlobServiceClient(account, new DefaultAzureCredential(), options)
+  return { url: account, credential: hasSas ? new AnonymousCredential() : new DefaultAzureCredential() }
 }
 
 /** One container of one account. Names are paths without a leading slash. */
-export function createBlobStore(service: BlobServiceClient, containerName: string) {
+export function createBlobStore(
+  service: BlobServiceClient,
+  containerName: string,
+  { idleMs }: { idleMs?: number } = {},
+) {
   const container: ContainerClient = service.getContainerClient(containerName)
   const blob = (name: string) => container.getBlockBlobClient(name)
 
@@ -43,13 +67,28 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
 
   async function read(name: string): Promise<Buffer | undefined> {
     try {
-      // One request: downloadToBuffer would first ask for the size.
-      const { readableStreamBody } = await blob(name).download(0, undefined, { maxRetryRequests: 3 })
-      return readableStreamBody && (await buffer(readableStreamBody))
+      return await buffer(bytesOf(name))
     } catch (error) {
       if (isStatus(error, 404)) return undefined
       throw error
     }
+  }
+
+  /** All bytes of one version of a blob, in one request if all goes well; `ifMatch` says which. */
+  function bytesOf(name: string, { ifMatch, signal }: { ifMatch?: string; signal?: AbortSignal } = {}) {
+    let etag = ifMatch
+    const open = async (from: number, stop: AbortSignal) => {
+      const answer = await blob(name).download(from, undefined, {
+        conditions: { ifMatch: etag },
+        abortSignal: stop,
+        // The SDK takes a connection that was reset for one that we broke off; we go on ourselves.
+        maxRetryRequests: 0,
+      })
+      etag ??= answer.etag
+      const body = answer.readableStreamBody as Readable
+      return { body, bytes: from + (answer.contentLength ?? 0) }
+    }
+    return readSteadily({ what: `the blob ${name}`, open, signal, idleMs })
   }
 
   return {
@@ -103,11 +142,7 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
       path: string,
       { ifMatch, signal }: { ifMatch?: string; signal?: AbortSignal } = {},
     ) {
-      await blob(name).downloadToFile(path, 0, undefined, {
-        conditions: { ifMatch },
-        abortSignal: signal,
-        maxRetryRequests: 3,
-      })
+      await pipeline(bytesOf(name, { ifMatch, signal }), createWriteStream(path))
     },
     async openRead(name: string): Promise<NodeJS.ReadableStream | undefined> {
       try {
@@ -117,22 +152,34 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
         throw error
       }
     },
-    async *list(
-      prefix: string,
-    ): AsyncGenerator<{ name: string; bytes: number; metadata: Record<string, string> }> {
-      for await (const item of container.listBlobsFlat({ prefix, includeMetadata: true })) {
-        yield { name: item.name, bytes: item.properties.contentLength ?? 0, metadata: item.metadata ?? {} }
+    async *list(prefix: string): AsyncGenerator<BlobItem> {
+      for await (const item of container.listBlobsFlat({ prefix, includeMetadata: true })) yield itemOf(item)
+    },
+    /** One request's worth of a listing, in the order of names, and where the next one goes on; nothing after the last. */
+    async listPage(prefix: string, from?: string): Promise<{ items: BlobItem[]; next?: string }> {
+      const pages = container
+        .listBlobsFlat({ prefix })
+        .byPage({ maxPageSize: 5_000, continuationToken: from })
+      for await (const { segment, continuationToken } of pages) {
+        return { items: segment.blobItems.map(itemOf), next: continuationToken || undefined }
       }
+      return { items: [] }
     },
     /** Removes these blobs, as far as they are there; many in one request. */
     async remove(names: string[]) {
-      for (let from = 0; from < names.length; from += batchLimit) {
-        const blobs = names.slice(from, from + batchLimit).map(blob)
-        const { subResponses } = await container.getBlobBatchClient().deleteBlobs(blobs)
-        const failed = subResponses.find(({ status }) => status >= 300 && status !== 404)
-        if (failed)
-          throw new RestError(`deleting blobs: ${failed.statusMessage}`, { statusCode: failed.status })
-      }
+      const batches = Array.from({ length: Math.ceil(names.length / batchLimit) }, (_, i) =>
+        names.slice(i * batchLimit, (i + 1) * batchLimit),
+      )
+      await pMap(
+        batches,
+        async (batch) => {
+          const { subResponses } = await container.getBlobBatchClient().deleteBlobs(batch.map(blob))
+          const failed = subResponses.find(({ status }) => status >= 300 && status !== 404)
+          if (failed)
+            throw new RestError(`deleting blobs: ${failed.statusMessage}`, { statusCode: failed.status })
+        },
+        { concurrency: 4 },
+      )
     },
     async isReachable(): Promise<boolean> {
       return await container.exists()
@@ -142,12 +189,13 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
   async function write(
     name: string,
     bytes: Buffer,
-    { ifAbsent = false, contentType }: WriteOptions = {},
+    { ifAbsent = false, contentType, metadata }: WriteOptions = {},
   ): Promise<boolean> {
     try {
       await blob(name).upload(bytes, bytes.length, {
         conditions: ifAbsent ? { ifNoneMatch: '*' } : undefined,
         blobHTTPHeaders: { blobContentType: contentType },
+        metadata,
       })
       return true
     } catch (error) {
@@ -157,8 +205,15 @@ export function createBlobStore(service: BlobServiceClient, containerName: strin
   }
 }
 
-type WriteOptions = { ifAbsent?: boolean; contentType?: string }
-type UploadOptions = WriteOptions & { metadata?: Record<string, string>; signal?: AbortSignal }
+type WriteOptions = { ifAbsent?: boolean; contentType?: string; metadata?: Record<string, string> }
+type UploadOptions = WriteOptions & { signal?: AbortSignal }
+
+const itemOf = ({ name, properties, metadata }: ListedBlob): BlobItem => ({
+  name,
+  bytes: properties.contentLength ?? 0,
+  modified: properties.lastModified,
+  metadata: metadata ?? {},
+})
 
 const isTaken = (error: unknown) => isStatus(error, 409) || isStatus(error, 412)
 

@@ -1,0 +1,80 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { TransientError } from './errors.ts'
+import { redact } from './redact.ts'
+
+/** A body from byte `at` on, and how many bytes the whole has. */
+type Opened = { body: AsyncIterable<Uint8Array>; bytes: number; at?: number }
+
+type SteadyRead = {
+  /** What is read, for messages. */
+  what: string
+  /** Begins the body at a byte, of the same version each time. What it throws is final. */
+  open(from: number, signal: AbortSignal): Promise<Opened>
+  signal?: AbortSignal
+  /** A body that sends nothing for this long is given up. */
+  idleMs?: number
+}
+
+/** Breaks in a row, without a byte between them, that are mended. */
+const breaks = 3
+
+/**
+ * Reads a body of known length whose connection may break or fall silent: goes on where it broke off. What ends early is
+ * never taken for whole.
+ *
+ *   opening ──► reading ──whole──► done
+ *      ▲           │ broken, silent or short
+ *      └── pause ──┴── the fourth time in a row: TransientError
+ */
+export async function* readSteadily({ what, open, signal, idleMs = 30_000 }: SteadyRead) {
+  let done = 0
+  for (let broken = 0; ;) {
+    const stop = new AbortController()
+    let [silent, waiting] = [false, true]
+    const watchdog = setTimeout(() => {
+      // Whoever reads us may take its time.
+      if (!waiting) return void watchdog.refresh()
+      silent = true
+      stop.abort(new TransientError(`${what} sent nothing for ${idleMs / 1_000} s`))
+    }, idleMs)
+    let of = Infinity
+    let why = ''
+    try {
+      const all = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+      const {
+        body,
+        bytes,
+        at = done,
+      } = await open(done, all).catch((error: unknown) => {
+        throw silent ? stop.signal.reason : error
+      })
+      of = bytes
+      // A server that can't begin in the middle sends what we have once more.
+      let known = done - at
+      try {
+        for await (const chunk of body) {
+          waiting = false
+          const fresh = chunk.subarray(Math.min(known, chunk.length))
+          known -= chunk.length - fresh.length
+          if (fresh.length > 0) {
+            done += fresh.length
+            broken = 0
+            yield fresh
+          }
+          waiting = true
+          watchdog.refresh()
+        }
+      } catch (error) {
+        why = silent ? `, then silent for ${idleMs / 1_000} s` : `: ${redact((error as Error).message)}`
+      }
+    } finally {
+      clearTimeout(watchdog)
+      // Also where the reader has had enough: the connection is let go.
+      stop.abort()
+    }
+    if (done >= of) return
+    signal?.throwIfAborted()
+    if (++broken > breaks) throw new TransientError(`${what} broke off after ${done} of ${of} bytes${why}`)
+    await pause(200 * 2 ** broken, undefined, { signal })
+  }
+}
