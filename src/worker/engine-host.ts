@@ -15,7 +15,7 @@ export type ScoreCall = {
 }
 
 type Call = {
-  resolve(result: BatchResult): void
+  resolve(result?: BatchResult): void
   reject(error: Error): void
   onDecoded(): void
   /** Its frames have reached the model: if the engine dies, it may be the reason. */
@@ -59,6 +59,32 @@ export function createEngineHost(main: URL, log: Logger) {
     return started
   }
 
+  async function ask(
+    message: (call: number) => ToEngine,
+    { signal, onDecoded }: { signal: AbortSignal; onDecoded(): void },
+  ): Promise<BatchResult | undefined> {
+    engine ??= start()
+    const current = engine
+    const { child, calls } = current
+    const call = ++numbers
+    const abort = () => send(child, { abort: String(signal.reason ?? 'told to leave'), call })
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      return await new Promise<BatchResult | undefined>((resolve, reject) => {
+        calls.set(call, { resolve, reject, onDecoded, scoring: false })
+        send(child, message(call))
+        if (signal.aborted) abort()
+      })
+    } catch (error) {
+      if (classify(error) === 'resource' && engine === current) engine = undefined
+      throw error
+    } finally {
+      calls.delete(call)
+      signal.removeEventListener('abort', abort)
+      if (engine !== current && calls.size === 0) void dismiss(child)
+    }
+  }
+
   async function close(): Promise<void> {
     if (!engine) return
     const { child } = engine
@@ -76,26 +102,13 @@ export function createEngineHost(main: URL, log: Logger) {
       batch: BatchPayload,
       { signal, fields, manner, onDecoded = () => {} }: ScoreCall,
     ): Promise<BatchResult> {
-      engine ??= start()
-      const current = engine
-      const { child, calls } = current
-      const call = ++numbers
-      const abort = () => send(child, { abort: String(signal.reason ?? 'told to leave'), call })
-      signal.addEventListener('abort', abort, { once: true })
-      try {
-        return await new Promise<BatchResult>((resolve, reject) => {
-          calls.set(call, { resolve, reject, onDecoded, scoring: false })
-          send(child, { score: batch, manner, call, fields })
-          if (signal.aborted) abort()
-        })
-      } catch (error) {
-        if (classify(error) === 'resource' && engine === current) engine = undefined
-        throw error
-      } finally {
-        calls.delete(call)
-        signal.removeEventListener('abort', abort)
-        if (engine !== current && calls.size === 0) void dismiss(child)
-      }
+      const result = await ask((call) => ({ score: batch, manner, call, fields }), { signal, onDecoded })
+      if (!result) throw new Error('the engine answered without a result')
+      return result
+    },
+    /** Resolves when the engine can score anything at all; throws as `score` does. */
+    async check(signal: AbortSignal): Promise<void> {
+      await ask((call) => ({ check: true, call }), { signal, onDecoded: () => {} })
     },
     close,
     [Symbol.asyncDispose]: close,
@@ -116,6 +129,7 @@ function hear(calls: Map<number, Call>, message: FromEngine): void {
   const call = calls.get(message.call)
   if (!call) return
   if ('result' in message) call.resolve(message.result)
+  else if ('fit' in message) call.resolve()
   else if ('failed' in message) call.reject(unpackError(message.failed))
   else if (message.reached === 'scoring') call.scoring = true
   else call.onDecoded()

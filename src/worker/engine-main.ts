@@ -11,6 +11,7 @@ import { openScratch } from '../shared/scratch.ts'
 import { createSourceReader } from '../shared/source.ts'
 import { workerSettings } from './config.ts'
 import { type FromEngine, packError, type ToEngine } from './engine-protocol.ts'
+import { checkDevice } from './check-device.ts'
 import { createEngineRack } from './engine-rack.ts'
 import { createScorer } from './score-batch.ts'
 
@@ -34,6 +35,11 @@ const cache = createFileCache({
   maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES,
 })
 
+const wish = {
+  device: config.FRAMEFLEET_DEVICE,
+  deviceId: config.FRAMEFLEET_DEVICE_ID,
+  threads: config.FRAMEFLEET_INFERENCE_THREADS || availableParallelism(),
+}
 const score = createScorer({
   files: createJobFiles(media),
   statuses: createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX),
@@ -45,11 +51,7 @@ const score = createScorer({
     media,
     cache,
     log,
-    wish: {
-      device: config.FRAMEFLEET_DEVICE,
-      deviceId: config.FRAMEFLEET_DEVICE_ID,
-      threads: config.FRAMEFLEET_INFERENCE_THREADS || availableParallelism(),
-    },
+    wish,
   }),
 })
 
@@ -85,10 +87,18 @@ async function take({
   }
 }
 
+async function check(call: number): Promise<void> {
+  await checkDevice(wish).then(
+    () => tell({ fit: true, call }),
+    (error: unknown) => tell({ failed: packError(error), call }),
+  )
+}
+
 // Without a channel there is nobody to tell, and 'disconnect' ends us.
 const tell = (message: FromEngine) => void (process.connected && process.send?.(message))
 
 process.on('message', (message: ToEngine) => {
   if ('abort' in message) running.get(message.call)?.abort(message.abort)
+  else if ('check' in message) void check(message.call)
   else void take(message)
 })

@@ -24,10 +24,13 @@ export type Manner = {
 /** What a worker and its engine, a child process, say to each other. Calls are told apart by number. */
 export type ToEngine =
   | { score: BatchPayload; manner: Manner; call: number; fields: Record<string, unknown> }
+  /** Whether anything can be scored here: the pass-through model on a small black frame. */
+  | { check: true; call: number }
   | { abort: string; call: number }
 
 export type FromEngine =
   | { result: BatchResult; call: number }
+  | { fit: true; call: number }
   | { failed: PackedError; call: number }
   /** `scoring`: its first frames have reached the model. `decoded`: the last one has been decoded. */
   | { reached: 'scoring' | 'decoded'; call: number }

@@ -1,8 +1,9 @@
 import { classify, tries } from '../shared/classify.ts'
-import { PoisonError, tooManyErrors } from '../shared/errors.ts'
+import { InputError, LostError, PoisonError, tooManyErrors } from '../shared/errors.ts'
 import type { Failures } from '../shared/incidents.ts'
 import type { BatchPayload, BatchResult, JobSpec } from '../shared/job.ts'
 import type { Range } from '../shared/media/frame-range.ts'
+import { entryIds } from '../shared/queues.ts'
 import type { WorkContext } from '../shared/workload.ts'
 import type { EngineHost } from './engine-host.ts'
 import type { Manner } from './engine-protocol.ts'
@@ -15,7 +16,8 @@ import { type Isolated, isolate } from './isolate.ts'
  *       └──────────anything else, three times──────────────────────────────┘
  *
  * `alone`: in an engine of its own, which it takes down without company, one frame at a time. `halved`: until the bad
- * frames are found; then the batch fails, or they go through unscored, as the job's `onError` says.
+ * frames are found; then the batch fails, or they go through unscored, as the job's `onError` says. Before that a black
+ * frame is tried: where it fails as well, the model is at fault, or this machine, which then leaves.
  */
 export type Care = 'together' | 'alone' | 'halved'
 
@@ -30,34 +32,56 @@ export type CareDeps = {
   /** An engine for one batch only. */
   openLone(): EngineHost
   spec(jobId: string): Promise<JobSpec>
+  /** Told that this machine can't score anything. */
+  onUnfit(error: Error): void
   /** Told of frames that the model can't score and that go through instead. */
   onUnscored(batch: BatchPayload, bad: Isolated): Promise<void>
 }
 
-/** Scores a batch. Throws PoisonError, naming the frames, when some can't be scored and the job does not let them through. */
-export function createCarefulScorer({ shared, openLone, spec, onUnscored }: CareDeps) {
-  return async (
-    batch: BatchPayload,
-    { signal, again, failures, attempt, log }: Omit<WorkContext, 'childFailures' | 'childrenEnded'>,
-    onDecoded: () => void,
-  ): Promise<BatchResult> => {
-    const fields = { queue: 'batch', job: batch.jobId, batch: batch.index, attempt }
-    const care = careFor(failures)
-    if (care === 'together') {
-      return await shared.score(batch, { signal, fields, onDecoded, manner: { again } })
-    }
+/** Engines that may die one after the other, with no batch scored between, before the machine itself is looked at. */
+const deathsInARow = 3
+
+/**
+ * Scores a batch. Throws PoisonError, naming the frames, when some can't be scored and the job does not let them through;
+ * InputError when the model can't score anything; LostError when this machine can't.
+ */
+export function createCarefulScorer({ shared, openLone, spec, onUnfit, onUnscored }: CareDeps) {
+  let deaths = 0
+
+  /** Before anybody is blamed: is it this machine? */
+  async function proveFit(signal: AbortSignal): Promise<void> {
+    await using lone = openLone()
+    await lone.check(signal).catch((error: unknown) => {
+      if (signal.aborted || !culprits.has(classify(error))) throw error
+      onUnfit(error as Error)
+      throw new LostError(`this machine can't score anything: ${(error as Error).message}`)
+    })
+  }
+
+  async function scoreAlone(batch: BatchPayload, context: Context, care: Care): Promise<BatchResult> {
+    const { signal, again, log } = context
     await using lone = openLone()
     const score = async (manner: Omit<Manner, 'small' | 'again'>) =>
-      await lone.score(batch, { signal, fields, manner: { ...manner, again, small: true } })
+      await lone.score(batch, {
+        signal,
+        fields: fieldsOf(batch, context),
+        manner: { ...manner, again, small: true },
+      })
     if (care === 'alone') return await score({})
 
-    const range = { first: batch.first, count: batch.count }
-    const { onError, errorThreshold } = (await spec(batch.jobId)).request
-    const most = onError === 'fail' ? 0 : errorThreshold
-    const bad = await isolate(range, trialOf(score, signal), most)
+    const { request } = await spec(batch.jobId)
+    const { onError, errorThreshold } = request
+    const trial = trialOf(score, signal)
+    const { first, count } = batch
+    const black = await trial({ first, count: 1 }, [first])
+    if (black) {
+      await proveFit(signal)
+      const text = `The model ${request.model} fails even on a black frame: ${black.message}`
+      throw new InputError('model-fails', text, { cause: black })
+    }
+    const bad = await isolate({ first, count }, trial, onError === 'fail' ? 0 : errorThreshold)
     log.warn({ frames: bad.frames, err: bad.why }, 'halved: these frames can not be scored')
     if (bad.frames.length === 0) return await score({})
-    await acquit(score, range)
     if (onError === 'fail') throw unscorable(bad)
     if (bad.frames.length > errorThreshold) {
       throw new PoisonError(tooManyErrors(bad.frames.length, errorThreshold).message, bad)
@@ -66,28 +90,46 @@ export function createCarefulScorer({ shared, openLone, spec, onUnscored }: Care
     await onUnscored(batch, bad)
     return result
   }
+
+  return async (batch: BatchPayload, context: Context, onDecoded: () => void): Promise<BatchResult> => {
+    const { signal, again, failures } = context
+    const care = careFor(failures)
+    try {
+      const fields = fieldsOf(batch, context)
+      const result = await (care === 'together'
+        ? shared.score(batch, { signal, fields, onDecoded, manner: { again } })
+        : scoreAlone(batch, context, care))
+      deaths = 0
+      return result
+    } catch (error) {
+      if (!signal.aborted && classify(error) === 'resource' && ++deaths >= deathsInARow)
+        await proveFit(signal)
+      throw error
+    }
+  }
 }
+
+type Context = Omit<WorkContext, 'childFailures' | 'childrenEnded'>
+
+const fieldsOf = ({ jobId, index }: BatchPayload, { attempt }: Context) => ({
+  queue: 'batch',
+  entry: entryIds.batch(jobId, index),
+  attempt,
+})
 
 const culprits = new Set(['resource', 'poison', 'unknown'])
 
+/** A trial, of whose frames the model may be spared some. */
 function trialOf(score: (manner: Omit<Manner, 'small' | 'again'>) => Promise<unknown>, signal: AbortSignal) {
-  return async (trial: Range): Promise<Error | undefined> => {
+  return async (trial: Range, through: number[] = []): Promise<Error | undefined> => {
     try {
-      await score({ trial })
+      await score({ trial, through })
       return undefined
     } catch (error) {
       if (signal.aborted || !culprits.has(classify(error))) throw error
       return error as Error
     }
   }
-}
-
-/** A machine on which not even a black frame can be scored has no business judging frames: its own error is thrown. */
-async function acquit(
-  score: (manner: Omit<Manner, 'small' | 'again'>) => Promise<unknown>,
-  { first }: Range,
-): Promise<void> {
-  await score({ trial: { first, count: 1 }, through: [first] })
 }
 
 function unscorable({ frames, why }: Isolated): PoisonError {

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Queue } from 'bullmq'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -91,3 +92,29 @@ test('more bad frames than the job allows fail it', async () => {
     error: { message: expect.stringMatching(/allows 1/) },
   })
 })
+
+test('a worker whose every engine dies leaves; what it had is done elsewhere', async () => {
+  const [unfit] = stack.stack.workers()
+  const pid = unfit?.process.pid ?? 0
+  const id = await stack.submit(clip, { batch: { frames: 3 } })
+  while (unfit?.process.exitCode === null && unfit.process.signalCode === null) {
+    for (const child of await childrenOf(pid)) killIfThere(child)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 120, total: 120 } })
+  expect(await readFile(join(stack.dir, 'logs', 'worker-1.ndjson'), 'utf8')).toMatch(/leaving it/)
+  expect(await quarantined(id)).toEqual([])
+})
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const list = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
+  return list.split(' ').filter(Boolean).map(Number)
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has gone by itself.
+  }
+}
