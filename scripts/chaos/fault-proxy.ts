@@ -1,8 +1,15 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { Agent, type IncomingMessage, type ServerResponse, createServer, request as ask } from 'node:http'
+import {
+  Agent,
+  Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+  createServer,
+  request as ask,
+} from 'node:http'
 import { type Server, type Socket, connect, createServer as createTcpServer } from 'node:net'
-import { Transform, pipeline } from 'node:stream'
+import { pipeline } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 
 /**
@@ -79,28 +86,25 @@ export async function startFaultProxy({
     while (link.fate.kind === 'hang') await link.changed.promise
   }
 
-  /** Lets bytes through as the link's fate is. */
-  function meter(link: Link, slow = false): Transform {
-    return new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        const work = async () => {
-          await unhung(link)
-          if (slow && link.fate.kind === 'latency') await pause(strike(link.fate).ms)
-          const { fate } = link
-          const room = 'afterBytes' in fate ? Math.max(0, fate.afterBytes - link.bytes) : Infinity
-          const passing = Math.min(room, chunk.length)
-          link.bytes += passing
-          if (passing > 0) this.push(chunk.subarray(0, passing))
-          if (passing === chunk.length) return
-          struck++
-          // A moment for what was let through to leave: a reset drops what is still here.
-          if (fate.kind === 'reset') setImmediate(link.cut)
-          await link.changed.promise
-          if (!this.destroyed) this.push(chunk.subarray(passing))
-        }
-        work().then(() => done(), done)
-      },
-    })
+  /** Lets bytes through as the link's fate is: a stage of a pipeline. */
+  function meter(link: Link, slow = false) {
+    return async function* (source: AsyncIterable<Buffer>) {
+      for await (const chunk of source) {
+        await unhung(link)
+        if (slow && link.fate.kind === 'latency') await pause(strike(link.fate).ms)
+        const { fate } = link
+        const room = 'afterBytes' in fate ? Math.max(0, fate.afterBytes - link.bytes) : Infinity
+        const passing = Math.min(room, chunk.length)
+        link.bytes += passing
+        if (passing > 0) yield chunk.subarray(0, passing)
+        if (passing === chunk.length) continue
+        struck++
+        // A moment for what was let through to leave: a reset drops what is still here.
+        if (fate.kind === 'reset') setImmediate(link.cut)
+        await link.changed.promise
+        yield chunk.subarray(passing)
+      }
+    }
   }
 
   function tunnel(client: Socket): void {
@@ -135,7 +139,7 @@ export async function startFaultProxy({
     const upstream = ask({ ...target, method, path, headers, agent })
     const broken = (error: unknown) => void (error && link.cut())
     upstream.once('response', (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
+      response.writeHead(answer.statusCode ?? 502, answer.rawHeaders).flushHeaders()
       pipeline(answer, meter(link), response, broken)
     })
     upstream.on('error', broken)
@@ -148,7 +152,7 @@ export async function startFaultProxy({
     const closed = once(server, 'close')
     server.close()
     for (const link of links) strike(link).cut()
-    if ('closeAllConnections' in server) server.closeAllConnections()
+    if (server instanceof HttpServer) server.closeAllConnections()
     await closed
   }
 

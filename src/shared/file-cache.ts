@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
-import { join } from 'node:path'
+import { copyFile, link, mkdir, readdir, rename, rm, stat, statfs, utimes } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import lockfile from 'proper-lockfile'
 import { TransientError } from './errors.ts'
@@ -27,7 +27,7 @@ export function createFileCache({ dir, maxBytes }: { dir: string; maxBytes: numb
         const lock = await tryLock(path)
         // Somebody else is fetching it: look again in a while.
         if (!lock) await wait(100, undefined, { signal })
-        else await fill(path, fetch, lock, signal)
+        else await fill(path, withRoom(dir, fetch), lock, signal)
       }
       await evict(dir, maxBytes)
     },
@@ -72,6 +72,35 @@ async function fill(
   }
 }
 
+/** Where the disk is full, what nobody uses goes first, and the fetch is tried once more. */
+function withRoom(dir: string, fetch: Fetch): Fetch {
+  return async (to, signal) => {
+    try {
+      await fetch(to, signal)
+    } catch (error) {
+      if (!isFull(error)) throw error
+      await rm(to, { force: true })
+      await evict(dir, 0, { unused: true })
+      await fetch(to, signal).catch(async (again: unknown) => {
+        throw isFull(again) ? await diskFull(dir, again) : again
+      })
+    }
+  }
+}
+
+const isFull = (error: unknown) =>
+  ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException | undefined)?.code ?? '')
+
+/** Retried: a disk empties as batches end, and another machine has room. */
+async function diskFull(dir: string, cause: unknown): Promise<TransientError> {
+  const { blocks, bavail, bsize } = await statfs(dir)
+  const [free, all] = [bavail * bsize, blocks * bsize].map((bytes) => (bytes / 1e9).toFixed(2))
+  return new TransientError(
+    `The disk of ${dir} is full: ${free} of ${all} GB are free, and nothing in the cache is unused. Give it a larger disk, or set FRAMEFLEET_CACHE_DIR and FRAMEFLEET_SCRATCH_DIR to one.`,
+    { cause },
+  )
+}
+
 const exists = async (path: string) => (await stat(path).catch(() => undefined)) !== undefined
 
 async function linkIfThere(path: string, use: string): Promise<boolean> {
@@ -83,7 +112,10 @@ async function linkIfThere(path: string, use: string): Promise<boolean> {
     if (code === 'ENOENT') return false
     // The scratch folder is on another disk: a copy does as well, and costs its time.
     if (code !== 'EXDEV') throw error
-    await copyFile(path, use)
+    await copyFile(path, use).catch(async (failed: unknown) => {
+      await rm(use, { force: true })
+      throw isFull(failed) ? await diskFull(dirname(use), failed) : failed
+    })
   }
   // The time of last use is what eviction goes by.
   const now = new Date()
@@ -91,11 +123,13 @@ async function linkIfThere(path: string, use: string): Promise<boolean> {
   return true
 }
 
-/** Removes the files longest unused until the folder is within its limit, and partial files an hour old. */
-async function evict(dir: string, maxBytes: number) {
+/** Removes the files longest unused until the folder is within its limit, and partial files an hour old; with `unused` only what nobody has a link to. */
+async function evict(dir: string, maxBytes: number, { unused = false } = {}) {
   const files = []
   for (const name of await readdir(dir)) {
     const found = await stat(join(dir, name)).catch(() => undefined)
+    // One that is in use would not free a byte.
+    if (unused && (found?.nlink ?? 0) > 1) continue
     if (found?.isFile()) files.push({ path: join(dir, name), bytes: found.size, usedAt: found.mtimeMs })
   }
   let total = files.reduce((sum, file) => sum + file.bytes, 0)

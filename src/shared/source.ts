@@ -1,5 +1,4 @@
 import { createWriteStream } from 'node:fs'
-import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import {
   type BlobStore,
@@ -12,6 +11,8 @@ import { InputError, TransientError } from './errors.ts'
 import type { FileCache } from './file-cache.ts'
 import type { SourceRef } from './job.ts'
 import { publicUrl } from './redact.ts'
+import { readSteadily } from './steady-read.ts'
+import { retryAfter } from './storage-patience.ts'
 
 /**
  * Sources and how they are read. A blob of the media account is read with the role's own identity; any other allowed
@@ -19,7 +20,7 @@ import { publicUrl } from './redact.ts'
  */
 export type SourceReader = ReturnType<typeof createSourceReader>
 
-export function createSourceReader(media: BlobStore, cache: FileCache) {
+export function createSourceReader(media: BlobStore, cache: FileCache, { idleMs }: { idleMs?: number } = {}) {
   return {
     /** Looks at a source without reading it. Throws InputError when it is missing, forbidden or has no length. */
     async look(url: string): Promise<SourceRef> {
@@ -34,7 +35,7 @@ export function createSourceReader(media: BlobStore, cache: FileCache) {
      */
     async open(source: SourceRef, query: string, path: string, signal?: AbortSignal): Promise<void> {
       const fetchTo = async (to: string, stop: AbortSignal) => {
-        if (source.kind === 'http') await getOverHttp(source, query, to, stop)
+        if (source.kind === 'http') await getOverHttp(source, query, to, { signal: stop, idleMs })
         else await getOwn(media, source, to, stop)
       }
       await cache.take(`source ${source.url} ${source.etag}`, path, fetchTo, signal)
@@ -83,28 +84,28 @@ async function getOverHttp(
   source: SourceRef,
   query: string,
   path: string,
-  signal: AbortSignal,
+  { signal, idleMs }: { signal: AbortSignal; idleMs?: number },
 ): Promise<void> {
   // If-Match compares strongly: a weak version, or a date, would never match.
   const strong = source.etag.startsWith('"')
-  const answer = await request(`${source.url}${query}`, source.url, {
-    headers: strong ? { 'if-match': source.etag } : {},
-    signal,
-  })
-  // Not every server heeds If-Match: what came is compared as well.
-  if (versionOf(answer) !== source.etag) throw sourceChanged(source.url)
-  if (!answer.body) throw new TransientError(`the source ${source.url} sent no body`)
-  let bytes = 0
-  const counted = async function* (body: AsyncIterable<Uint8Array>) {
-    for await (const chunk of body) {
-      bytes += chunk.length
-      if (bytes > source.bytes) throw sourceChanged(source.url)
-      yield chunk
-    }
+  const open = async (from: number, stop: AbortSignal) => {
+    const answer = await request(`${source.url}${query}`, source.url, {
+      headers: {
+        'accept-encoding': 'identity',
+        ...(strong ? { 'if-match': source.etag } : {}),
+        ...(from > 0 ? { range: `bytes=${from}-` } : {}),
+      },
+      signal: stop,
+    })
+    // Not every server heeds If-Match, or Range: what came is compared as well.
+    if (versionOf(answer) !== source.etag) throw sourceChanged(source.url)
+    const at = Number(/^bytes (\d+)-/.exec(answer.headers.get('content-range') ?? '')?.[1] ?? 0)
+    if (!answer.body || at > from) throw new TransientError(`the source ${source.url} sent another part`)
+    return { body: answer.body, bytes: source.bytes, at }
   }
-  await pipeline(Readable.fromWeb(answer.body as never), counted, createWriteStream(path), { signal })
-  if (bytes < source.bytes)
-    throw new TransientError(`the source ${source.url} broke off after ${bytes} bytes`)
+  const tooLong = () => sourceChanged(source.url)
+  const body = readSteadily({ what: `the source ${source.url}`, open, tooLong, signal, idleMs })
+  await pipeline(body, createWriteStream(path))
 }
 
 const versionOf = (answer: Response) => answer.headers.get('etag') ?? answer.headers.get('last-modified')
@@ -122,7 +123,9 @@ async function request(url: string, shown: string, init: RequestInit): Promise<R
   if (answer.status === 401 || answer.status === 403) throw sourceForbidden(shown, answer.status)
   if (answer.status === 412) throw sourceChanged(shown)
   if (answer.status === 429 || answer.status >= 500) {
-    throw new TransientError(`the source ${shown} answered ${answer.status}`)
+    throw new TransientError(`the source ${shown} answered ${answer.status}`, {
+      retryAfterMs: retryAfter((name) => answer.headers.get(name)),
+    })
   }
   if (answer.status >= 300 && answer.status < 400) {
     throw new InputError(

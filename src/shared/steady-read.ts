@@ -10,6 +10,8 @@ type SteadyRead = {
   what: string
   /** Begins the body at a byte, of the same version each time. What it throws is final. */
   open(from: number, signal: AbortSignal): Promise<Opened>
+  /** What it means when more comes than there should be. */
+  tooLong?: () => Error
   signal?: AbortSignal
   /** A body that sends nothing for this long is given up. */
   idleMs?: number
@@ -26,16 +28,16 @@ const breaks = 3
  *      ▲           │ broken, silent or short
  *      └── pause ──┴── the fourth time in a row: TransientError
  */
-export async function* readSteadily({ what, open, signal, idleMs = 30_000 }: SteadyRead) {
+export async function* readSteadily({ what, open, tooLong, signal, idleMs = 30_000 }: SteadyRead) {
   let done = 0
   for (let broken = 0; ;) {
     const stop = new AbortController()
     let [silent, waiting] = [false, true]
     const watchdog = setTimeout(() => {
+      silent = waiting
       // Whoever reads us may take its time.
-      if (!waiting) return void watchdog.refresh()
-      silent = true
-      stop.abort(new TransientError(`${what} sent nothing for ${idleMs / 1_000} s`))
+      if (silent) stop.abort(new TransientError(`${what} sent nothing for ${idleMs / 1_000} s`))
+      else watchdog.refresh()
     }, idleMs)
     let of = Infinity
     let why = ''
@@ -56,8 +58,9 @@ export async function* readSteadily({ what, open, signal, idleMs = 30_000 }: Ste
           waiting = false
           const fresh = chunk.subarray(Math.min(known, chunk.length))
           known -= chunk.length - fresh.length
+          done += fresh.length
+          if (done > of) break
           if (fresh.length > 0) {
-            done += fresh.length
             broken = 0
             yield fresh
           }
@@ -72,9 +75,10 @@ export async function* readSteadily({ what, open, signal, idleMs = 30_000 }: Ste
       // Also where the reader has had enough: the connection is let go.
       stop.abort()
     }
-    if (done >= of) return
+    if (done > of) throw tooLong?.() ?? new TransientError(`${what} sent more than its ${of} bytes`)
+    if (done === of) return
     signal?.throwIfAborted()
     if (++broken > breaks) throw new TransientError(`${what} broke off after ${done} of ${of} bytes${why}`)
-    await pause(200 * 2 ** broken, undefined, { signal })
+    await pause(200 * 2 ** broken, undefined, { signal }).catch(() => signal?.throwIfAborted())
   }
 }

@@ -30,7 +30,7 @@ export async function startServices() {
     return connection
   }
   return {
-    ...{ dir, connect },
+    ...{ dir, connect, mediaAccount: env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? '' },
     prefix: () => `{test-${randomUUID()}}`,
     async container() {
       const store = createBlobStore(
