@@ -1,17 +1,20 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { FlowProducer } from 'bullmq'
+import type { Backlog } from '../shared/backlog.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { checkWish } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
 import type { JobRequest, JobSpec, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
+import { layout } from '../shared/layout.ts'
 import type { ModelStore, StoredModel } from '../shared/models/model-store.ts'
 import { maxStyleBytes } from '../shared/models/style-image.ts'
 import { publicUrl } from '../shared/redact.ts'
 import type { SourceReader } from '../shared/source.ts'
+import { type Admission, estimateFrames } from './admission.ts'
+import { addFlow } from './flow.ts'
 import { checkHost } from './source-policy.ts'
-import { addFlow } from './split.ts'
 
 export type AcceptDeps = {
   media: BlobStore
@@ -20,6 +23,8 @@ export type AcceptDeps = {
   sources: SourceReader
   models: ModelStore
   flows: FlowProducer
+  backlog: Pick<Backlog, 'put' | 'drop'>
+  admit: Admission
   /** Whether a job's flow is on the queues already. */
   isQueued(jobId: string): Promise<boolean>
   policy: { mediaUrl: string; allowed: string[] }
@@ -64,21 +69,30 @@ export async function acceptJob(
     styleQuery: queryOf(request.style?.url),
   }
   const hasSecret = Object.values(secret).some((query) => query !== '')
-  if (hasSecret) await files.writeSecret(id, secret)
-  const { spec, created } = await files.keepSpec({
-    v: 1,
-    id,
-    createdAt: new Date().toISOString(),
-    request: withoutSecrets(request),
-    requestHash,
-    source,
-    model: { name: model.name, version: model.version, sha256: model.sha256 },
-    style,
-    hasSecret,
+  await deps.admit({ id, client: caller.client, bytes: source.bytes })
+  const { spec, created } = await keep().catch(async (error: unknown) => {
+    await deps.backlog.drop(id)
+    throw error
   })
   if (!created) return await again(deps, spec, requestHash)
   await queueJob(deps, spec)
   return spec
+
+  async function keep() {
+    if (hasSecret) await files.writeSecret(id, secret)
+    return await files.keepSpec({
+      v: 1,
+      id,
+      createdAt: new Date().toISOString(),
+      request: withoutSecrets(request),
+      requestHash,
+      client: caller.client,
+      source,
+      model: { name: model.name, version: model.version, sha256: model.sha256 },
+      style,
+      hasSecret,
+    })
+  }
 }
 
 /** Looks at the style image of a job, whose model must be one that takes it. */
@@ -107,22 +121,30 @@ async function again(deps: AcceptDeps, spec: JobSpec, requestHash: string): Prom
   if (spec.requestHash !== requestHash) {
     throw new InputError('idempotency-mismatch', 'This Idempotency-Key was used for another request.')
   }
-  if (!(await deps.files.readReport(spec.id))) await queueJob(deps, spec)
+  if (!(await deps.files.readReport(spec.id))) {
+    await deps.backlog.put(spec.id, spec.client, estimateFrames(spec.source.bytes))
+    await queueJob(deps, spec)
+  }
   return spec
 }
 
-/** The flow first: a job that shows as queued is queued. A flow that is there already is never added again. */
-async function queueJob({ statuses, flows, isQueued }: AcceptDeps, spec: JobSpec): Promise<void> {
+/**
+ * The mark first: what is marked is put on the queues by somebody, whatever happens here. Then the flow: a job that
+ * shows as queued is queued. A flow that is there already is never added again.
+ */
+async function queueJob({ files, statuses, flows, isQueued }: AcceptDeps, spec: JobSpec): Promise<void> {
+  await files.markOpen(spec.id)
   if (!(await isQueued(spec.id))) await addFlow(flows, spec)
   await statuses.create(statusOf(spec))
 }
 
-/** What lies under `jobs/` is the system's own; of it only finished videos may be read, and nothing written. */
+/** What lies under `jobs/` and `open/` is the system's own; of it only finished videos may be read, and nothing written. */
 function checkOwnName(name: string | undefined, use: 'read' | 'write'): void {
-  if (!name?.startsWith('jobs/') || (use === 'read' && /^jobs\/[^/]+\/output\.\w+$/.test(name))) return
+  const own = [layout.jobs, layout.openMarks].find((prefix) => name?.startsWith(prefix))
+  if (own === undefined || (use === 'read' && /^jobs\/[^/]+\/output\.\w+$/.test(name ?? ''))) return
   throw new InputError(
     'reserved-name',
-    `${name} belongs to framefleet itself; names under jobs/ can't be used here.`,
+    `${name} belongs to framefleet itself; names under ${own} can't be used here.`,
   )
 }
 
@@ -137,11 +159,12 @@ function checkOutput({ media, policy }: AcceptDeps, url: string): void {
   }
 }
 
-const statusOf = (spec: JobSpec) => ({
+export const statusOf = (spec: JobSpec) => ({
   id: spec.id,
   createdAt: Date.parse(spec.createdAt),
   model: `${spec.model.name}@${spec.model.version}`,
   source: spec.source.url,
+  client: spec.client,
 })
 
 function withoutSecrets(request: JobRequest): JobRequest {

@@ -64,4 +64,47 @@ export const producerSettings = {
     .max(16)
     .default(2)
     .describe('videos planned at once'),
+  FRAMEFLEET_MAX_QUEUED_FRAMES_PER_CLIENT: z.coerce
+    .number()
+    .int()
+    .positive()
+    .default(10e6)
+    .describe('frames that one token may have in line; a single job may have more'),
+  FRAMEFLEET_MAX_QUEUED_FRAMES: z.coerce
+    .number()
+    .int()
+    .positive()
+    .default(50e6)
+    .describe('frames that all tokens together may have in line'),
+  FRAMEFLEET_MAX_OPEN_JOBS_PER_CLIENT: z.coerce
+    .number()
+    .int()
+    .positive()
+    .default(2_000)
+    .describe('jobs that one token may have that have not ended'),
+  FRAMEFLEET_MAX_REQUESTS_PER_SECOND: z.coerce
+    .number()
+    .int()
+    .positive()
+    .default(200)
+    .describe('requests that each producer takes with one token'),
+  FRAMEFLEET_RECONCILE_SECONDS: z.coerce
+    .number()
+    .positive()
+    .max(3_600)
+    .default(30)
+    .describe('how often open jobs are compared with the queues, and put back where Redis lost them'),
+  FRAMEFLEET_JANITOR_MINUTES: z.coerce
+    .number()
+    .positive()
+    .max(1_440)
+    .default(5)
+    .describe('how often leftovers of ended jobs are looked for'),
+  FRAMEFLEET_KEEP_JOBS_DAYS: z.coerce
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe(
+      'jobs that ended longer ago are removed with their own copy of the output; 0 keeps them for ever',
+    ),
 }

@@ -6,8 +6,11 @@ import { InputError } from '../shared/errors.ts'
 import { JobId, JobRequest, Report } from '../shared/job.ts'
 import { layout } from '../shared/layout.ts'
 import { type AcceptDeps, acceptJob } from './accept-job.ts'
+import { cancelJob } from './cancel-job.ts'
+import { createShares } from './fair-share.ts'
 import { JobView, linksOf, viewOfFiles, viewOfStatus } from './job-view.ts'
 import { Problem } from './problem.ts'
+import type { ResumeDeps } from './resume.ts'
 
 const Accepted = z
   .object({ id: z.string(), status: z.string(), links: z.record(z.string(), z.string()) })
@@ -21,9 +24,15 @@ const tags = ['jobs']
 const errors = { 400: Problem, 401: Problem, 422: Problem }
 const unknown = (id: string) => new InputError('job-unknown', `There is no job ${id}.`)
 
+export type JobRoutesDeps = AcceptDeps & { resume: ResumeDeps }
+
+/** Jobs that are being accepted for one token at once: each asks storage some times, and holds a connection meanwhile. */
+const acceptsAtOnce = 16
+
 /** `/v1/jobs`: submit, watch, cancel, and fetch what a job made. */
-export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps): void {
+export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
   const app = root.withTypeProvider<ZodTypeProvider>()
+  const share = createShares(acceptsAtOnce)
   const { files, statuses, media } = deps
 
   async function view(id: string): Promise<JobView> {
@@ -41,15 +50,15 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps): void {
         tags,
         summary: 'Submit a video',
         description:
-          'Answers at once; the job goes on by itself. An Idempotency-Key makes it safe to send again.',
+          'Answers at once; the job goes on by itself. An Idempotency-Key makes it safe to send again. Where too much is in line already, 429 says what is before it, and Retry-After when to come back.',
         body: JobRequest,
         headers: z.object({ 'idempotency-key': z.string().min(1).max(200).optional() }),
-        response: { 202: Accepted, ...errors },
+        response: { 202: Accepted, 429: Problem, ...errors },
       },
     },
     async (request, reply) => {
       const caller = { client: request.client, key: request.headers['idempotency-key'] }
-      const { id } = await acceptJob(deps, request.body, caller)
+      const { id } = await share(caller.client, async () => await acceptJob(deps, request.body, caller))
       const { status, links } = await view(id)
       return await reply.code(202).header('location', links['self']).send({ id, status, links })
     },
@@ -104,7 +113,7 @@ export function addJobRoutes(root: FastifyInstance, deps: AcceptDeps): void {
     async (request, reply) => {
       const { id } = request.params
       const { status } = await view(id)
-      const halt = await statuses.halt(id, 'cancelled')
+      const halt = await cancelJob(deps.resume, id)
       if (halt !== 'cancelled') {
         const why = halt === 'failed' ? 'is failing already' : `can't be cancelled any more (${status})`
         throw new InputError('job-ended', `The job ${id} ${why}.`)

@@ -33,7 +33,8 @@ export function linksOf(id: string, ended: boolean, succeeded: boolean): Record<
 export function viewOfStatus(status: JobStatus, now: number): JobView {
   const { scoringAt, framesDone: done, framesTotal: total = null, endedAt } = status
   const seconds = scoringAt === undefined ? 0 : ((endedAt ?? now) - scoringAt) / 1_000
-  const fps = seconds > 0.5 && done > 0 ? done / seconds : null
+  const since = done - (status.framesBefore ?? 0)
+  const fps = seconds > 0.5 && since > 0 ? since / seconds : null
   const ended = isEnded(status.state)
   // A job that was asked to stop shows so at once, though its batches are still draining.
   const state = !ended && status.halt === 'cancelled' ? 'cancelled' : status.state

@@ -44,13 +44,17 @@ export function createIncidents(redis: Redis, prefix: string) {
       await redis.eval(noteScript, 2, list(jobId), counts(jobId), JSON.stringify(incident), entry, kind)
       return await failuresOf(jobId, entry)
     },
+    /** A job that runs anew starts without a past. */
+    async forget(jobId: string): Promise<void> {
+      await redis.del(list(jobId), counts(jobId))
+    },
     /** Oldest first. */
     async of(jobId: string): Promise<Incident[]> {
       const found = await redis.lrange(list(jobId), 0, -1)
       return found
         .map((text) => Incident.safeParse(JSON.parse(text)))
         .flatMap((read) => (read.success ? [read.data] : []))
-        .reverse()
+        .toReversed()
     },
   }
 }

@@ -1,8 +1,9 @@
 import { LRUCache } from 'lru-cache'
 import type { BlobStore } from './blob-store.ts'
 import { InputError } from './errors.ts'
-import { JobSecret, JobSpec, Plan, Report } from './job.ts'
+import { JobId, JobSecret, JobSpec, Plan, Report } from './job.ts'
 import { layout } from './layout.ts'
+import { readSegmentFacts } from './segment-metadata.ts'
 
 export type JobFiles = ReturnType<typeof createJobFiles>
 
@@ -63,14 +64,58 @@ export function createJobFiles(media: BlobStore) {
     writeSecret: (id: string, secret: JobSecret) => media.writeJson(layout.secret(id), secret),
     writeReport: (report: Report) => media.writeJson(layout.report(report.jobId), report),
     readReport: (id: string) => media.readJson(layout.report(id), Report),
+    removeReport: (id: string) => media.remove([layout.report(id)]),
     /** Everything that only a running job needs. */
-    async removeIntermediates(id: string, batches: number): Promise<void> {
+    async removeIntermediates(id: string): Promise<void> {
       secrets.delete(id)
-      const segments = Array.from({ length: batches }, (_, index) => layout.segment(id, index))
-      await media.remove([layout.secret(id), ...segments])
+      // What is there, not what was planned: a job that was cancelled has little of its plan.
+      const names = [layout.secret(id)]
+      for await (const { name } of media.list(layout.segments(id))) names.push(name)
+      await media.remove(names)
+    },
+    /** What was committed of a running job: batch number → frames in its segment. */
+    async committed(id: string): Promise<Map<number, number>> {
+      const found = new Map<number, number>()
+      for await (const { name, metadata } of media.list(layout.segments(id))) {
+        found.set(Number(/(\d+)\.\w+$/.exec(name)?.[1]), readSegmentFacts(metadata).frames)
+      }
+      return found
+    },
+
+    /** Marks a job as open: it has not ended, whatever Redis knows of it. */
+    async markOpen(id: string): Promise<void> {
+      await media.write(layout.openMark(id), Buffer.alloc(0), { ifAbsent: true })
+    },
+    /** Marks a job as one that only has to end: the word outlives Redis. */
+    async markCancelled(id: string): Promise<void> {
+      await media.write(layout.openMark(id), Buffer.alloc(0), { metadata: { halt: 'cancelled' } })
+    },
+    async openMark(id: string): Promise<{ cancelled: boolean } | undefined> {
+      const mark = await media.head(layout.openMark(id))
+      return mark && { cancelled: mark.metadata['halt'] === 'cancelled' }
+    },
+    /** The jobs that have not ended, as far as Blob knows. */
+    async *openJobs(): AsyncGenerator<OpenJob> {
+      for await (const { name, modified } of media.list(layout.openMarks)) {
+        const id = JobId.safeParse(name.slice(layout.openMarks.length))
+        if (id.success) yield { id: id.data, markedAt: modified }
+      }
+    },
+    /** The last of a job's end. */
+    unmark: (id: string) => media.remove([layout.openMark(id)]),
+    /** Every trace of a job. */
+    async removeJob(id: string): Promise<void> {
+      for (const kept of [specs, secrets, plans]) kept.delete(id)
+      const names: string[] = []
+      for await (const { name } of media.list(layout.job(id))) names.push(name)
+      // The spec last: without it the rest would be nobody's.
+      await media.remove(names.filter((name) => name !== layout.spec(id)))
+      await media.remove([layout.spec(id), layout.openMark(id)])
     },
   }
 }
+
+export type OpenJob = { id: string; markedAt: Date }
 
 const noSecret: JobSecret = { sourceQuery: '', outputQuery: '', styleQuery: '' }
 

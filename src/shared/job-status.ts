@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import { backlogKeys, paceKeptSeconds } from './backlog.ts'
 import type { JobState } from './job.ts'
 
 /**
@@ -20,8 +21,12 @@ export type JobStatus = {
   endedAt?: number
   model: string
   source: string
+  /** Whose it is: a digest of the token. */
+  client?: string
   framesTotal?: number
   framesDone: number
+  /** Of these, the ones that were done before scoring began, the last time it did. */
+  framesBefore?: number
   batchesTotal?: number
   halt?: Halt
   errorCode?: string
@@ -29,25 +34,35 @@ export type JobStatus = {
   output?: string
 }
 
-// A worker that comes too late must not bring back what the end has removed.
+// A worker that comes too late must not bring back what the end, or a wiped Redis, has removed.
 const commitScript = `
 local state = redis.call('HGET', KEYS[1], 'state')
-if state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 0 end
-if redis.call('SETBIT', KEYS[2], ARGV[1], 1) == 0 then redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[2]) end
+if not state or state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 0 end
+if redis.call('SETBIT', KEYS[2], ARGV[1], 1) == 0 then
+  redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[2])
+  redis.call('INCRBY', KEYS[4], ARGV[2])
+  redis.call('EXPIRE', KEYS[4], ${paceKeptSeconds})
+end
 redis.call('HDEL', KEYS[3], ARGV[1])
 return 1`
 
+const recountScript = `
+for i = 1, #ARGV, 2 do
+  if redis.call('SETBIT', KEYS[2], ARGV[i], 1) == 0 then redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[i + 1]) end
+end`
+
 // One trip a second from each working batch: it reports progress and learns whether the job was halted.
 const progressScript = `
-local halt = redis.call('HGET', KEYS[1], 'halt')
-if not halt then redis.call('HSET', KEYS[3], ARGV[1], ARGV[2]) end
-return halt`
+local job = redis.call('HMGET', KEYS[1], 'state', 'halt')
+local ended = job[1] == 'succeeded' or job[1] == 'failed' or job[1] == 'cancelled'
+if job[1] and not job[2] and not ended then redis.call('HSET', KEYS[3], ARGV[1], ARGV[2]) end
+return job[2]`
 
 const createScript = `
 if redis.call('HSETNX', KEYS[1], 'createdAt', ARGV[1]) == 0 then return 0 end
 redis.call('HSETNX', KEYS[1], 'state', 'queued')
 redis.call('HSETNX', KEYS[1], 'framesDone', 0)
-redis.call('HSET', KEYS[1], 'model', ARGV[2], 'source', ARGV[3])
+redis.call('HSET', KEYS[1], 'model', ARGV[2], 'source', ARGV[3], 'client', ARGV[4])
 return 1`
 
 // A state once ended stays.
@@ -56,6 +71,11 @@ local state = redis.call('HGET', KEYS[1], 'state')
 if state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV))
 return 1`
+
+// What Redis has forgotten is answered from Blob, which has the report by now.
+const endScript = `
+if redis.call('HEXISTS', KEYS[1], 'state') == 0 then return 0 end
+${advanceScript}`
 
 // A halt keeps its first reason. It comes too late for a job that has ended or whose output is being published.
 const haltScript = `
@@ -80,13 +100,20 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
     const hash = `${prefix}:job:${id}`
     return [hash, `${hash}:done`, `${hash}:active`] as const
   }
+  const backlog = backlogKeys(prefix)
   const run = (script: string, id: string, ...args: (string | number)[]) =>
-    redis.eval(script, 3, ...keys(id), ...args)
+    redis.eval(script, 4, ...keys(id), backlog.pace(Date.now()), ...args)
 
   return {
     /** Notes an accepted job; doing it again changes nothing. */
-    async create(job: { id: string; createdAt: number; model: string; source: string }): Promise<void> {
-      await run(createScript, job.id, job.createdAt, job.model, job.source)
+    async create(job: {
+      id: string
+      createdAt: number
+      model: string
+      source: string
+      client?: string
+    }): Promise<void> {
+      await run(createScript, job.id, job.createdAt, job.model, job.source, job.client ?? '')
       await redis.zadd(list, 'NX', job.createdAt, job.id)
     },
     async get(id: string): Promise<JobStatus | undefined> {
@@ -111,13 +138,15 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
     },
     /** The last step: the keys live on for a while so that the result can be asked for, and then go. */
     async end(id: string, state: JobState, fields: Record<string, string | number>): Promise<boolean> {
-      const moved = await this.advance(id, state, { ...fields, endedAt: Date.now() })
+      const args = Object.entries({ ...fields, endedAt: Date.now(), state }).flat()
+      const moved = (await run(endScript, id, ...args)) === 1
       const [hash, done, active] = keys(id)
       const longAgo = Date.now() - keepEndedSeconds * 1_000
       await redis
         .multi()
         .expire(hash, keepEndedSeconds)
         .del(done, active)
+        .hdel(backlog.open, id)
         .zremrangebyscore(list, 0, longAgo)
         .exec()
       return moved
@@ -151,6 +180,35 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
     async commit(id: string, batch: number, frames: number): Promise<void> {
       await run(commitScript, id, batch, frames)
     },
+    /**
+     * The plan is made; batches that were committed earlier (number → frames) are counted, but say nothing about how
+     * fast the job goes from now on.
+     */
+    async beginScoring(
+      id: string,
+      plan: { frames: number; batches: number[] },
+      committed: Map<number, number>,
+    ): Promise<void> {
+      await this.advance(id, 'scoring', {
+        framesTotal: plan.frames,
+        batchesTotal: plan.batches.length,
+        framesBefore: [...committed.values()].reduce((sum, frames) => sum + frames, 0),
+        scoringAt: Date.now(),
+      })
+      const counted = [...committed]
+      for (let from = 0; from < counted.length; from += 500) {
+        await run(recountScript, id, ...counted.slice(from, from + 500).flat())
+      }
+    },
+    /** Forgets a job; what is known of it lies in Blob. */
+    async forget(id: string): Promise<void> {
+      await redis
+        .multi()
+        .del(...keys(id))
+        .zrem(list, id)
+        .hdel(backlog.open, id)
+        .exec()
+    },
     /** A batch that was given back or failed shows no progress any more. */
     async release(id: string, batch: number): Promise<void> {
       await redis.hdel(keys(id)[2], String(batch))
@@ -169,8 +227,10 @@ function parse(id: string, fields: Record<string, string>, underWay: number): Jo
     endedAt: number('endedAt'),
     model: fields['model'] ?? '',
     source: fields['source'] ?? '',
+    client: fields['client'],
     framesTotal: total,
     framesDone: Math.min(total ?? Infinity, (number('framesDone') ?? 0) + underWay),
+    framesBefore: number('framesBefore'),
     batchesTotal: number('batchesTotal'),
     halt: fields['halt'] as Halt | undefined,
     errorCode: fields['errorCode'],

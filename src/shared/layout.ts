@@ -1,5 +1,9 @@
 /** Where things lie in Blob storage. Every name depends on ids alone, so that doing a thing twice writes one blob. */
 export const layout = {
+  /** An empty blob for each job that has not ended, so that they can be found without Redis. */
+  openMarks: 'open/',
+  openMark: (id: string) => `open/${id}`,
+  jobs: 'jobs/',
   job: (id: string) => `jobs/${id}/`,
   spec: (id: string) => `jobs/${id}/job.json`,
   /** SAS queries of the source and the output: needed by the workers, shown to nobody, deleted when the job ends. */

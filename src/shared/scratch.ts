@@ -4,12 +4,14 @@ import { join } from 'node:path'
 
 /**
  * Temporary files. Each process owns the folder `<root>/<host>.<pid>.<start>`; what dead processes left is swept at the
- * next start, so a machine that is killed again and again does not fill its disk.
+ * next start, and every minute by the others, so a machine that is killed again and again does not fill its disk.
  */
-export async function openScratch(root: string) {
-  const own = join(root, `${host}.${process.pid}.${Math.round(performance.timeOrigin)}`)
-  await sweep(root)
+export async function openScratch(root: string, sweepEveryMs = 60_000) {
+  const folder = `${host}.${process.pid}.${Math.round(performance.timeOrigin)}`
+  const own = join(root, folder)
+  await sweep(root, folder)
   await mkdir(own, { recursive: true })
+  const timer = setInterval(() => void sweep(root, folder).catch(() => {}), sweepEveryMs).unref()
   return {
     /** Runs `work` with a fresh folder that is gone afterwards, whatever happened. */
     async within<T>(name: string, work: (dir: string) => Promise<T>): Promise<T> {
@@ -21,7 +23,10 @@ export async function openScratch(root: string) {
         await rm(dir, { recursive: true, force: true })
       }
     },
-    close: () => rm(own, { recursive: true, force: true }),
+    async close(): Promise<void> {
+      clearInterval(timer)
+      await rm(own, { recursive: true, force: true })
+    },
   }
 }
 export type Scratch = Awaited<ReturnType<typeof openScratch>>
@@ -33,8 +38,9 @@ const dayMs = 86_400_000
  * Removes what is nobody's: folders of dead processes of this host (a container that starts again has its old pid, but
  * another start), and those of other hosts that share the disk once they are untouched for a day.
  */
-async function sweep(root: string) {
+async function sweep(root: string, own: string) {
   for (const entry of await readdir(root).catch(() => [] as string[])) {
+    if (entry === own) continue
     const [from, pid] = entry.split('.')
     const dead = from === host && (Number(pid) === process.pid || !isAlive(Number(pid)))
     const path = join(root, entry)

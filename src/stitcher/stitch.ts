@@ -1,7 +1,8 @@
 import { basename, join } from 'node:path'
 import pMap from 'p-map'
 import type { BlobStore } from '../shared/blob-store.ts'
-import { InputError, tooManyErrors } from '../shared/errors.ts'
+import { concludeJob } from '../shared/end-job.ts'
+import { InputError, TransientError, tooManyErrors } from '../shared/errors.ts'
 import { batchStarts } from '../shared/frame-times.ts'
 import type { JobSpec, Plan, Report } from '../shared/job.ts'
 import type { Incidents } from '../shared/incidents.ts'
@@ -40,13 +41,14 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
     queue: 'stitch',
     async process({ jobId }, context) {
       const spec = await files.spec(jobId)
-      const done = context.again ? await files.readReport(jobId) : undefined
+      const done = await files.readReport(jobId)
       // A stitch that died between its report and its end has only to end.
       if (done) return await endJob(deps, done)
       const plan = await files.findPlan(jobId)
       const stopped = await whyStopped(deps, jobId, context)
       if (stopped) return await endJob(deps, await failedReport(spec, plan, stopped, context))
-      if (!plan) throw new InputError('plan-gone', `The plan of job ${jobId} is missing.`)
+      // Its split may have been lost: it is put on the queue again while this waits for the next attempt.
+      if (!plan) throw new TransientError(`The plan of job ${jobId} is missing.`)
       await statuses.advance(jobId, 'stitching')
       return await endJob(
         deps,
@@ -80,8 +82,11 @@ async function whyStopped(
 ): Promise<Stopped | undefined> {
   const [status, failures] = await Promise.all([statuses.get(jobId), context.childFailures()])
   if (status?.halt === 'cancelled') return { status: 'cancelled' }
+  // It has ended as far as Redis knows: storage was away for longer than all attempts to write its report lasted.
+  if (status?.state === 'cancelled') return { status: 'cancelled' }
   const [reason] = Object.values(failures)
-  if (status?.halt === undefined && reason === undefined) return undefined
+  const failing = status?.halt === 'failed' || status?.state === 'failed'
+  if (!failing && reason === undefined) return undefined
   const message = status?.error ?? reason ?? 'The job failed.'
   return { status: 'failed', error: { code: status?.errorCode ?? 'failed', message } }
 }
@@ -93,10 +98,6 @@ async function finish(deps: StitchDeps, { spec, plan, dir, context }: Finishing)
   const { signal } = context
   const clock = stopwatch()
 
-  const ended = await context.childrenEnded()
-  if (ended < plan.batches.length + 1) {
-    throw new Error(`only ${ended} of ${plan.batches.length + 1} parts of job ${spec.id} have ended`)
-  }
   const { replaced, through } = await checkSegments(media, spec, plan)
   const { errorThreshold } = spec.request
   if (replaced.length + through.length > errorThreshold) {
@@ -199,7 +200,8 @@ async function checkSegments(
   const facts = plan.batches.map((count, index) => {
     const segment = there.get(layout.segment(spec.id, index))
     if (segment?.frames === count) return { ...segment, start: starts[index] ?? 0 }
-    throw new Error(`segment ${index} of job ${spec.id} is missing or does not have ${count} frames`)
+    // Its batch may have been lost: it is put on the queue again while this waits for the next attempt.
+    throw new TransientError(`segment ${index} of job ${spec.id} is missing or does not have ${count} frames`)
   })
   const inVideo = (which: 'replaced' | 'through') =>
     facts.flatMap((segment) => segment[which].map((frame) => segment.start + frame))
@@ -235,16 +237,11 @@ async function failedReport(spec: JobSpec, plan: Plan | undefined, stopped: Stop
   return reportOf(spec, { ...stopped, plan, batches: { planned: plan?.batches.length ?? 0, failed } })
 }
 
-/** The report first, then the removal, then the state: whoever sees the end finds the report and no leftovers. */
+/** The report first: whoever sees the end finds it. */
 async function endJob({ files, statuses, incidents }: StitchDeps, ending: Report) {
   const noted = await incidents.of(ending.jobId)
   const report = noted.length > 0 ? { ...ending, incidents: noted } : ending
   await files.writeReport(report)
-  await files.removeIntermediates(report.jobId, report.batches.planned)
-  await statuses.end(report.jobId, report.status, {
-    ...(report.status === 'succeeded' ? { framesDone: report.frames } : {}),
-    ...(report.error ? { errorCode: report.error.code, error: report.error.message } : {}),
-    ...(report.output ? { output: report.output.url } : {}),
-  })
+  await concludeJob({ files, statuses }, report)
   return {}
 }

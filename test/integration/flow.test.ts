@@ -1,9 +1,12 @@
 import { join } from 'node:path'
 import { FlowProducer, type Job, Queue, Worker } from 'bullmq'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { addFlow, splitWorkload } from '../../src/producer/split.ts'
+import { addFlow } from '../../src/producer/flow.ts'
+import { splitWorkload } from '../../src/producer/split.ts'
+import { createBacklog } from '../../src/shared/backlog.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
 import type { JobSpec } from '../../src/shared/job.ts'
+import { createIncidents } from '../../src/shared/incidents.ts'
 import { createJobFiles } from '../../src/shared/job-files.ts'
 import { createJobStatuses } from '../../src/shared/job-status.ts'
 import { createModelStore } from '../../src/shared/models/model-store.ts'
@@ -37,7 +40,7 @@ async function queuesOfATest() {
     queue: (name: QueueName) => keep(new Queue(name, { connection, prefix })),
     flows: () => keep(new FlowProducer({ connection, prefix })),
     work<Q extends QueueName>(workload: Workload<Q>) {
-      const processor = processorOf(workload, silent)
+      const processor = processorOf(workload, { log: silent, incidents: createIncidents(connection, prefix) })
       return keep(
         new Worker(workload.queue, async (job, token, signal) => await processor(job, token, signal), {
           ...workerOptions(workload.queue),
@@ -79,6 +82,7 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
       ...{ priority: 5, onError: 'fail', errorThreshold: 0 },
     },
     source: await sources.look(media.url('in/many.mp4')),
+    client: '',
     hasSecret: false,
     model: { name: 'm', version: '1', sha256: '' },
   }
@@ -117,7 +121,7 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
     async process({ index, count }) {
       if (index === 700) throw new InputError('damaged', 'this one is bad')
       scored.push(index)
-      return { frames: count, replaced: [], ms: {} }
+      return { frames: count, replaced: [], through: [], ms: {} }
     },
   })
   const split = test.work(
@@ -129,8 +133,8 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
         statuses,
         sources,
         redis: test.connection,
-        batchQueue: breaking,
-        stitchQueueKey: test.queue('stitch').qualifiedName,
+        backlog: createBacklog(test.connection, test.prefix),
+        queues: { split: test.queue('split'), batch: breaking, stitch: test.queue('stitch') },
         workers: 4,
       },
       scratch: await openScratch(join(dir, 'scratch')),
@@ -155,8 +159,8 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
 
 const outcomes: [what: string, error: () => Error, attempts: number, terminal: number][] = [
   ['an input error is not tried again', () => new InputError('bad', 'bad media'), 1, 1],
-  ['a passing error is tried until attempts are spent', () => new TransientError('busy'), 6, 1],
-  ['an unknown error is tried like a passing one', () => new Error('who knows'), 6, 1],
+  ['a passing error is tried for minutes', () => new TransientError('busy'), 12, 1],
+  ['an unknown error is tried like a passing one, but less often', () => new Error('who knows'), 3, 1],
 ]
 
 test.for(outcomes)('%s', async ([, error, attempts, terminal]) => {

@@ -1,0 +1,26 @@
+import { createApiClient, findEndpoint } from '../api-client.ts'
+import { type Common, print } from './jobs.ts'
+
+type ResumeOptions = Common & { all: boolean; again: boolean }
+
+/** Puts one job, or all that are open, back on the queues. Answers 2 when it is not said which. */
+export async function resume(
+  id: string | undefined,
+  options: ResumeOptions,
+  env: NodeJS.ProcessEnv,
+): Promise<number> {
+  if ((id === undefined) !== options.all || (options.all && options.again)) {
+    process.stderr.write('framefleet: say which job to resume, or --all; --again is for one job\n')
+    return 2
+  }
+  const api = createApiClient(await findEndpoint(env, options.dir))
+  if (id !== undefined) {
+    const answer = await api.resume(id, options.again)
+    print(options.json ? answer : answer.outcome)
+    return 0
+  }
+  const tally = await api.resumeAll()
+  const told = Object.entries(tally).filter(([, count]) => count > 0)
+  print(options.json ? tally : told.map(([what, count]) => `${count} ${what}`).join(', ') || 'no job is open')
+  return tally['failed'] ? 1 : 0
+}

@@ -1,0 +1,44 @@
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyInstance } from 'fastify'
+import { InputError } from '../shared/errors.ts'
+
+/** A caller asks for more than its share of this process. */
+export class TooManyRequests extends InputError {
+  readonly retryAfterSeconds = 1
+  constructor(sentence: string) {
+    super('too-many-requests', `${sentence} Try again in a second.`)
+  }
+}
+
+/**
+ * Refuses what one token sends beyond so many requests a second, before anything else is done about it: a flood by one
+ * caller is no reason for another to wait. To be called before routes are added, and after tokens are looked at.
+ */
+export async function limitRates(app: FastifyInstance, perSecond: number): Promise<void> {
+  await app.register(rateLimit, {
+    max: perSecond,
+    timeWindow: 1_000,
+    keyGenerator: (request) => request.client,
+    // Pages that need no token: what asks for them must always hear.
+    allowList: (request) => request.client === '',
+    errorResponseBuilder: (_request, { max }) =>
+      new TooManyRequests(`More than ${max} requests a second with one token.`),
+  })
+}
+
+/** Lets each caller have so many pieces of work under way at once; throws TooManyRequests beyond. */
+export function createShares(atOnce: number) {
+  const underWay = new Map<string, number>()
+  return async <T>(client: string, work: () => Promise<T>): Promise<T> => {
+    const now = underWay.get(client) ?? 0
+    if (now >= atOnce) throw new TooManyRequests(`More than ${atOnce} jobs are being accepted for one token.`)
+    underWay.set(client, now + 1)
+    try {
+      return await work()
+    } finally {
+      const left = (underWay.get(client) ?? 1) - 1
+      if (left > 0) underWay.set(client, left)
+      else underWay.delete(client)
+    }
+  }
+}

@@ -1,0 +1,175 @@
+import { randomUUID } from 'node:crypto'
+import { FlowProducer, Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { type Backlog, createBacklog } from '../shared/backlog.ts'
+import { concludeJob } from '../shared/end-job.ts'
+import { InputError } from '../shared/errors.ts'
+import { type JobSpec, type Plan, isEnded } from '../shared/job.ts'
+import { type Incidents, createIncidents } from '../shared/incidents.ts'
+import type { JobFiles } from '../shared/job-files.ts'
+import { type JobStatuses, createJobStatuses } from '../shared/job-status.ts'
+import type { Logger } from '../shared/log.ts'
+import { entryIds } from '../shared/queues.ts'
+import { statusOf } from './accept-job.ts'
+import { estimateFrames } from './admission.ts'
+import {
+  type FlowDeps,
+  addBatches,
+  addLoneStitch,
+  addSplit,
+  isAlive,
+  removeFlow,
+  renewFlow,
+  wakeStitch,
+} from './flow.ts'
+
+export type ResumeDeps = FlowDeps & {
+  prefix: string
+  files: JobFiles
+  statuses: JobStatuses
+  backlog: Pick<Backlog, 'put' | 'planned'>
+  flows: FlowProducer
+  incidents: Pick<Incidents, 'forget'>
+  log: Logger
+}
+
+/** What jobs are put on the queues with, over one connection. */
+export function openFlows(
+  redis: Redis,
+  { prefix, files, log }: { prefix: string; files: JobFiles; log: Logger },
+) {
+  const over = { connection: redis, prefix }
+  const queues = {
+    split: new Queue('split', over),
+    batch: new Queue('batch', over),
+    stitch: new Queue('stitch', over),
+  }
+  const flows = new FlowProducer(over)
+  return {
+    ...{ redis, prefix, files, log, queues, flows },
+    statuses: createJobStatuses(redis, prefix),
+    backlog: createBacklog(redis, prefix),
+    incidents: createIncidents(redis, prefix),
+    async close(): Promise<void> {
+      await Promise.all([flows, ...Object.values(queues)].map(async (each) => await each.close()))
+    },
+  }
+}
+
+/** `resumed`: something was put back; `running`: nothing was missing, or somebody else is at it. */
+export type Resumed = 'resumed' | 'running' | 'ended' | 'unknown'
+
+/**
+ * Puts a job back on the queues from what lies in Blob, as far as it is missing there. What is committed is not scored
+ * again. Safe to repeat, and while the job runs.
+ *
+ *   no job.json ─► unknown         a report ─► ended: what an end leaves to do is done
+ *   stitch gone ─► the flow anew; its split finds the plan, and adds the batches without a segment
+ *   stitch there ─► its lost children are added again
+ *   ended as Redis knows, without a report ─► a stitch that writes it
+ *
+ * `again` runs a job anew that failed or was cancelled, by the same plan. Throws InputError `secret-gone` for one whose
+ * SAS is gone.
+ */
+export async function resumeJob(
+  deps: ResumeDeps,
+  id: string,
+  { again = false }: { again?: boolean } = {},
+): Promise<Resumed> {
+  const { files, statuses } = deps
+  const spec = await files.findSpec(id)
+  if (!spec) return 'unknown'
+  return await alone(deps, id, async () => {
+    const report = await files.readReport(id)
+    const state = (await statuses.get(id))?.state
+    const anew =
+      again && (report ? report.status !== 'succeeded' : state === 'failed' || state === 'cancelled')
+    if (anew) await forgetEnd(deps, spec)
+    else if (report) {
+      await concludeJob(deps, report)
+      return 'ended'
+    }
+    return await putBack(deps, spec)
+  })
+}
+
+async function putBack(deps: ResumeDeps, spec: JobSpec): Promise<Resumed> {
+  const { files, statuses, backlog, flows } = deps
+  const { id } = spec
+  const [mark, plan] = await Promise.all([files.openMark(id), files.findPlan(id)])
+  if (!mark) await files.markOpen(id)
+  await backlog.put(id, spec.client, plan?.frames ?? estimateFrames(spec.source.bytes))
+  await statuses.create(statusOf(spec))
+  if (mark?.cancelled) await statuses.halt(id, 'cancelled')
+  if (await isAlive(deps, 'stitch', entryIds.stitch(id))) {
+    return (await mendChildren(deps, spec, plan)) ? 'resumed' : 'running'
+  }
+  const status = await statuses.get(id)
+  if (status && isEnded(status.state)) await addLoneStitch(deps, spec)
+  else await renewFlow(deps, flows, spec)
+  return 'resumed'
+}
+
+/** Adds the children again that a stitch waits for or will miss. Answers whether there were any. */
+async function mendChildren(deps: ResumeDeps, spec: JobSpec, plan: Plan | undefined): Promise<boolean> {
+  const { files, queues, statuses } = deps
+  const stitch = entryIds.stitch(spec.id)
+  // It adds the batches itself.
+  if (await isAlive(deps, 'split', entryIds.split(spec.id))) return false
+  const status = await statuses.get(spec.id)
+  const state = await queues.stitch.getJobState(stitch)
+  // A stitch that is awake and knows that the job was halted misses nothing.
+  if (state === 'active' || (state !== 'waiting-children' && status?.halt)) return false
+  if (!plan) {
+    await addSplit(deps, spec)
+    return true
+  }
+  // A status that was lost and made anew knows nothing of what was done.
+  if (status?.state === 'queued') await statuses.beginScoring(spec.id, plan, await files.committed(spec.id))
+  // Of a halted job nothing is to be done any more; what its stitch waits for is struck off.
+  const committed = async () =>
+    status?.halt ? new Map(plan.batches.entries()) : await files.committed(spec.id)
+  const mended = await addBatches(deps, spec, plan, { committed, redo: true })
+  if (mended > 0) return true
+  if ((await queues.stitch.getJobState(stitch)) !== 'waiting-children') return false
+  if ((await deps.redis.scard(`${queues.stitch.toKey(stitch)}:dependencies`)) > 0) return false
+  await wakeStitch(deps, spec, plan)
+  return true
+}
+
+/** Takes back how a job ended, in an order that leaves it either ended or open, wherever this breaks off. */
+async function forgetEnd({ files, statuses, incidents, ...deps }: ResumeDeps, spec: JobSpec): Promise<void> {
+  const { id, hasSecret } = spec
+  if (hasSecret) {
+    throw new InputError(
+      'secret-gone',
+      `The job ${id} can't be run again: the SAS it came with was deleted at its end. Submit it anew.`,
+    )
+  }
+  const plan = await files.findPlan(id)
+  await files.unmark(id)
+  await files.markOpen(id)
+  await removeFlow(deps, id, plan?.batches.length ?? 0)
+  await statuses.forget(id)
+  await incidents.forget(id)
+  await files.removeReport(id)
+}
+
+const lockMs = 60_000
+const unlockScript = `if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`
+
+/** One at a time for each job: two that add the same flow could each see half of the other's. */
+async function alone(
+  { redis, prefix }: ResumeDeps,
+  id: string,
+  work: () => Promise<Resumed>,
+): Promise<Resumed> {
+  const key = `${prefix}:job:${id}:resuming`
+  const token = randomUUID()
+  if ((await redis.set(key, token, 'PX', lockMs, 'NX')) === null) return 'running'
+  try {
+    return await work()
+  } finally {
+    await redis.eval(unlockScript, 1, key, token)
+  }
+}
