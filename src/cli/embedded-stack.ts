@@ -21,6 +21,8 @@ export type StackOptions = {
   env: NodeJS.ProcessEnv
   /** Whether what dies is started again. */
   restart: boolean
+  /** Puts something between the roles and the services, such as a proxy; answers how roles reach them then. */
+  between?: (services: NodeJS.ProcessEnv) => Promise<NodeJS.ProcessEnv>
   onEvent?: (line: string) => void
 }
 
@@ -91,13 +93,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     for (const each of await Promise.allSettled(starts)) {
       if (each.status === 'fulfilled' && each.value.service) keep(each.value.service, each.value.again)
     }
-    const services = await Promise.all(starts)
+    const [redis, azurite] = await Promise.all(starts)
+    const services = { ...redis.env, ...azurite.env }
     const port = options.port || (await freePort())
     const env: NodeJS.ProcessEnv = {
       ...roleDefaults(dir, options.workers),
       ...options.env,
-      ...services[0].env,
-      ...services[1].env,
+      ...services,
+      ...(await options.between?.(services)),
       FRAMEFLEET_API_PORT: String(port),
       FRAMEFLEET_API_TOKENS: options.env['FRAMEFLEET_API_TOKENS'] ?? secrets.apiToken,
     }

@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect } from 'vitest'
+import { processesWith } from '../../scripts/chaos/processes.ts'
 import { type JobAnswer, createApiClient } from '../../src/cli/api-client.ts'
 import { startStack } from '../../src/cli/embedded-stack.ts'
 import { uploadModel, uploadVideo } from '../../src/cli/local-files.ts'
@@ -93,17 +94,4 @@ export type TestStack = Awaited<ReturnType<typeof startTestStack>>
 /** Without settings of the machine the tests run on. */
 function cleanEnv(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FRAMEFLEET_')))
-}
-
-/** Processes whose command line or environment names the stack's folder. */
-async function processesWith(dir: string): Promise<string[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      const read = async (file: string) => await readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')
-      const [command, env] = [await read('cmdline'), await read('environ')]
-      return command !== '' && (command + env).includes(dir) ? [command.replaceAll('\0', ' ').trim()] : []
-    }),
-  )
-  return found.flat()
 }
