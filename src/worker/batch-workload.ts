@@ -72,7 +72,7 @@ async function recordOf(incidents: Incidents, batch: BatchPayload, error: Error,
 }
 
 /** Why a job failed, when one of its batches did: a code for programs and one sentence. */
-export function batchFailure(index: number, error: Error): { code: string; message: string } {
+function batchFailure(index: number, error: Error): { code: string; message: string } {
   if (error instanceof InputError) return { code: error.code, message: error.message }
   if (error instanceof PoisonError && error.frames.length > 0)
     return { code: 'unscorable-frame', message: error.message }
