@@ -23,7 +23,8 @@ export function createLogger(role: string, level: string): Logger {
       base: { role, pid: process.pid },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      mixin: () => context.getStore() ?? {},
+      // A copy each time: pino adds the line's own fields to it, and they would show in every later line.
+      mixin: () => ({ ...context.getStore() }),
       hooks: { streamWrite: redact },
     },
     pino.destination({ dest: 2, sync: true }),
