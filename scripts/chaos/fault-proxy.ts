@@ -121,7 +121,9 @@ export async function startFaultProxy({
   }
 
   async function forward(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const link = open(() => request.socket.resetAndDestroy())
+    // A request that is over has no socket any more.
+    const { socket } = request
+    const link = open(() => socket.resetAndDestroy())
     response.once('close', () => links.delete(link))
     await unhung(link)
     if (link.fate.kind === 'latency') await pause(strike(link.fate).ms)
