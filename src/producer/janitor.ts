@@ -20,8 +20,9 @@ type JanitorPlan = {
   everyMs: number
   /** Jobs that ended longer ago are removed with all they made; 0 keeps them for ever. */
   keepDays: number
-  /** Requests for a listing in one turn, of 5,000 blobs each. */
+  /** Requests for a listing in one turn, and blobs in each. */
   pages?: number
+  pageSize?: number
 }
 
 const dayMs = 86_400_000
@@ -30,7 +31,8 @@ const dayMs = 86_400_000
  * Goes round all jobs in storage, some each turn, and removes what nobody needs: what late workers left behind a job
  * that has ended, what an accept left that broke off, and jobs that are older than they are kept.
  */
-export function janitorChore(deps: JanitorDeps, { everyMs, keepDays, pages = 4 }: JanitorPlan): Chore {
+export function janitorChore(deps: JanitorDeps, plan: JanitorPlan): Chore {
+  const { everyMs, keepDays, pages = 4, pageSize } = plan
   /** Where the round is; a restart begins a new one. */
   let from: string | undefined
   /** The last job of a page may go on in the next. */
@@ -41,7 +43,7 @@ export function janitorChore(deps: JanitorDeps, { everyMs, keepDays, pages = 4 }
     async run(signal) {
       const done = { leftovers: 0, expired: 0 }
       for (let page = 0; page < pages && !signal.aborted; page++) {
-        const { items, next } = await deps.media.listPage(layout.jobs, from)
+        const { items, next } = await deps.media.listPage(layout.jobs, { from, size: pageSize })
         const jobs = byJob([...carried, ...items])
         const last = next === undefined ? undefined : [...jobs.keys()].at(-1)
         carried = last === undefined ? [] : (jobs.get(last) ?? [])

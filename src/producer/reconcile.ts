@@ -6,7 +6,7 @@ import type { Chore } from './chores.ts'
 import { dropWaiting, isAlive } from './flow.ts'
 import { type ResumeDeps, type Resumed, resumeJob } from './resume.ts'
 
-export type ReconcileDeps = ResumeDeps & { backlog: Pick<Backlog, 'list' | 'drop' | 'put' | 'planned'> }
+export type ReconcileDeps = ResumeDeps & { backlog: Pick<Backlog, 'list' | 'drop' | 'put'> }
 
 /** How many jobs came to what; `failed`: it could not be told, and the log says why. */
 export type Tally = Record<Resumed | 'failed', number>
@@ -24,6 +24,7 @@ const forsakenMs = 600_000
  */
 export function reconcileChore(deps: ReconcileDeps, everyMs: number): Chore {
   let turn = 0
+  let strangers = new Set<string>()
   return {
     name: 'reconcile',
     everyMs,
@@ -47,7 +48,7 @@ export function reconcileChore(deps: ReconcileDeps, everyMs: number): Chore {
         ({ id, markedAt }) => outcomes.get(id) === 'unknown' && now - markedAt.getTime() > forsakenMs,
       )
       await pMap(forsaken, async ({ id }) => await deps.files.unmark(id), { concurrency: 4 })
-      await leaveLine(deps, new Set(open.map(({ id }) => id)), now)
+      strangers = await leaveLine(deps, new Set(open.map(({ id }) => id)), strangers)
       return counts(outcomes)
     },
   }
@@ -115,9 +116,16 @@ async function isStuck(deps: ReconcileDeps, id: string): Promise<boolean> {
   return alive.includes(false)
 }
 
-/** Takes jobs out of line that are not open: their end did not reach Redis, or they were never accepted. */
-async function leaveLine({ backlog }: ReconcileDeps, open: Set<string>, now: number): Promise<void> {
-  const line = await backlog.list()
-  const ended = [...line].filter(([id, at]) => !open.has(id) && now - at > forsakenMs).map(([id]) => id)
-  await backlog.drop(...ended)
+/**
+ * Takes jobs out of line that are not open: their end did not reach Redis, or they were never accepted. One that is being
+ * accepted is in line before it is marked, so it has to be found twice. Answers those found once.
+ */
+async function leaveLine(
+  { backlog }: ReconcileDeps,
+  open: Set<string>,
+  before: Set<string>,
+): Promise<Set<string>> {
+  const strangers = (await backlog.list()).filter((id) => !open.has(id))
+  for (const id of strangers.filter((each) => before.has(each))) await backlog.drop(id)
+  return new Set(strangers.filter((id) => !before.has(id)))
 }

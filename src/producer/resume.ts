@@ -27,7 +27,7 @@ export type ResumeDeps = FlowDeps & {
   prefix: string
   files: JobFiles
   statuses: JobStatuses
-  backlog: Pick<Backlog, 'put' | 'planned'>
+  backlog: Pick<Backlog, 'put'>
   flows: FlowProducer
   incidents: Pick<Incidents, 'forget'>
   log: Logger

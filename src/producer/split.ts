@@ -3,7 +3,6 @@ import type { Redis } from 'ioredis'
 import { chooseEncoding, keepsAudio, keepsSubtitles } from '../shared/encoding.ts'
 import { CancelledError, InputError } from '../shared/errors.ts'
 import { packTimes } from '../shared/frame-times.ts'
-import type { Backlog } from '../shared/backlog.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
 import type { JobSpec, Plan, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
@@ -27,7 +26,6 @@ type SplitDeps = {
   statuses: JobStatuses
   sources: SourceReader
   scratch: Scratch
-  backlog: Pick<Backlog, 'planned'>
   redis: Redis
   queues: FlowQueues
   /** How many workers videos are cut for. */
@@ -53,7 +51,6 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
         const known = await files.findPlan(jobId)
         const plan = known ?? (await files.keepPlan(await makePlan(deps, spec, stop.signal)))
         const committed = async () => (known ? await files.committed(jobId) : new Map<number, number>())
-        await deps.backlog.planned(jobId, plan.frames)
         // The state moves on first: a batch may be done before the last one is on the queue.
         await statuses.beginScoring(jobId, plan, await committed())
         await addBatches(deps, spec, plan, { committed, signal: stop.signal })

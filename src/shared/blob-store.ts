@@ -156,10 +156,11 @@ export function createBlobStore(
       for await (const item of container.listBlobsFlat({ prefix, includeMetadata: true })) yield itemOf(item)
     },
     /** One request's worth of a listing, in the order of names, and where the next one goes on; nothing after the last. */
-    async listPage(prefix: string, from?: string): Promise<{ items: BlobItem[]; next?: string }> {
-      const pages = container
-        .listBlobsFlat({ prefix })
-        .byPage({ maxPageSize: 5_000, continuationToken: from })
+    async listPage(
+      prefix: string,
+      { from, size = 5_000 }: { from?: string; size?: number } = {},
+    ): Promise<{ items: BlobItem[]; next?: string }> {
+      const pages = container.listBlobsFlat({ prefix }).byPage({ maxPageSize: size, continuationToken: from })
       for await (const { segment, continuationToken } of pages) {
         return { items: segment.blobItems.map(itemOf), next: continuationToken || undefined }
       }

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { backlogKeys, paceKeptSeconds } from './backlog.ts'
+import { backlogKeys, dropScript, paceKeptSeconds } from './backlog.ts'
 import type { JobState } from './job.ts'
 
 /**
@@ -42,6 +42,10 @@ if redis.call('SETBIT', KEYS[2], ARGV[1], 1) == 0 then
   redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[2])
   redis.call('INCRBY', KEYS[4], ARGV[2])
   redis.call('EXPIRE', KEYS[4], ${paceKeptSeconds})
+  local line = KEYS[5] .. ':' .. (redis.call('HGET', KEYS[1], 'client') or '')
+  if redis.call('HEXISTS', line, ARGV[3]) == 1 and redis.call('HINCRBY', line, ARGV[3], -ARGV[2]) < 0 then
+    redis.call('HSET', line, ARGV[3], 0)
+  end
 end
 redis.call('HDEL', KEYS[3], ARGV[1])
 return 1`
@@ -49,6 +53,17 @@ return 1`
 const recountScript = `
 for i = 1, #ARGV, 2 do
   if redis.call('SETBIT', KEYS[2], ARGV[i], 1) == 0 then redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[i + 1]) end
+end`
+
+// From now on what is left of the job is known; until here it was estimated.
+const lineUpScript = `
+local job = redis.call('HMGET', KEYS[1], 'framesTotal', 'framesDone')
+for _, client in ipairs(redis.call('SMEMBERS', KEYS[5])) do
+  local line = KEYS[5] .. ':' .. client
+  if redis.call('HEXISTS', line, ARGV[1]) == 1 then
+    redis.call('HSET', line, ARGV[1], math.max(0, job[1] - (job[2] or 0)))
+    redis.call('HSET', KEYS[1], 'client', client)
+  end
 end`
 
 // One trip a second from each working batch: it reports progress and learns whether the job was halted.
@@ -102,7 +117,7 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
   }
   const backlog = backlogKeys(prefix)
   const run = (script: string, id: string, ...args: (string | number)[]) =>
-    redis.eval(script, 4, ...keys(id), backlog.pace(Date.now()), ...args)
+    redis.eval(script, 5, ...keys(id), backlog.pace(Date.now()), backlog.open, ...args)
 
   return {
     /** Notes an accepted job; doing it again changes nothing. */
@@ -113,7 +128,7 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
       source: string
       client?: string
     }): Promise<void> {
-      await run(createScript, job.id, job.createdAt, job.model, job.source, job.client ?? '')
+      await run(createScript, job.id, job.createdAt, job.model, job.source, job.client ?? '-')
       await redis.zadd(list, 'NX', job.createdAt, job.id)
     },
     async get(id: string): Promise<JobStatus | undefined> {
@@ -146,7 +161,7 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
         .multi()
         .expire(hash, keepEndedSeconds)
         .del(done, active)
-        .hdel(backlog.open, id)
+        .eval(dropScript, 1, backlog.open, id)
         .zremrangebyscore(list, 0, longAgo)
         .exec()
       return moved
@@ -178,7 +193,7 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
     },
     /** Counts a batch as done, once. */
     async commit(id: string, batch: number, frames: number): Promise<void> {
-      await run(commitScript, id, batch, frames)
+      await run(commitScript, id, batch, frames, id)
     },
     /**
      * The plan is made; batches that were committed earlier (number → frames) are counted, but say nothing about how
@@ -199,6 +214,7 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
       for (let from = 0; from < counted.length; from += 500) {
         await run(recountScript, id, ...counted.slice(from, from + 500).flat())
       }
+      await run(lineUpScript, id, id)
     },
     /** Forgets a job; what is known of it lies in Blob. */
     async forget(id: string): Promise<void> {
@@ -206,7 +222,7 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
         .multi()
         .del(...keys(id))
         .zrem(list, id)
-        .hdel(backlog.open, id)
+        .eval(dropScript, 1, backlog.open, id)
         .exec()
     },
     /** A batch that was given back or failed shows no progress any more. */

@@ -72,7 +72,7 @@ export const JobSpec = z.object({
   request: JobRequest,
   requestHash: z.string(),
   /** Whose it is: a digest of the token it came with. */
-  client: z.string().default(''),
+  client: z.string().default('-'),
   source: SourceRef,
   model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
   style: SourceRef.optional(),

@@ -3,7 +3,6 @@ import { FlowProducer, type Job, Queue, Worker } from 'bullmq'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { addFlow } from '../../src/producer/flow.ts'
 import { splitWorkload } from '../../src/producer/split.ts'
-import { createBacklog } from '../../src/shared/backlog.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
 import type { JobSpec } from '../../src/shared/job.ts'
 import { createIncidents } from '../../src/shared/incidents.ts'
@@ -133,7 +132,6 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
         statuses,
         sources,
         redis: test.connection,
-        backlog: createBacklog(test.connection, test.prefix),
         queues: { split: test.queue('split'), batch: breaking, stitch: test.queue('stitch') },
         workers: 4,
       },

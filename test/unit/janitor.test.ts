@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest'
+import { fateOf } from '../../src/producer/janitor.ts'
+
+const day = 86_400_000
+const now = 100 * day
+const ago = (days: number, ...names: string[]) =>
+  names.map((name) => ({ name: `jobs/j/${name}`, modified: new Date(now - days * day) }))
+const segment = 'segments/000001.mp4'
+
+test.each([
+  ['runs', ago(3, 'job.json', 'plan.json', segment).concat(ago(0.5, 'segments/000002.mp4')), 0, 'kept'],
+  ['waits, without a secret', ago(30, 'job.json'), 0, 'kept'],
+  ['ended', ago(30, 'job.json', 'report.json', 'output.mp4'), 0, 'kept'],
+  ['ended, with a late segment', ago(1, 'job.json', 'report.json', segment), 0, 'leftovers'],
+  ['ended, with its secret', ago(1, 'job.json', 'report.json', 'secret.json'), 0, 'leftovers'],
+  ['was never accepted, it seems', ago(2, 'job.json', 'secret.json'), 0, 'forsaken'],
+  ['ended a while ago', ago(8, 'job.json', 'report.json', 'output.mp4'), 7, 'expired'],
+  ['is kept for a while yet', ago(6, 'job.json', 'report.json', 'output.mp4'), 7, 'kept'],
+  ['has run for longer than jobs are kept', ago(0.1, 'job.json', 'plan.json', segment), 0.01, 'kept'],
+] as const)('what becomes of a job that %s', (_, blobs, keepDays, fate) => {
+  expect(fateOf('j', [...blobs], { now, keepDays })).toBe(fate)
+})
