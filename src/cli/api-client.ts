@@ -49,6 +49,8 @@ export type JobAnswer = {
   output: string | null
 }
 
+type RecordAnswer = { id: string; at: string; reason: string; message: string } & Record<string, unknown>
+
 export type ApiClient = ReturnType<typeof createApiClient>
 
 export function createApiClient({ apiUrl, token }: Pick<Endpoint, 'apiUrl' | 'token'>) {
@@ -74,8 +76,24 @@ export function createApiClient({ apiUrl, token }: Pick<Endpoint, 'apiUrl' | 'to
     job: (id: string) => json<JobAnswer>(call('GET', `/v1/jobs/${encodeURIComponent(id)}`)),
     cancel: (id: string) =>
       json<{ id: string; status: string }>(call('DELETE', `/v1/jobs/${encodeURIComponent(id)}`)),
+    resume: (id: string, again: boolean) =>
+      json<{ id: string; outcome: string }>(
+        call('POST', `/v1/jobs/${encodeURIComponent(id)}/resume?again=${again}`),
+      ),
+    resumeAll: () => json<Record<string, number>>(call('POST', '/v1/resume')),
     report: (id: string) =>
       json<Record<string, unknown>>(call('GET', `/v1/jobs/${encodeURIComponent(id)}/report`)),
+    quarantine: (offset: number, limit: number) =>
+      json<{ total: number; records: RecordAnswer[] }>(
+        call('GET', `/v1/quarantine?offset=${offset}&limit=${limit}`),
+      ),
+    quarantined: (id: string) => json<RecordAnswer>(call('GET', `/v1/quarantine/${encodeURIComponent(id)}`)),
+    retryQuarantined: (id: string) =>
+      json<{ id: string; jobId: string; status: string }>(
+        call('POST', `/v1/quarantine/${encodeURIComponent(id)}/retry`),
+      ),
+    dropQuarantined: async (id: string) =>
+      void (await call('DELETE', `/v1/quarantine/${encodeURIComponent(id)}`)),
     models: () =>
       json<{ models: { name: string; version: string; title?: string; description?: string }[] }>(
         call('GET', '/v1/models'),

@@ -5,6 +5,8 @@ import { demo } from './commands/demo.ts'
 import { doctor } from './commands/doctor.ts'
 import { cancel, submit, token, watch } from './commands/jobs.ts'
 import { addModel, listModels } from './commands/models.ts'
+import { dropQuarantined, listQuarantine, retryQuarantined, showQuarantined } from './commands/quarantine.ts'
+import { resume } from './commands/resume.ts'
 import { up } from './commands/up.ts'
 
 const { env } = process
@@ -31,6 +33,15 @@ function port(text: string): number {
   if (!Number.isInteger(value) || value < 1 || value > 65_535)
     throw new InvalidArgumentError('must be a port number.')
   return value
+}
+
+function page(most: number) {
+  return (text: string): number => {
+    const value = Number(text)
+    if (!Number.isInteger(value) || value < 0 || value > most)
+      throw new InvalidArgumentError(`must be a whole number up to ${most}.`)
+    return value
+  }
 }
 
 /** Commands answer their exit code: 0 done, 1 the job or a check failed, 2 used wrongly. */
@@ -108,6 +119,45 @@ program
   .addOption(dir)
   .addOption(json)
   .action((id, options) => ending(cancel(id, options, env)))
+
+program
+  .command('resume [id]')
+  .description('put a job back on the queues from what lies in storage; what is done is not done again')
+  .option('--all', 'every job that has not ended', false)
+  .option('--again', 'run a job anew that failed or was cancelled', false)
+  .addOption(dir)
+  .addOption(json)
+  .action((id, options) => ending(resume(id, options, env)))
+
+const quarantine = program
+  .command('quarantine')
+  .description('what was taken out of the way: work that fails each time, and what can not be read')
+quarantine
+  .command('list', { isDefault: true })
+  .description('list the records, newest first')
+  .option('--offset <n>', 'records to leave out', page(10_000), 0)
+  .option('--limit <n>', 'most records to list', page(100), 20)
+  .addOption(dir)
+  .addOption(json)
+  .action((options) => ending(listQuarantine(options, env)))
+quarantine
+  .command('show <id>')
+  .description('one record, with its evidence')
+  .addOption(dir)
+  .addOption(json)
+  .action((id, options) => ending(showQuarantined(id, options, env)))
+quarantine
+  .command('retry <id>')
+  .description("run the record's job again, if it has failed")
+  .addOption(dir)
+  .addOption(json)
+  .action((id, options) => ending(retryQuarantined(id, options, env)))
+quarantine
+  .command('drop <id>')
+  .description('drop a record')
+  .addOption(dir)
+  .addOption(json)
+  .action((id, options) => ending(dropQuarantined(id, options, env)))
 
 const models = program.command('models').description('list the models, or add one')
 models

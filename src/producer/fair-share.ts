@@ -5,6 +5,8 @@ import { InputError } from '../shared/errors.ts'
 /** A caller asks for more than its share of this process. */
 export class TooManyRequests extends InputError {
   readonly retryAfterSeconds = 1
+  /** For Bull Board, which answers by this. */
+  readonly statusCode = 429
   constructor(sentence: string) {
     super('too-many-requests', `${sentence} Try again in a second.`)
   }

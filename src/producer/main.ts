@@ -1,23 +1,29 @@
-import { FlowProducer, Queue, Worker } from 'bullmq'
+import { Queue, Worker } from 'bullmq'
 import { readConfig } from '../shared/config.ts'
 import { openMedia, openSystem } from '../shared/stores.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { createJobFiles } from '../shared/job-files.ts'
-import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
 import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
 import { createModelStore } from '../shared/models/model-store.ts'
 import { shippedModels } from '../shared/models/shipped.ts'
-import { type QueueName, entryIds, queues, workerOptions } from '../shared/queues.ts'
+import { createQuarantine } from '../shared/quarantine.ts'
+import { type AnyQueueName, entryIds, queues, workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
 import { openScratch } from '../shared/scratch.ts'
 import { createSourceReader } from '../shared/source.ts'
 import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
 import { processorOf } from '../shared/workload.ts'
+import { createAdmission } from './admission.ts'
+import { startChores } from './chores.ts'
 import { producerSettings } from './config.ts'
+import { janitorChore } from './janitor.ts'
+import { reconcileChore } from './reconcile.ts'
+import { openFlows, resumeJob } from './resume.ts'
 import { createServer } from './server.ts'
 import { splitWorkload } from './split.ts'
+import { createSweeper } from './sweep-queues.ts'
 
 const config = readConfig(producerSettings, process.env)
 const log = createLogger('producer', config.FRAMEFLEET_LOG_LEVEL)
@@ -40,28 +46,29 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   })
   const scratch = await openScratch(config.FRAMEFLEET_SCRATCH_DIR)
   const files = createJobFiles(media)
-  const statuses = createJobStatuses(redis, prefix)
   const sources = createSourceReader(media, cache)
   const registry = createRegistry('producer')
 
-  const boardQueues = (Object.keys(queues) as QueueName[]).map(
+  const boardQueues = (Object.keys(queues) as AnyQueueName[]).map(
     (name) => new Queue(name, { connection: redis, prefix }),
   )
-  const queue = (name: QueueName) => boardQueues.find((each) => each.name === name) as Queue
-  const flows = new FlowProducer({ connection: prompt, prefix })
+  const queue = (name: AnyQueueName) => boardQueues.find((each) => each.name === name) as Queue
+  const quarantine = createQuarantine(queue('quarantine'))
+  const shownQuarantine = new Queue('quarantine', { connection: prompt, prefix })
+  const patient = openFlows(redis, { prefix, files, log })
+  const hasty = openFlows(prompt, { prefix, files, log })
   const split = splitWorkload({
     files,
     media,
     models,
-    statuses,
+    statuses: patient.statuses,
     sources,
     scratch,
     redis,
-    batchQueue: queue('batch'),
-    stitchQueueKey: queue('stitch').qualifiedName,
+    queues: patient.queues,
     workers: config.FRAMEFLEET_PLAN_WORKERS,
   })
-  const process = processorOf(split, log)
+  const process = processorOf(split, { log, incidents: patient.incidents })
   const worker = new Worker('split', async (job, token, signal) => await process(job, token, signal), {
     ...workerOptions('split'),
     connection: working,
@@ -70,16 +77,26 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   })
   observeWorker(worker, createWorkMetrics(registry), log)
   onFinalFailure(worker, 'split', log, async ({ jobId }, error) => {
-    await statuses.halt(jobId, 'failed', { code: 'split-failed', message: error.message })
+    await patient.statuses.halt(jobId, 'failed', { code: 'split-failed', message: error.message })
   })
 
   const app = await createServer({
     files,
-    statuses: createJobStatuses(prompt, prefix),
+    statuses: hasty.statuses,
+    backlog: hasty.backlog,
+    admit: createAdmission(hasty.backlog, {
+      clientFrames: config.FRAMEFLEET_MAX_QUEUED_FRAMES_PER_CLIENT,
+      clientJobs: config.FRAMEFLEET_MAX_OPEN_JOBS_PER_CLIENT,
+      frames: config.FRAMEFLEET_MAX_QUEUED_FRAMES,
+    }),
+    resume: hasty,
+    quarantine: createQuarantine(shownQuarantine),
+    runAgain: async (id) => await resumeJob(hasty, id, { again: true }),
+    maxRequestsPerSecond: config.FRAMEFLEET_MAX_REQUESTS_PER_SECOND,
     isQueued: async (id) => (await prompt.exists(queue('stitch').toKey(entryIds.stitch(id)))) === 1,
     sources,
     models,
-    flows,
+    flows: hasty.flows,
     media,
     log,
     boardQueues,
@@ -96,14 +113,33 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     boardReadOnly: !config.FRAMEFLEET_BOARD_WRITABLE,
   })
   await app.listen({ host: config.FRAMEFLEET_HOST, port: config.FRAMEFLEET_API_PORT })
+  const chores = startChores({
+    ...{ redis, prefix, log },
+    chores: [
+      createSweeper({
+        ...{ redis, prefix, quarantine, log },
+        heal: async (id) => await resumeJob(patient, id),
+      }),
+      reconcileChore(patient, config.FRAMEFLEET_RECONCILE_SECONDS * 1_000),
+      janitorChore(
+        { ...patient, media },
+        {
+          everyMs: config.FRAMEFLEET_JANITOR_MINUTES * 60_000,
+          keepDays: config.FRAMEFLEET_KEEP_JOBS_DAYS,
+        },
+      ),
+    ],
+  })
 
   return {
-    async drain() {
-      await app.close()
-      await drainWorker(worker, config.FRAMEFLEET_DRAIN_MS)
+    async drain(withinMs) {
+      await Promise.all([chores.stop(), app.close()])
+      await drainWorker(worker, working, withinMs)
     },
     async close() {
-      await Promise.all([...boardQueues.map((each) => each.close()), flows.close()])
+      await Promise.all(
+        [...boardQueues, shownQuarantine, patient, hasty].map(async (each) => await each.close()),
+      )
       await scratch.close()
       redis.disconnect()
       working.disconnect()

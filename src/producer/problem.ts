@@ -5,6 +5,8 @@ import { z } from 'zod'
 import { classify } from '../shared/classify.ts'
 import { InputError } from '../shared/errors.ts'
 import { redact } from '../shared/redact.ts'
+import { TooMuchQueued } from './admission.ts'
+import { TooManyRequests } from './fair-share.ts'
 
 /** RFC 9457: the body of every error the API gives. */
 export const Problem = z
@@ -15,11 +17,24 @@ export const Problem = z
     detail: z.string(),
     code: z.string().describe('a stable word for programs'),
     errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
+    line: z
+      .object({ frames: z.number().int(), jobs: z.number().int() })
+      .optional()
+      .describe('with too-much-queued: what is before the job'),
   })
   .meta({ id: 'Problem' })
 type Problem = z.infer<typeof Problem>
 
-const statusOfCode: Record<string, number> = { 'job-unknown': 404, 'job-ended': 409, 'not-there': 404 }
+const statusOfCode: Record<string, number> = {
+  'job-unknown': 404,
+  'not-there': 404,
+  'record-unknown': 404,
+  'job-ended': 409,
+  'job-open': 409,
+  'secret-gone': 409,
+  'too-much-queued': 429,
+  'too-many-requests': 429,
+}
 
 export function sendProblem(reply: FastifyReply, problem: Omit<Problem, 'type' | 'title'>) {
   const body: Problem = {
@@ -49,10 +64,13 @@ export function handleErrors(app: FastifyInstance): void {
       return sendProblem(reply, { status: 400, code: 'bad-request', detail, errors })
     }
     if (error instanceof InputError) {
+      const waits = error instanceof TooMuchQueued || error instanceof TooManyRequests
+      if (waits) void reply.header('retry-after', String(error.retryAfterSeconds))
       return sendProblem(reply, {
         status: statusOfCode[error.code] ?? 422,
         code: error.code,
         detail: redact(error.message),
+        ...(error instanceof TooMuchQueued ? { line: error.line } : {}),
       })
     }
     if (error.statusCode && error.statusCode < 500 && error.code?.startsWith('FST_')) {

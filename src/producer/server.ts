@@ -1,6 +1,5 @@
 import type { Queue } from 'bullmq'
 import { createBullBoard } from '@bull-board/api'
-import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { FastifyAdapter } from '@bull-board/fastify'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
@@ -16,18 +15,24 @@ import { z } from 'zod'
 import { type Health, addHealthRoutes } from '../shared/health-server.ts'
 import type { Logger } from '../shared/log.ts'
 import { ModelManifest } from '../shared/models/manifest.ts'
-import type { AcceptDeps } from './accept-job.ts'
 import { requireToken } from './auth.ts'
-import { addJobRoutes } from './job-routes.ts'
+import { limitRates } from './fair-share.ts'
+import { type JobRoutesDeps, addJobRoutes } from './job-routes.ts'
 import { handleErrors, sendProblem } from './problem.ts'
+import { type QuarantineDeps, addQuarantineRoutes } from './quarantine-routes.ts'
+import { addResumeRoutes } from './resume-routes.ts'
+import { BoardAdapter } from './board-adapter.ts'
 
-type ServerDeps = AcceptDeps & {
-  health: Health
-  log: Logger
-  tokens: string[]
-  boardQueues: Queue[]
-  boardReadOnly: boolean
-}
+type ServerDeps = JobRoutesDeps &
+  QuarantineDeps & {
+    health: Health
+    log: Logger
+    tokens: string[]
+    /** Requests that are taken with one token. */
+    maxRequestsPerSecond: number
+    boardQueues: Queue[]
+    boardReadOnly: boolean
+  }
 
 /** The producer's HTTP server: the API, its docs, Bull Board and the health pages. */
 export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
@@ -47,6 +52,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   app.setSerializerCompiler(serializerCompiler)
   handleErrors(app)
   requireToken(app, deps.tokens)
+  await limitRates(app, deps.maxRequestsPerSecond)
   app.addHook('onResponse', async (request, reply) => {
     const { method } = request
     const path = request.url.split('?')[0]
@@ -64,6 +70,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
       tags: [
         { name: 'jobs', description: 'Submit a video, follow it, fetch what came of it' },
         { name: 'models', description: 'What a job may name' },
+        { name: 'quarantine', description: 'What was taken out of the way, with its evidence' },
       ],
     },
     transform: jsonSchemaTransform,
@@ -79,6 +86,8 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
 
   addHealthRoutes(app, deps.health)
   addJobRoutes(app, deps)
+  addResumeRoutes(app, deps.resume)
+  addQuarantineRoutes(app, deps)
   app.withTypeProvider<ZodTypeProvider>().get(
     '/v1/models',
     {
@@ -93,7 +102,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
 
   const board = new FastifyAdapter()
   createBullBoard({
-    queues: deps.boardQueues.map((queue) => new BullMQAdapter(queue, { readOnlyMode: deps.boardReadOnly })),
+    queues: deps.boardQueues.map((queue) => new BoardAdapter(queue, { readOnlyMode: deps.boardReadOnly })),
     serverAdapter: board,
     options: { uiConfig: { boardTitle: 'framefleet' } },
   })

@@ -30,5 +30,17 @@ export function createWorkMetrics(registry: Registry) {
     help: 'Frames scored and committed',
     registers: [registry],
   })
-  return { seconds, outcomes, frames }
+  const errors = new Counter({
+    name: 'framefleet_queue_errors_total',
+    help: 'Errors between a worker and its queue, such as entries that can not be read',
+    labelNames: ['queue'],
+    registers: [registry],
+  })
+  const pauses = new Counter({
+    name: 'framefleet_claim_pauses_total',
+    help: 'Times a worker waited because it could claim nothing, by queue',
+    labelNames: ['queue'],
+    registers: [registry],
+  })
+  return { seconds, outcomes, frames, errors, pauses }
 }

@@ -1,6 +1,8 @@
-import type { JobsOptions } from 'bullmq'
+import { Backoffs, type JobsOptions } from 'bullmq'
 import { z } from 'zod'
+import { retryAfterOf } from './classify.ts'
 import { BatchPayload, BatchResult, JobId } from './job.ts'
+import { QuarantineRecord } from './quarantine.ts'
 
 /**
  * Every queue of the system, and everything that is true of it. To change one see CONTRIBUTING, "Change a queue".
@@ -8,10 +10,13 @@ import { BatchPayload, BatchResult, JobId } from './job.ts'
  */
 export type QueueSpec = {
   payload: z.ZodType
+  /** Payloads are smaller than this, as JSON: what is larger is not ours. */
+  maxBytes: number
   result: z.ZodType
+  /** Of all classes of failure together; how many of each, see classify. */
   attempts: number
-  /** Between attempts: doubles from `delay` ms; `jitter` takes off up to that share. */
-  backoff: { type: 'exponential'; delay: number; jitter: number }
+  /** An entry that fails each time is halved until the bad frames are alone. */
+  isolates?: boolean
   /** A worker that dies is noticed after lockMs + checkMs at most. `maxStalled` is high: evictions are no fault of the work. */
   lease: { lockMs: number; checkMs: number; maxStalled: number; maxStarted: number }
   /** Ended entries are kept this long for Bull Board, and so that adding the same id again adds nothing. */
@@ -27,32 +32,43 @@ const Nothing = z.object({})
 export const queues = {
   split: {
     payload: JobRef,
+    maxBytes: 16 << 10,
     result: Nothing,
-    attempts: 6,
-    backoff: { type: 'exponential', delay: 2_000, jitter: 0.5 },
+    attempts: 20,
     lease,
     keep: { completed: { age: days(1), count: 5_000 }, failed: { age: days(7), count: 5_000 } },
   },
   batch: {
     payload: BatchPayload,
+    maxBytes: 16 << 10,
     result: BatchResult,
-    attempts: 6,
-    backoff: { type: 'exponential', delay: 2_000, jitter: 0.5 },
+    attempts: 20,
+    isolates: true,
     lease,
     keep: { completed: { age: days(1), count: 100_000 }, failed: { age: days(7), count: 10_000 } },
   },
   stitch: {
     payload: JobRef,
+    maxBytes: 16 << 10,
     result: Nothing,
-    // All the work is done by now: it is worth waiting minutes for storage to come back.
-    attempts: 9,
-    backoff: { type: 'exponential', delay: 2_000, jitter: 0.5 },
+    attempts: 20,
     lease,
     keep: { completed: { age: days(7), count: 10_000 }, failed: { age: days(7), count: 10_000 } },
   },
+  // Nobody takes from it: its entries wait for people, who see them on Bull Board as well.
+  quarantine: {
+    payload: QuarantineRecord,
+    maxBytes: 128 << 10,
+    result: Nothing,
+    attempts: 1,
+    lease,
+    keep: { completed: { age: days(30), count: 10_000 }, failed: { age: days(30), count: 10_000 } },
+  },
 } as const satisfies Record<string, QueueSpec>
 
-export type QueueName = keyof typeof queues
+/** The queues that workers take from. */
+export type QueueName = Exclude<keyof typeof queues, 'quarantine'>
+export type AnyQueueName = keyof typeof queues
 export type Payload<Q extends QueueName> = z.infer<(typeof queues)[Q]['payload']>
 export type Result<Q extends QueueName> = z.infer<(typeof queues)[Q]['result']>
 
@@ -63,12 +79,24 @@ export const entryIds = {
   batch: (jobId: string, index: number) => `${jobId}.${String(index).padStart(6, '0')}`,
 }
 
+const idForms: Partial<Record<string, RegExp>> = {
+  stitch: /^(.*)$/,
+  split: /^(.*)\.split$/,
+  batch: /^(.*)\.\d{6,}$/,
+}
+
+/** The job that an entry belongs to, as its id says; undefined where no entry of ours has such an id. */
+export function jobOfEntry(queue: AnyQueueName, entry: string): string | undefined {
+  const jobId = JobId.safeParse(idForms[queue]?.exec(entry)?.[1])
+  return jobId.data
+}
+
 /** BullMQ's options for an entry of a queue. `isChild`: see the warning inside. */
 export function entryOptions(queue: QueueName, { isChild }: { isChild: boolean }): JobsOptions {
-  const { attempts, backoff, keep } = queues[queue]
+  const { attempts, keep } = queues[queue]
   return {
     attempts,
-    backoff,
+    backoff: { type: 'patient' },
     removeOnComplete: keep.completed,
     removeOnFail: keep.failed,
     stackTraceLimit: 5,
@@ -86,5 +114,18 @@ export function workerOptions(queue: QueueName) {
     stalledInterval: its.checkMs,
     maxStalledCount: its.maxStalled,
     maxStartedAttempts: its.maxStarted,
+    // After Redis was away; BullMQ's own is 15 s.
+    runRetryDelay: 1_000,
+    settings: { backoffStrategy },
   }
+}
+
+const pauses = Backoffs.builtinStrategies['exponential']?.(2_000, 0.5)
+const longestPause = { own: 60_000, asked: 300_000 }
+
+/** Milliseconds until the next attempt: what the other side asked for, else doubling from 1-2 s to 30-60 s. */
+function backoffStrategy(attemptsMade: number, _type?: string, error?: Error): number {
+  const asked = Math.min(retryAfterOf(error) ?? 0, longestPause.asked)
+  const own = Math.min(Number(pauses?.(Math.min(attemptsMade, 6), 'exponential', error)), longestPause.own)
+  return Math.max(asked, own)
 }

@@ -1,0 +1,162 @@
+import type { Redis } from 'ioredis'
+import type { Logger } from '../shared/log.ts'
+import type { Quarantine } from '../shared/quarantine.ts'
+import { type AnyQueueName, queues } from '../shared/queues.ts'
+import type { Chore } from './chores.ts'
+import { type Fault, faultOf, jobOf } from './entry-fault.ts'
+import { type Place, type SeenEntry, type WrongKey, createRawQueues } from './raw-queues.ts'
+
+export type SweepDeps = {
+  redis: Redis
+  prefix: string
+  quarantine: Pick<Quarantine, 'put'>
+  /** Puts what is missing of a job back on the queues; does nothing for a job that has ended or never was. */
+  heal(jobId: string): Promise<unknown>
+  log: Logger
+  everyMs?: number
+}
+
+/** Where entries are, which end of it matters most, and how far each pass goes on from where the last one stopped. */
+const places: { name: Place; head: [from: number, to: number]; chunks: number }[] = [
+  { name: 'active', head: [0, 99], chunks: 1 },
+  { name: 'wait', head: [-100, -1], chunks: 5 },
+  { name: 'paused', head: [-100, -1], chunks: 1 },
+  { name: 'prioritized', head: [0, 99], chunks: 5 },
+  { name: 'delayed', head: [0, 99], chunks: 5 },
+  { name: 'waiting-children', head: [0, 99], chunks: 2 },
+  { name: 'failed', head: [-100, -1], chunks: 1 },
+  { name: 'completed', head: [-100, -1], chunks: 1 },
+]
+// Quarantine first: what is wrong elsewhere is noted in it.
+const order = (Object.keys(queues) as AnyQueueName[]).toSorted(
+  (a, b) => Number(b === 'quarantine') - Number(a === 'quarantine'),
+)
+const chunk = 200
+const passMs = 4_000
+const mostHealed = 100
+
+/**
+ * Takes what can't be read off the queues, with evidence, before it holds anybody up. BullMQ tries broken entries for
+ * ever, Bull Board shows none where one is broken, and a key of the wrong type stops its queue.
+ *
+ *   key of the wrong type   → quarantine, removed; entries that were listed in it are listed again
+ *   entry that can't be     → quarantine, removed; if it was part of a running job, that is healed
+ *   good entry in no place  → back where its state says
+ *
+ * Each pass looks at what is taken next, and goes on through the rest from where the last one stopped.
+ */
+export function createSweeper({ redis, prefix, quarantine, heal, log, everyMs = 5_000 }: SweepDeps): Chore {
+  const raw = createRawQueues(redis, prefix)
+  const cursors = new Map<string, number>()
+  let scanned = '0'
+  // A list was lost: all keys are gone through at once and not bit by bit.
+  let lost = false
+
+  return { name: 'sweep', everyMs, run: pass }
+
+  async function pass(signal: AbortSignal): Promise<Record<string, number>> {
+    const until = performance.now() + passMs
+    const goesOn = () => !signal.aborted && performance.now() < until
+    const done = { quarantined: 0, relisted: 0, healed: 0 }
+    const broken = new Set<string>()
+
+    for (const queue of order) {
+      for (const key of await raw.wrongKeys(queue)) {
+        await dropKey(queue, key)
+        done.quarantined++
+      }
+      for (const place of places) {
+        const [from, to] = place.head
+        await look(queue, place.name, from, to)
+        for (let i = 0; i < place.chunks && goesOn(); i++) if (!(await goOn(queue, place.name))) break
+      }
+    }
+    do await findOrphans()
+    while (lost && goesOn())
+    await healJobs()
+    return done
+
+    /** Looks at a range; answers how many entries it held and how many of them went. */
+    async function look(queue: AnyQueueName, place: Place, from: number, to: number) {
+      const found = await raw.peek(queue, place, from, to)
+      let gone = 0
+      for (const entry of found) {
+        const fault = faultOf(queue, entry, Date.now())
+        // What only looks odd may be under way; it is looked at again when it is back.
+        if (!fault || (place === 'active' && !fault.unreadable)) continue
+        if (await takeOut(queue, entry, fault, place)) gone++
+      }
+      return { looked: found.length, gone }
+    }
+
+    async function goOn(queue: AnyQueueName, place: Place): Promise<boolean> {
+      const key = `${queue} ${place}`
+      const from = cursors.get(key) ?? 0
+      const { looked, gone } = await look(queue, place, from, from + chunk - 1)
+      cursors.set(key, looked === 0 ? 0 : from + looked - gone)
+      return looked > 0
+    }
+
+    async function takeOut(
+      queue: AnyQueueName,
+      entry: SeenEntry,
+      fault: Fault,
+      place?: Place,
+    ): Promise<boolean> {
+      const jobId = jobOf(queue, entry.id)
+      const { data, opts } = entry.fields
+      const shown = /\bopt(?:ion)?s\b/.test(fault.why) ? opts : data
+      const name = entry.id.toString()
+      await quarantine.put({
+        ...{ v: 1, at: new Date().toISOString(), queue, entry: name, jobId, reason: 'unreadable' },
+        message: `The entry ${name.slice(0, 100)} of the queue ${queue} ${fault.why}.`,
+        ...{ frames: [], incidents: [] },
+        payload: typeof shown === 'object' ? shown.head : (shown ?? ''),
+      })
+      const removed = await raw.remove(queue, entry, { place, comesBack: jobId !== undefined })
+      if (!removed) return false
+      done.quarantined++
+      if (jobId !== undefined) broken.add(jobId)
+      return true
+    }
+
+    async function findOrphans(): Promise<void> {
+      const { cursor, ids } = await raw.scan(scanned)
+      for (const [queue, some] of ids) {
+        for (const entry of await raw.orphans(queue, some)) {
+          const fault = faultOf(queue, entry, Date.now())
+          if (fault) await takeOut(queue, entry, fault)
+          else if (await raw.relist(queue, entry.id)) done.relisted++
+        }
+      }
+      scanned = cursor
+      if (cursor === '0') lost = false
+    }
+
+    async function healJobs(): Promise<void> {
+      for (const jobId of [...broken].slice(0, mostHealed)) {
+        // Whoever looks after open jobs comes by again.
+        await heal(jobId).then(
+          () => done.healed++,
+          (err: unknown) => log.warn({ err, job: jobId }, 'a job could not be healed'),
+        )
+      }
+    }
+  }
+
+  async function dropKey(queue: AnyQueueName, { name, fault, size, head }: WrongKey): Promise<void> {
+    const note = async () =>
+      await quarantine.put({
+        ...{ v: 1, at: new Date().toISOString(), queue, entry: `key ${name}`, reason: 'unreadable' },
+        message: `The key ${name} of the queue ${queue} ${fault}; its size is ${size}.`,
+        ...{ frames: [], incidents: [], payload: head },
+      })
+    // Evidence before removal, but for the queue that evidence is put on.
+    if (queue !== 'quarantine') await note()
+    if (!(await raw.dropKey(queue, name))) return
+    if (queue === 'quarantine') await note()
+    log.warn({ queue, key: name, fault }, 'a key of a queue could not be used: it was removed')
+    lost = true
+    scanned = '0'
+  }
+}

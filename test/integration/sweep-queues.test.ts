@@ -1,0 +1,253 @@
+import { FlowProducer, Queue } from 'bullmq'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createSweeper } from '../../src/producer/sweep-queues.ts'
+import { createQuarantine } from '../../src/shared/quarantine.ts'
+import { type AnyQueueName, entryIds, entryOptions, queues } from '../../src/shared/queues.ts'
+import { type TestServices, silent, startServices } from '../support/services.ts'
+
+let services: TestServices
+beforeAll(async () => {
+  services = await startServices()
+})
+afterAll(async () => await services?.stop())
+
+const jobId = 'b3a4d2f0-0000-4000-8000-000000000001'
+const payload = (index: number) => ({ jobId, index, first: index * 30, count: 30 })
+
+/** A running job's flow of `batches`, as the producer and its split put it on; and the sweep, with no worker about. */
+async function flowOf(batches: number) {
+  const prefix = services.prefix()
+  const redis = services.connect()
+  const queue = Object.fromEntries(
+    Object.keys(queues).map((name) => [name, new Queue(name, { connection: redis, prefix })]),
+  ) as Record<AnyQueueName, Queue>
+  const flows = new FlowProducer({ connection: redis, prefix })
+  const child = { ...entryOptions('batch', { isChild: true }), priority: 6 }
+  await flows.add({
+    ...{ name: 'stitch', queueName: 'stitch', data: { jobId } },
+    opts: { ...entryOptions('stitch', { isChild: false }), jobId: entryIds.stitch(jobId) },
+    children: Array.from({ length: batches }, (_, index) => ({
+      ...{ name: 'batch', queueName: 'batch', data: payload(index) },
+      opts: { ...child, jobId: entryIds.batch(jobId, index) },
+    })),
+  })
+  const quarantine = createQuarantine(queue.quarantine)
+  const healed: string[] = []
+  const sweeper = createSweeper({
+    ...{ redis, prefix, quarantine, log: silent },
+    heal: async (id) => await Promise.resolve(healed.push(id)),
+  })
+  return {
+    ...{ prefix, redis, queue, quarantine, healed },
+    key: (name: AnyQueueName, rest: string) => queue[name].toKey(rest),
+    sweep: async () => await sweeper.run(new AbortController().signal),
+    /** What is noted of each entry in quarantine. */
+    async notes() {
+      const { records } = await quarantine.list(0, 100)
+      return Object.fromEntries(records.map(({ entry, message }) => [entry, message]))
+    },
+    waiting: async () => (await queue.batch.getPrioritized()).map(({ id }) => id ?? ''),
+    async close() {
+      await Promise.all([...Object.values(queue), flows].map(async (each) => await each.close()))
+    },
+  }
+}
+
+type Flow = Awaited<ReturnType<typeof flowOf>>
+const batchId = (index: number) => entryIds.batch(jobId, index)
+const ids = (...indexes: number[]) => indexes.map(batchId)
+
+/** Writes an entry as somebody might who knows BullMQ's keys, but not its rules. */
+async function write({ redis, key }: Flow, id: string, fields: Record<string, string>, list = 'wait') {
+  const hash = { name: 'batch', data: JSON.stringify(payload(0)), opts: '{}', timestamp: '1', ...fields }
+  await redis.hset(key('batch', id), hash)
+  if (list === 'wait') await redis.lpush(key('batch', list), id)
+  else await redis.zadd(key('batch', list), list === 'delayed' ? 1e18 : 1, id)
+}
+
+test('nothing is taken off queues that are as they should be', async () => {
+  const flow = await flowOf(5)
+  expect(await flow.sweep()).toEqual({ quarantined: 0, relisted: 0, healed: 0 })
+  expect(await flow.waiting()).toEqual(ids(0, 1, 2, 3, 4))
+  await flow.close()
+})
+
+test('each kind of garbage goes to quarantine with its reason, out of Redis, and good entries stay', async () => {
+  const flow = await flowOf(3)
+  const { redis, key } = flow
+  await redis.lpush(key('batch', 'wait'), 'nothing', Buffer.from([0xff, 0xfe, 0x00, 0x7b]))
+  await write(flow, 'broken-data', { data: '{"jobId' })
+  await write(flow, 'broken-options', { opts: 'attempts=3' })
+  await write(flow, 'wrong-type', { data: '{"jobId":7,"index":"first"}' })
+  await write(flow, 'unknown-name', { name: 'mine-coins' }, 'prioritized')
+  await write(flow, 'a-billion', { opts: '{"attempts":1000000000}' }, 'failed')
+  await write(flow, 'next-century', {}, 'delayed')
+  await write(flow, 'large', { data: JSON.stringify({ jobId: 'x'.repeat(10 << 20) }) }, 'completed')
+  await write(flow, 'counted', { ats: 'many' }, 'waiting-children')
+  await redis.rpush(key('batch', 'a-list'), 'one', 'two')
+  await redis.zadd(key('batch', 'prioritized'), 1, 'a-list')
+  await redis.lpush(key('batch', 'active'), 'taken')
+
+  expect(await flow.sweep()).toMatchObject({ quarantined: 12, healed: 0 })
+  const notes = await flow.notes()
+  expect(Object.keys(notes)).toHaveLength(12)
+  expect(notes).toMatchObject({
+    nothing: expect.stringContaining('has no content'),
+    'broken-data': expect.stringContaining('data that is not JSON'),
+    'broken-options': expect.stringContaining('opts that is not JSON'),
+    'wrong-type': expect.stringContaining('payload that does not fit'),
+    'unknown-name': expect.stringContaining('unknown name mine-coins'),
+    'a-billion': expect.stringContaining('attempts'),
+    'next-century': expect.stringContaining('delayed for more than an hour'),
+    large: expect.stringMatching(/data of 10485\d{3} bytes/),
+    counted: expect.stringContaining('ats that is no count'),
+    'a-list': expect.stringContaining('is a list and not a hash'),
+    taken: expect.stringContaining('has no content'),
+  })
+  expect((await flow.quarantine.find('batch.large'))?.payload).toHaveLength(4_096)
+  const left = (await redis.keys(key('batch', '*'))).map((each) => each.slice(key('batch', '').length))
+  expect(left.toSorted()).toEqual(
+    ['events', 'id', 'marker', 'meta', 'pc', 'prioritized', ...ids(0, 1, 2)].toSorted(),
+  )
+  expect(await flow.waiting()).toEqual(ids(0, 1, 2))
+  await flow.close()
+})
+
+test("a running job's entry that was broken is taken out, and the job healed; what somebody is at is left alone", async () => {
+  const flow = await flowOf(4)
+  const { redis, key } = flow
+  await redis.hset(key('batch', batchId(0)), 'data', '{')
+  await redis.hset(key('batch', batchId(1)), 'opts', '{"attempts":1000000000}')
+  await redis.set(key('batch', `${batchId(2)}:dependencies`), 'mine')
+  // The third looks odd and is under way.
+  await redis.zrem(key('batch', 'prioritized'), batchId(3))
+  await redis.lpush(key('batch', 'active'), batchId(3))
+  await redis.set(key('batch', `${batchId(3)}:lock`), 'token', 'PX', 60_000)
+  await redis.hset(key('batch', batchId(3)), 'opts', '{"attempts":1000000000}')
+
+  expect(await flow.sweep()).toMatchObject({ quarantined: 3, healed: 1 })
+  expect(flow.healed).toEqual([jobId])
+  expect(Object.keys(await flow.notes()).toSorted()).toEqual(ids(0, 1, 2))
+  expect(await flow.quarantine.find(`batch.${batchId(0)}`)).toMatchObject({ jobId, reason: 'unreadable' })
+  expect(await redis.exists(...ids(0, 1, 2).map((id) => key('batch', id)))).toBe(0)
+  expect(await redis.lrange(key('batch', 'active'), 0, -1)).toEqual([batchId(3)])
+  // The stitch still waits for all of them: they come back.
+  expect(await redis.scard(key('stitch', `${jobId}:dependencies`))).toBe(4)
+  await flow.close()
+})
+
+test('keys of the wrong type are removed, and what was listed in them is listed again where it belongs', async () => {
+  const flow = await flowOf(4)
+  const { redis, key } = flow
+  // One is under way, and two have ended: BullMQ would never find them again.
+  await redis.set(key('batch', `${batchId(1)}:lock`), 'token', 'PX', 60_000)
+  await redis.hset(key('batch', batchId(2)), { finishedOn: 5, returnvalue: '{}' })
+  await redis.hset(key('batch', batchId(3)), { finishedOn: 6, failedReason: 'why' })
+  const lost = [
+    'wait',
+    'active',
+    'prioritized',
+    'delayed',
+    'completed',
+    'failed',
+    'marker',
+    'stalled',
+    'meta',
+  ]
+  for (const name of lost) {
+    await redis.del(key('batch', name))
+    await redis.set(key('batch', name), 'mine')
+  }
+  await redis.del(key('stitch', 'waiting-children'), key('stitch', 'events'))
+  await redis.hset(key('stitch', 'waiting-children'), 'mine', 'mine')
+  await redis.sadd(key('stitch', 'events'), 'mine')
+  await redis.set(key('batch', 'stalled-check'), 'for ever')
+  await redis.set(key('split', 'id'), 'seven')
+
+  const done = await flow.sweep()
+  expect(done).toMatchObject({ quarantined: lost.length + 4, relisted: 5 })
+  expect(await flow.notes()).toMatchObject({
+    'key wait': expect.stringContaining('is a string and not a list; its size is 4'),
+    'key stalled-check': expect.stringContaining('never ends'),
+    'key id': expect.stringContaining('is not a number'),
+    'key waiting-children': expect.stringContaining('is a hash and not a zset'),
+  })
+  expect(await flow.waiting()).toEqual(ids(0))
+  expect(await redis.lrange(key('batch', 'active'), 0, -1)).toEqual(ids(1))
+  expect(await redis.zrange(key('batch', 'completed'), '0', '-1')).toEqual(ids(2))
+  expect(await redis.zrange(key('batch', 'failed'), '0', '-1')).toEqual(ids(3))
+  expect(await redis.zrange(key('stitch', 'waiting-children'), '0', '-1')).toEqual([jobId])
+  expect(await flow.sweep()).toEqual({ quarantined: 0, relisted: 0, healed: 0 })
+  await flow.close()
+})
+
+test("an id that is the name of a queue's own key, or of part of an entry, takes nothing with it", async () => {
+  const flow = await flowOf(2)
+  const { redis, key } = flow
+  await redis.lpush(key('batch', 'wait'), 'prioritized', 'meta')
+  await redis.lpush(key('stitch', 'wait'), `${jobId}:dependencies`)
+  expect(await flow.sweep()).toMatchObject({ quarantined: 3 })
+  expect(await flow.waiting()).toEqual(ids(0, 1))
+  expect(await redis.exists(key('batch', 'meta'), key('stitch', `${jobId}:dependencies`))).toBe(2)
+  expect(await redis.llen(key('batch', 'wait'))).toBe(0)
+  await flow.close()
+})
+
+test('a stranger among the children of a stitch does not keep it waiting', async () => {
+  const flow = await flowOf(1)
+  const { redis, key } = flow
+  await write(flow, 'stranger', { data: '{', parentKey: key('stitch', jobId) })
+  await redis.sadd(key('stitch', `${jobId}:dependencies`), key('batch', 'stranger'))
+  await redis.srem(key('stitch', `${jobId}:dependencies`), key('batch', batchId(0)))
+  await flow.sweep()
+  expect(await redis.lrange(key('stitch', 'wait'), 0, -1)).toEqual([jobId])
+  expect(await redis.zcard(key('stitch', 'waiting-children'))).toBe(0)
+  await flow.close()
+})
+
+test('in a long queue every entry has its turn, and no look holds Redis up', async () => {
+  const flow = await flowOf(4_000)
+  const { redis, key } = flow
+  await redis.hset(key('batch', batchId(3_900)), 'data', '{')
+  await redis.config('SET', 'latency-monitor-threshold', '50')
+  let passes = 0
+  while ((await redis.exists(key('batch', batchId(3_900)))) === 1) {
+    await flow.sweep()
+    passes++
+  }
+  expect(passes).toBeGreaterThan(1)
+  expect(passes).toBeLessThanOrEqual(4)
+  expect(await redis.call('LATENCY', 'LATEST')).toEqual([])
+  expect(await redis.zcard(key('batch', 'prioritized'))).toBe(3_999)
+  await flow.close()
+})
+
+test('quarantine itself is swept, keeps one record for each entry, and lets the oldest go', async () => {
+  const flow = await flowOf(0)
+  const { redis, key, queue } = flow
+  await redis.set(key('quarantine', 'wait'), 'mine')
+  await redis.lpush(key('split', 'wait'), 'nothing')
+  expect(await flow.sweep()).toMatchObject({ quarantined: 2 })
+  await redis.lpush(key('quarantine', 'wait'), 'nobody')
+  expect(await flow.sweep()).toMatchObject({ quarantined: 1 })
+  const { total, records } = await flow.quarantine.list(0, 10)
+  expect(total).toBe(3)
+  expect(records.map(({ queue, entry }) => [queue, entry])).toEqual([
+    ['quarantine', 'nobody'],
+    ['split', 'nothing'],
+    ['quarantine', 'key wait'],
+  ])
+  const [{ id: _, ...newest }] = records as [(typeof records)[number]]
+  const small = createQuarantine(queue.quarantine, 2)
+  await small.put({ ...newest, message: 'again' })
+  await small.put({ ...newest, entry: 'other', payload: 'https://a.net/b?sv=1&sig=secret' })
+  const kept = await small.list(0, 10)
+  expect(kept.records.map(({ entry, message }) => [entry, message])).toEqual([
+    ['other', newest.message],
+    ['nobody', newest.message],
+  ])
+  expect(kept.records[0]?.payload).not.toContain('secret')
+  expect(await small.drop('quarantine.other')).toBe(true)
+  expect(await small.drop('quarantine.other')).toBe(false)
+  await flow.close()
+})
