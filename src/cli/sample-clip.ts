@@ -28,7 +28,7 @@ export async function renderSampleClip(path: string, dir: string, seconds = 6): 
     (hz, i) => `0.12*sin(2*PI*${hz}*t)*(0.6+0.4*sin(2*PI*${(0.2 + i / 10).toFixed(1)}*t))`,
   )
   const sound = `aevalsrc='${voices.join('+')}':s=48000:d=${seconds},afade=t=in:d=0.4,afade=t=out:st=${seconds - 0.6}:d=0.6`
-  const still = ['-loop', '1', '-framerate', '30', '-t', String(seconds)]
+  const still = ['-f', 'image2', '-loop', '1', '-framerate', '30', '-t', String(seconds)]
   await runFfmpeg(
     [
       ...layers.map(({ name }) => ({ path: join(dir, `${name}.png`), options: still })),

@@ -1,6 +1,6 @@
 import { InputError } from '../shared/errors.ts'
 import { readFrameTimes, readPackets } from '../shared/media/ffprobe.ts'
-import { type SourceFacts, notAVideo } from './probe.ts'
+import { type SourceFacts, maxFrames, notAVideo } from './probe.ts'
 
 export type FrameIndex = {
   /** The time of every frame, ascending, in ticks of the stream's time base. */
@@ -10,7 +10,8 @@ export type FrameIndex = {
   warnings: string[]
 }
 
-const maxFrames = 5_000_000
+/** A week: longer than any recording, and short enough for every clock that a container keeps. */
+const maxSeconds = 7 * 86_400
 const cutShort = /ended prematurely|partial file|truncat/i
 
 type Shown = { pts: number; key: boolean }
@@ -24,6 +25,19 @@ export async function indexFrames(
   facts: SourceFacts,
   signal?: AbortSignal,
 ): Promise<FrameIndex> {
+  const index = await readIndex(path, facts, signal)
+  const [first = 0, last = 0] = [index.times[0], index.times.at(-1)]
+  const seconds = ((last - first) * facts.video.timeBase[0]) / facts.video.timeBase[1]
+  if (seconds > maxSeconds) {
+    throw new InputError(
+      'too-long',
+      `The source lasts ${Math.round(seconds)} s by its clock; ${maxSeconds} s are the limit.`,
+    )
+  }
+  return index
+}
+
+async function readIndex(path: string, facts: SourceFacts, signal?: AbortSignal): Promise<FrameIndex> {
   const found = await scanPackets(path, facts, signal).catch((error: unknown) => {
     throw notAVideo(error)
   })
@@ -47,8 +61,7 @@ async function scanPackets(path: string, facts: SourceFacts, signal?: AbortSigna
     complaint = said
   }
   for await (const packet of readPackets(path, facts.video.index, { signal, onComplaint })) {
-    if (packets.up() > maxFrames)
-      throw new InputError('too-long', `The source has more than ${maxFrames} frames.`)
+    if (packets.up() > maxFrames) throw tooManyFrames()
     // Only formats for broadcasting let the clock start anew in the middle of a file.
     if (facts.format.startsWith('mpeg') && (packet.dts ?? Infinity) < last.dts) throw jumpsBack(packets.value)
     last.dts = packet.dts ?? last.dts
@@ -101,7 +114,9 @@ async function withoutBrokenHead(
 async function decodeTimes(path: string, facts: SourceFacts, signal?: AbortSignal): Promise<number[]> {
   const decoded: (number | undefined)[] = []
   try {
-    for await (const time of readFrameTimes(path, facts.video.index, signal)) decoded.push(time)
+    for await (const time of readFrameTimes(path, facts.video.index, signal)) {
+      if (decoded.push(time) > maxFrames) throw tooManyFrames()
+    }
   } catch (error) {
     throw notAVideo(error)
   }
@@ -127,6 +142,9 @@ async function decodeTimes(path: string, facts: SourceFacts, signal?: AbortSigna
   }
   return times
 }
+
+const tooManyFrames = () =>
+  new InputError('too-long', `The source has more than ${maxFrames} frames, which are the limit.`)
 
 const jumpsBack = (frame: number) =>
   new InputError(

@@ -1,6 +1,6 @@
 import { InputError } from '../shared/errors.ts'
 import type { Plan } from '../shared/job.ts'
-import { MediaToolError } from '../shared/media/ffmpeg.ts'
+import { MediaToolError, mostPixels, mostStreams, sourceFormats } from '../shared/media/ffmpeg.ts'
 import { type Probe, type ProbedStream, probeFile } from '../shared/media/ffprobe.ts'
 
 export type SourceFacts = Pick<Plan, 'format' | 'startSeconds' | 'audio' | 'subtitles'> & {
@@ -10,8 +10,8 @@ export type SourceFacts = Pick<Plan, 'format' | 'startSeconds' | 'audio' | 'subt
   warnings: string[]
 }
 
-/** Largest picture taken, in pixels: 8K with room. A tiny file can declare any size. */
-const maxPixels = 64e6
+/** Most frames of a source. */
+export const maxFrames = 5_000_000
 
 /** What a downloaded source is. Throws InputError when it is not a video that can be scored. */
 export async function probeSource(path: string, signal?: AbortSignal): Promise<SourceFacts> {
@@ -28,6 +28,21 @@ export async function probeSource(path: string, signal?: AbortSignal): Promise<S
 /** A media tool that could not read the file, said as the source's fault; other errors as they are. */
 export function notAVideo(error: unknown): unknown {
   if (!(error instanceof MediaToolError)) return error
+  const [, format] = /^\[(\S+) @ \S+\] Format not on whitelist/m.exec(error.tail) ?? []
+  if (format !== undefined) {
+    return new InputError(
+      'format-not-taken',
+      `The source is read as ${format}, which is not taken; the formats are ${sourceFormats.join(', ')}.`,
+      { cause: error },
+    )
+  }
+  if (/exceeds max_streams/.test(error.tail)) {
+    return new InputError(
+      'too-many-streams',
+      `The source has more than ${mostStreams} streams, which are the limit.`,
+      { cause: error },
+    )
+  }
   const why = error.tail
     .split('\n')
     .map((line) => line.replace(/^\[[^\]]*\]\s*/, '').replaceAll(/\/\S+\//g, ''))
@@ -48,12 +63,15 @@ function describe(probe: Probe, stream: ProbedStream): SourceFacts {
   const { width = 0, height = 0, codec_name: codec } = stream
   if (width < 1 || height < 1)
     throw new InputError('not-a-video', 'The source has a video stream without a picture size.')
-  if (width * height > maxPixels) {
+  if (width * height > mostPixels) {
     throw new InputError(
       'too-large',
-      `The picture is ${width}x${height}; ${maxPixels / 1e6} million pixels are the limit.`,
+      `The picture is ${width}x${height}; ${mostPixels / 1e6} million pixels are the limit.`,
     )
   }
+  const declared = Number(stream.nb_frames) || 0
+  if (declared > maxFrames)
+    throw new InputError('too-long', `The source declares ${declared} frames; ${maxFrames} are the limit.`)
   const rotation = stream.side_data_list.find((data) => data.rotation !== undefined)?.rotation ?? 0
   const onItsSide = Math.abs(rotation) % 180 === 90
   const [num, den] = rational(stream.sample_aspect_ratio, ':') ?? [1, 1]

@@ -18,7 +18,7 @@ export type LeaveOrder = {
   /** What running work has to end in. */
   withinMs: number
   /** Done once the role is empty and closed, before the process exits. */
-  then?: () => Promise<void>
+  afterwards?: () => Promise<void>
 }
 
 /** What a role that does not get empty in time is left beyond it, to give its work back and to close. */
@@ -32,7 +32,7 @@ export async function runRole(
   let role: RunningRole | undefined
   let leaving = false
   let signals = 0
-  const leave = async ({ why, withinMs, then }: LeaveOrder) => {
+  const leave = async ({ why, withinMs, afterwards }: LeaveOrder) => {
     if (leaving) return
     leaving = true
     log.info({ why, withinMs }, 'leaving: taking nothing new')
@@ -44,7 +44,7 @@ export async function runRole(
     try {
       await role?.drain(withinMs)
       await role?.close()
-      await then?.()
+      await afterwards?.()
       log.info('left')
     } catch (err) {
       log.error({ err }, 'leaving failed')

@@ -21,9 +21,16 @@ export const workerSettings = {
     .max(65_535)
     .default(9101)
     .describe("port of the worker's health and metrics pages; 0 for none"),
+  FRAMEFLEET_STALL_SECONDS: z.coerce
+    .number()
+    .min(1)
+    .max(3_600)
+    .default(60)
+    .describe('an ffmpeg that makes no progress for this long is ended, and its batch tried again'),
   FRAMEFLEET_IMDS_URL: z
-    .url({ protocol: /^https?$/ })
-    .optional()
+    .string()
+    .default('')
+    .refine((url) => url === '' || /^https?:/.test(url), 'must be a URL, such as http://169.254.169.254')
     .describe(
       "Azure's metadata service, where a machine hears of its end: `http://169.254.169.254` on Azure, else nothing",
     ),

@@ -1,7 +1,7 @@
 import { InputError, TransientError } from '../shared/errors.ts'
 import { timesOf } from '../shared/frame-times.ts'
 import type { Plan } from '../shared/job.ts'
-import { MediaToolError, ffmpegArgs, readLines, startMedia } from '../shared/media/ffmpeg.ts'
+import { MediaToolError, ffmpegArgs, mostPixels, readLines, startMedia } from '../shared/media/ffmpeg.ts'
 import { type Range, readRange } from '../shared/media/frame-range.ts'
 import { conversion, toRgb } from './colours.ts'
 
@@ -13,6 +13,8 @@ type DecodeJob = {
   range: Range
   picture: Picture
   signal: AbortSignal
+  /** A decoder that makes no progress for this long is ended. */
+  stallMs?: number
   /** Of the decoder; its own choice when absent. */
   threads?: number
   /** False: decode from the start of the file, because seeking came up short. */
@@ -27,10 +29,13 @@ function decodeArgs(
   const { options, filter } = readRange(plan, range, { seek })
   const scale = [`${width}:${height}`, ...toRgb(plan.video.colour), 'out_range=pc', conversion].join(':')
   const filters = [filter, `scale=${scale}`, 'format=rgb24'].join(',')
-  return ffmpegArgs([{ path, options: ['-threads', `${threads}`, ...options] }], {
-    path: 'pipe:1',
-    options: ['-map', `0:${plan.video.index}`, '-vf', filters, '-fps_mode', 'passthrough', ...output],
-  })
+  return ffmpegArgs(
+    [{ path, options: ['-threads', `${threads}`, '-max_pixels', `${mostPixels}`, ...options] }],
+    {
+      path: 'pipe:1',
+      options: ['-map', `0:${plan.video.index}`, '-vf', filters, '-fps_mode', 'passthrough', ...output],
+    },
+  )
 }
 
 /**
@@ -43,8 +48,8 @@ export async function decodeRange(
   take: () => Promise<Uint8Array>,
   put: (frame: number) => void,
 ) {
-  const { range, signal } = job
-  const run = startMedia('ffmpeg', decodeArgs(job, ['-f', 'rawvideo']), { signal })
+  const { range, signal, stallMs } = job
+  const run = startMedia('ffmpeg', decodeArgs(job, ['-f', 'rawvideo']), { signal, stallMs })
   let decoded = 0
   let filled = 0
   let frame: Uint8Array | undefined
@@ -87,13 +92,13 @@ export class ShortDecode extends TransientError {
  * found in a file whose frames are counted, not timed.
  */
 export async function findUndecodable(job: DecodeJob): Promise<number[]> {
-  const { plan, range, signal } = job
+  const { plan, range, signal, stallMs } = job
   if (plan.keyframes === null) return []
   const args = decodeArgs(job, ['-f', 'framecrc', '-enc_time_base', '-1'])
   const seen = new Set<number>()
   try {
     // Lines of framecrc: stream, dts, pts, duration, size, checksum; times in the stream's ticks.
-    for await (const line of readLines('ffmpeg', args, { signal })) {
+    for await (const line of readLines('ffmpeg', args, { signal, stallMs })) {
       const fields = line.startsWith('#') ? [] : line.split(',')
       if (fields.length >= 6) seen.add(Number(fields[2]))
     }

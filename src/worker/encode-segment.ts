@@ -82,10 +82,20 @@ type EncodeJob = {
   picture: { width: number; height: number }
   path: string
   signal: AbortSignal
+  /** An encoder that takes no frame for this long is ended. */
+  stallMs?: number
 }
 
 /** Encodes one segment: every frame at its own time, counted from the first, exact to the tick of the source's clock. */
-export function encodeSegment({ plan, times, scored, picture, path, signal }: EncodeJob): SegmentEncoder {
+export function encodeSegment({
+  plan,
+  times,
+  scored,
+  picture,
+  path,
+  signal,
+  stallMs,
+}: EncodeJob): SegmentEncoder {
   const { video, encoding } = plan
   const { filter, options: tags } = colourTags(video.colour)
   const stretch = scored.width !== picture.width || scored.height !== picture.height
@@ -123,7 +133,7 @@ export function encodeSegment({ plan, times, scored, picture, path, signal }: En
       ],
     ],
   })
-  const run = startMedia('ffmpeg', args, { signal, pipeIn: true, watched: false })
+  const run = startMedia('ffmpeg', args, { signal, stallMs, pipeIn: true, watched: false })
   run.stdout.resume()
   const bytes = scored.width * scored.height * 3
   const origin = times[0] as number

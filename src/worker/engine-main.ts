@@ -44,6 +44,7 @@ const score = createScorer({
   files: createJobFiles(media),
   statuses: createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX),
   media,
+  stallMs: config.FRAMEFLEET_STALL_SECONDS * 1_000,
   sources: createSourceReader(media, cache),
   scratch: await openScratch(config.FRAMEFLEET_SCRATCH_DIR),
   engines: createEngineRack({

@@ -48,6 +48,10 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
       shared: engine,
       openLone: openEngine,
       spec,
+      onUnfit(err) {
+        log.error({ err }, 'nothing can be scored on this machine: leaving it')
+        leave({ why: 'unfit', withinMs: 0 })
+      },
       onUnscored: quarantineUnscored({ incidents, quarantine }),
     }),
   })
@@ -86,10 +90,14 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
     { host: config.FRAMEFLEET_HOST, port: config.FRAMEFLEET_WORKER_PORT },
   )
   const imds = config.FRAMEFLEET_IMDS_URL
-  if (imds !== undefined) {
+  if (imds !== '') {
     const events = watchScheduledEvents(imds, log, (notice) => {
       const { type, withinMs } = notice
-      leave({ why: `${type} of this machine`, withinMs, then: async () => await events.acknowledge(notice) })
+      leave({
+        why: `${type} of this machine`,
+        withinMs,
+        afterwards: async () => await events.acknowledge(notice),
+      })
     })
   }
   return {

@@ -27,6 +27,8 @@ export type ScoreDeps = {
   sources: SourceReader
   scratch: Scratch
   engines: EngineRack
+  /** ffmpeg is ended when it makes no progress for this long. */
+  stallMs?: number
 }
 
 /**
@@ -130,6 +132,7 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signa
     const encoder = encodeSegment({
       plan,
       signal,
+      stallMs: deps.stallMs,
       picture,
       path: segment,
       scored: engine.output,
@@ -147,6 +150,7 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signa
       group: engine.group,
       threads: decoderThreads(engine.device, availableParallelism()),
       encoder,
+      stallMs: deps.stallMs,
       through: new Set(manner.through),
       unscored: async (pixels) => await resizeRgb(pixels, size, engine.output),
       signal,
@@ -158,7 +162,10 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signa
   const made = await score([], true).catch(async (error: unknown) => {
     if (!(error instanceof ShortDecode)) throw error
     // Perhaps seeking went wrong: from the start of the file there is nothing to seek.
-    const missing = await findUndecodable({ path, plan, range, picture: size, signal, seek: false })
+    const missing = await findUndecodable({
+      ...{ path, plan, range, signal, picture: size, seek: false },
+      stallMs: deps.stallMs,
+    })
     steps.log.warn(
       { missing: missing.length, err: error.message },
       'decoding again from the start of the source',

@@ -25,6 +25,7 @@ type ScoreJob = {
   /** A frame as decoded, in the size of a scored one. */
   unscored(pixels: Uint8Array): Promise<Uint8Array>
   signal: AbortSignal
+  stallMs?: number
   onFrame(done: number): void
   /** All is decoded: the processor is free for the next batch's decoder. */
   onDecoded(): void

@@ -19,6 +19,44 @@ export class MediaToolError extends Error {
   }
 }
 
+/**
+ * What sources are read as. Playlists and manifests are none of them: they open other files, or never end. Neither are single
+ * pictures.
+ */
+export const sourceFormats = [
+  ...[
+    'mov',
+    'matroska',
+    'avi',
+    'mpegts',
+    'mpeg',
+    'asf',
+    'flv',
+    'ogg',
+    'mxf',
+    'nut',
+    'ivf',
+    'obu',
+    'av1',
+    'dv',
+    'gif',
+  ],
+  ...['h264', 'hevc', 'mpegvideo', 'm4v', 'yuv4mpegpipe'],
+]
+export const mostStreams = 100
+/** Of a picture: 8K with room. A tiny file can declare any size. */
+export const mostPixels = 64e6
+
+/** Options of every input that comes from somebody else. */
+export const sourceInput = [
+  ...['-protocol_whitelist', 'file,pipe', '-format_whitelist', sourceFormats.join(',')],
+  ...['-max_streams', String(mostStreams)],
+]
+
+/** No single piece of memory larger than this, in bytes: a picture of the largest size taken has room in it. */
+const largestBlock = 1e9
+
+/** An input whose options name its format is one of ours; any other may hold anything. */
 export type MediaInput = { path: string; options?: string[] }
 export type MediaOutput = { path: string; options: string[] }
 
@@ -27,10 +65,12 @@ export function ffmpegArgs(inputs: MediaInput[], outputs: MediaOutput | MediaOut
   // Its own runner asks ffmpeg for its formats and codecs anew before every run; we want the line alone.
   const command = fluent() as fluent.FfmpegCommand & { _getArguments(): string[] }
   for (const { path, options = [] } of inputs) {
-    command.input(path).inputOptions(['-protocol_whitelist', 'file,pipe', ...options])
+    const guard = options.includes('-f') ? ['-protocol_whitelist', 'file,pipe'] : sourceInput
+    command.input(path).inputOptions([...guard, ...options])
   }
   for (const { path, options } of [outputs].flat()) command.output(path).outputOptions(options)
-  return ['-hide_banner', '-nostdin', '-v', 'error', ...command._getArguments()]
+  const general = ['-hide_banner', '-nostdin', '-v', 'error', '-max_alloc', String(largestBlock)]
+  return [...general, ...command._getArguments()]
 }
 
 export type MediaProcess = {
@@ -54,6 +94,11 @@ type RunOptions = { signal?: AbortSignal; stallMs?: number; pipeIn?: boolean; wa
 const tailBytes = 4_000
 const graceMs = 2_000
 
+/** Runs a program that may have no more memory than 3 GB: an index can name more samples than any machine holds. */
+const withinMemory = ['sh', '-c', 'ulimit -v 3000000; exec "$0" "$@"']
+
+const notInstalled = (program: string) => new Error(`${program} is not installed; run: npx framefleet doctor`)
+
 /** Starts a program. The caller must await `done`, and read `stdout` to its end. */
 export function startMedia(
   program: 'ffmpeg' | 'ffprobe',
@@ -63,7 +108,8 @@ export function startMedia(
   const { signal, stallMs = 60_000, pipeIn = false, watched = true } = options
   // ffmpeg tells of its progress on a channel of its own, also while it decodes what it will not put out.
   const progress = program === 'ffmpeg' ? ['-progress', 'pipe:3', '-nostats'] : []
-  const child = spawn(program, [...progress, ...args], {
+  const [command, ...rest] = [...(program === 'ffprobe' ? withinMemory : []), program, ...progress, ...args]
+  const child = spawn(command as string, rest, {
     stdio: [pipeIn ? 'pipe' : 'ignore', 'pipe', 'pipe', 'pipe'],
   })
   let tail = ''
@@ -110,17 +156,14 @@ export function startMedia(
 
   const done = new Promise<void>((resolve, reject) => {
     child.once('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === 'ENOENT'
-          ? new Error(`${program} is not installed; run: npx framefleet doctor`)
-          : error,
-      )
+      reject(error.code === 'ENOENT' ? notInstalled(program) : error)
     })
     child.once('close', (code, killedBy) => {
       if (signal?.aborted) reject(signal.reason as Error)
       else if (stalled)
         reject(new TransientError(`${program} made no progress for ${stallMs / 1_000} s and was ended`))
       else if (code === 0) resolve()
+      else if (code === 127) reject(notInstalled(program))
       else
         reject(
           new MediaToolError(program, killedBy ? `was killed by ${killedBy}` : `failed (${code})`, said()),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { readLines } from './ffmpeg.ts'
+import { readLines, sourceInput } from './ffmpeg.ts'
 
 const Stream = z.object({
   index: z.number(),
@@ -34,7 +34,7 @@ const Probe = z.object({
 })
 export type Probe = z.infer<typeof Probe>
 
-const inputOptions = ['-v', 'error', '-protocol_whitelist', 'file,pipe']
+const inputOptions = ['-v', 'error', '-max_alloc', String(256 << 20), ...sourceInput]
 
 /** What a local media file says of itself. Throws MediaToolError when it is no media file. */
 export async function probeFile(path: string, signal?: AbortSignal): Promise<Probe> {

@@ -1,0 +1,114 @@
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { type IncomingMessage, createServer } from 'node:http'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { Queue } from 'bullmq'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Service, startRole } from '../../src/cli/services.ts'
+import { entryIds } from '../../src/shared/queues.ts'
+import { makeClip } from '../support/clips.ts'
+import { type TestStack, startTestStack } from '../support/stack.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const dir = tempDir()
+const clip = join(dir, 'clip.mp4')
+let stack: TestStack
+let queue: Queue
+let imdsUrl = ''
+/** What the machine's metadata service says of coming events, and what it was told. */
+let says: () => string
+const acknowledged: { body: unknown; underWay: number }[] = []
+
+const imds = createServer((request, answer) => {
+  if (request.headers['metadata'] !== 'true') answer.writeHead(400).end()
+  else if (request.url?.startsWith('/metadata/instance/compute/name')) answer.end('spot_7')
+  else if (request.method === 'POST') void hear(request).then(() => answer.end())
+  else answer.end(says())
+})
+
+async function hear(request: IncomingMessage): Promise<void> {
+  const body = JSON.parse(await text(request)) as unknown
+  acknowledged.push({ body, underWay: await queue.getActiveCount() })
+}
+
+const nothing = () => JSON.stringify({ DocumentIncarnation: 1, Events: [] })
+const announced = (EventId: string, seconds: number) => {
+  const NotBefore = new Date(Date.now() + seconds * 1_000).toUTCString()
+  const event = { EventType: 'Preempt', ResourceType: 'VirtualMachine', EventStatus: 'Scheduled', NotBefore }
+  const Events = [
+    { ...event, EventId: 'of-another', Resources: ['spot_8'], NotBefore: '' },
+    { ...event, EventId, Resources: ['spot_7'] },
+  ]
+  return () => JSON.stringify({ DocumentIncarnation: 2, Events })
+}
+
+beforeAll(async () => {
+  imds.listen(0, '127.0.0.1')
+  await once(imds, 'listening')
+  imdsUrl = `http://127.0.0.1:${(imds.address() as { port: number }).port}`
+  stack = await startTestStack({ workers: 0, env: { FRAMEFLEET_PLAN_WORKERS: '1' } })
+  queue = new Queue('batch', {
+    connection: { url: stack.stack.env['FRAMEFLEET_REDIS_URL'] },
+    prefix: '{framefleet}',
+  })
+  await makeClip({ path: clip, frames: 600, size: '320x180' })
+})
+afterAll(async () => {
+  await queue?.close()
+  imds.close()
+  await stack?.stop()
+})
+
+const log = (name: string) => join(stack.dir, 'logs', `${name}.ndjson`)
+
+async function startWorker(name: string): Promise<{ worker: Service; ended: Promise<unknown[]> }> {
+  const worker = await startRole({
+    name,
+    main: new URL('../../src/worker/main.ts', import.meta.url),
+    env: { ...stack.stack.env, FRAMEFLEET_IMDS_URL: imdsUrl },
+    logFile: log(name),
+  })
+  return { worker, ended: once(worker.process, 'exit') }
+}
+
+let id = ''
+
+test('a machine that is taken away gives its batch back within the notice, and says so once it is empty', async () => {
+  says = nothing
+  const { worker, ended } = await startWorker('preempted')
+  try {
+    // One batch of all frames, longer than the notice.
+    id = await stack.submit(clip, { model: 'great-wave', batch: { frames: 600 } })
+    await stack.until(id, ({ frames }) => frames.done > 0)
+    const told = Date.now()
+    says = announced('taken', 6)
+    expect(await ended).toEqual([0, null])
+    expect(Date.now() - told).toBeLessThan(6_000)
+    const entry = await queue.getJob(entryIds.batch(id, 0))
+    expect(entry).toMatchObject({ attemptsMade: 0, attemptsStarted: 1 })
+    expect(await entry?.getState()).toBe('prioritized')
+    expect(acknowledged).toEqual([{ body: { StartRequests: [{ EventId: 'taken' }] }, underWay: 0 }])
+  } finally {
+    await worker.stop(10_000)
+  }
+})
+
+test('with enough notice the batch is finished first; nonsense from the service is said once', async () => {
+  let asked = 0
+  says = () => (asked++ < 2 ? '<html>' : JSON.stringify({ Events: 'none' }))
+  const { worker, ended } = await startWorker('finishing')
+  try {
+    await stack.until(id, ({ frames }) => frames.done > 60)
+    says = announced('later', 600)
+    expect(await ended).toEqual([0, null])
+    expect(await queue.getJob(entryIds.batch(id, 0))).toMatchObject({ attemptsMade: 1, attemptsStarted: 2 })
+    expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 600, total: 600 } })
+    expect(acknowledged.at(-1)).toEqual({ body: { StartRequests: [{ EventId: 'later' }] }, underWay: 0 })
+    expect((await readFile(log('finishing'), 'utf8')).match(/scheduled events are not heard/g)).toHaveLength(
+      1,
+    )
+  } finally {
+    await worker.stop(10_000)
+  }
+})
