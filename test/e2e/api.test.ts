@@ -210,6 +210,7 @@ test('Bull Board shows the queues, to a browser that gives the token as password
     ['split', true],
     ['batch', true],
     ['stitch', true],
+    ['quarantine', true],
   ])
 })
 
@@ -224,7 +225,12 @@ test('the API describes itself, from the schemas it checks by', async () => {
     '/v1/jobs/{id}/output',
     '/v1/jobs/{id}/preview',
     '/v1/jobs/{id}/report',
+    '/v1/jobs/{id}/resume',
     '/v1/models',
+    '/v1/quarantine',
+    '/v1/quarantine/{id}',
+    '/v1/quarantine/{id}/retry',
+    '/v1/resume',
   ])
   const described = docs.components.schemas['JobRequestInput'] ?? docs.components.schemas['JobRequest']
   expect(Object.keys(described?.properties ?? {}).toSorted()).toEqual(
