@@ -6,7 +6,7 @@ import { join } from 'node:path'
  * Temporary files. Each process owns the folder `<root>/<host>.<pid>.<start>`; what dead processes left is swept at the
  * next start, and every minute by the others, so a machine that is killed again and again does not fill its disk.
  */
-export async function openScratch(root: string, sweepEveryMs = 60_000) {
+export async function openScratch(root: string, sweepEveryMs = 15_000) {
   const folder = `${host}.${process.pid}.${Math.round(performance.timeOrigin)}`
   const own = join(root, folder)
   await sweep(root, folder)
