@@ -59,13 +59,13 @@ test('while we keep it waiting, the watchdog looks away', async () => {
   const run = startMedia(
     'ffmpeg',
     ffmpegArgs([{ path: source }], { path: 'pipe:1', options: ['-f', 'rawvideo'] }),
-    { stallMs: 300 },
+    { stallMs: 1_000 },
   )
   // Nobody reads: the pipe is full and ffmpeg stands still, until long after a stall another one is given up.
   const other = runFfmpeg(
     [{ path: hung('other.mp4') }],
     { path: join(dir, 'v.mp4'), options: [] },
-    { stallMs: 900 },
+    { stallMs: 2_500 },
   )
   await run.hold(other.catch(() => {}))
   let bytes = 0
