@@ -95,3 +95,39 @@ test('a job that nobody created has no state', async () => {
   const { statuses } = await aJob()
   expect(await statuses.get('another')).toBeUndefined()
 })
+
+test('of a job that Redis has forgotten nothing is noted, neither on its way nor at its end', async () => {
+  const { statuses, redis, prefix } = await aJob()
+  await statuses.commit('another', 3, 10)
+  expect(await statuses.progress('another', 4, 5)).toBeUndefined()
+  expect(await statuses.end('another', 'succeeded', {})).toBe(false)
+  expect(await redis.keys(`${prefix}:job:another*`)).toEqual([])
+})
+
+test('scoring that begins again counts what is committed, and what was committed before', async () => {
+  const { statuses } = await aJob()
+  const plan = { frames: 100, batches: [40, 40, 20] }
+  await statuses.beginScoring('job', plan, new Map())
+  await statuses.commit('job', 0, 40)
+  await statuses.beginScoring(
+    'job',
+    plan,
+    new Map([
+      [0, 40],
+      [2, 20],
+    ]),
+  )
+  expect(await statuses.get('job')).toMatchObject({
+    ...{ state: 'scoring', framesDone: 60, framesBefore: 60, framesTotal: 100, batchesTotal: 3 },
+  })
+})
+
+test('a job that is forgotten begins anew', async () => {
+  const { statuses, redis, prefix } = await aJob()
+  await statuses.commit('job', 0, 10)
+  await statuses.end('job', 'failed', { error: 'why' })
+  await statuses.forget('job')
+  expect(await redis.keys(`${prefix}:job*`)).toEqual([])
+  await statuses.create({ id: 'job', createdAt: 3_000, model: 'm@1', source: 's' })
+  expect(await statuses.get('job')).toMatchObject({ state: 'queued', framesDone: 0, error: undefined })
+})

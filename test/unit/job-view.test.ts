@@ -58,6 +58,8 @@ test.each([
   ['the length is unknown', { ...scoring, framesTotal: undefined }, 30, 5, null],
   ['the numbers are odd', { ...scoring, framesDone: 70, framesTotal: 100 }, 13, 23.33, 1.29],
   ['all is scored', { ...scoring, framesDone: 300 }, 30, 15, 0],
+  ['most was done before Redis was wiped', { ...scoring, framesBefore: 60 }, 30, 2, 100],
+  ['nothing was done since', { ...scoring, framesBefore: 100 }, 30, null, null],
   ['it is being stitched', { ...scoring, state: 'stitching', framesDone: 300 }, 30, 15, 0],
 ] as const)('speed and remaining time when %s', (_, status, seconds, fps, etaSeconds) => {
   expect(viewOfStatus(status, later(seconds))).toMatchObject({ fps, etaSeconds })
