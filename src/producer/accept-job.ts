@@ -75,7 +75,11 @@ export async function acceptJob(
     throw error
   })
   if (!created) return await again(deps, spec, requestHash)
-  await queueJob(deps, spec)
+  await queueJob(deps, spec).catch(async (error: unknown) => {
+    // Who sent no key would send it again as another job: this one must not be put on the queues later.
+    if (caller.key === undefined) await Promise.all([files.unmark(id), deps.backlog.drop(id)])
+    throw error
+  })
   return spec
 
   async function keep() {

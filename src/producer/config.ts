@@ -90,13 +90,13 @@ export const producerSettings = {
     .describe('requests that each producer takes with one token'),
   FRAMEFLEET_RECONCILE_SECONDS: z.coerce
     .number()
-    .positive()
+    .min(0.1)
     .max(3_600)
     .default(30)
     .describe('how often open jobs are compared with the queues, and put back where Redis lost them'),
   FRAMEFLEET_JANITOR_MINUTES: z.coerce
     .number()
-    .positive()
+    .min(0.01)
     .max(1_440)
     .default(5)
     .describe('how often leftovers of ended jobs are looked for'),

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis'
 import { type Backlog, createBacklog } from '../shared/backlog.ts'
 import { concludeJob } from '../shared/end-job.ts'
 import { InputError } from '../shared/errors.ts'
-import { type JobSpec, type Plan, isEnded } from '../shared/job.ts'
+import { type JobSpec, isEnded } from '../shared/job.ts'
 import { type Incidents, createIncidents } from '../shared/incidents.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import { type JobStatuses, createJobStatuses } from '../shared/job-status.ts'
@@ -102,7 +102,7 @@ async function putBack(deps: ResumeDeps, spec: JobSpec): Promise<Resumed> {
   await statuses.create(statusOf(spec))
   if (mark?.cancelled) await statuses.halt(id, 'cancelled')
   if (await isAlive(deps, 'stitch', entryIds.stitch(id))) {
-    return (await mendChildren(deps, spec, plan)) ? 'resumed' : 'running'
+    return (await mendChildren(deps, spec)) ? 'resumed' : 'running'
   }
   const status = await statuses.get(id)
   if (status && isEnded(status.state)) await addLoneStitch(deps, spec)
@@ -111,7 +111,7 @@ async function putBack(deps: ResumeDeps, spec: JobSpec): Promise<Resumed> {
 }
 
 /** Adds the children again that a stitch waits for or will miss. Answers whether there were any. */
-async function mendChildren(deps: ResumeDeps, spec: JobSpec, plan: Plan | undefined): Promise<boolean> {
+async function mendChildren(deps: ResumeDeps, spec: JobSpec): Promise<boolean> {
   const { files, queues, statuses } = deps
   const stitch = entryIds.stitch(spec.id)
   // It adds the batches itself.
@@ -120,6 +120,7 @@ async function mendChildren(deps: ResumeDeps, spec: JobSpec, plan: Plan | undefi
   const state = await queues.stitch.getJobState(stitch)
   // A stitch that is awake and knows that the job was halted misses nothing.
   if (state === 'active' || (state !== 'waiting-children' && status?.halt)) return false
+  const plan = await files.findPlan(spec.id)
   if (!plan) {
     await addSplit(deps, spec)
     return true

@@ -74,7 +74,8 @@ test('a caller whose line is full is told what is before it and when to come bac
   })
   // What has ended makes room.
   await stack.api.cancel(first)
-  await expect.poll(async () => (await post(another)).status, { interval: 100, timeout: 20_000 }).toBe(202)
+  await expect.poll(async () => await stack.namesUnder(`open/${first}`)).toEqual([])
+  await accepted(another)
 })
 
 test('a flood by one token is refused, and keeps no other from being answered', async () => {

@@ -16,7 +16,10 @@ let redis: Redis
 let clip = ''
 beforeAll(async () => {
   // Nothing is put back by itself but where a test wants it.
-  stack = await startTestStack({ workers: 2, env: { FRAMEFLEET_RECONCILE_SECONDS: '3600' } })
+  stack = await startTestStack({
+    workers: 2,
+    env: { FRAMEFLEET_RECONCILE_SECONDS: '3600', FRAMEFLEET_JANITOR_MINUTES: '0.02' },
+  })
   redis = new Redis(stack.stack.env['FRAMEFLEET_REDIS_URL'] ?? '')
   clip = await makeClip({ path: join(dir, 'clip.mp4'), frames: 360, size: '320x180' })
 })
@@ -108,9 +111,12 @@ test('a job that Redis forgot is cancelled all the same, and leaves nothing behi
     .toBe(200)
   expect(await stack.api.report(id)).toMatchObject({ status: 'cancelled' })
   await expect.poll(async () => await stack.namesUnder('open/')).toEqual([])
-  const left = (await stack.namesUnder(`jobs/${id}/`)).filter((name) => !name.endsWith('.json'))
-  // A worker that was at it when Redis was wiped may have been past the point of no return.
-  expect(left.length).toBeLessThanOrEqual(2)
+  // A worker that was at it when Redis was wiped may commit its batch yet: the janitor comes by.
+  await expect
+    .poll(async () => (await stack.namesUnder(`jobs/${id}/`)).filter((name) => !name.endsWith('.json')), {
+      timeout: 20_000,
+    })
+    .toEqual([])
   expect((await stack.call('DELETE', `/v1/jobs/${id}`)).status).toBe(409)
 })
 
@@ -129,7 +135,7 @@ test('a job of 2,000 batches is cancelled in seconds, and Redis answers all the 
   const long = await makeClip({ path: join(dir, 'long.mp4'), frames: 2_000, size: '64x36', sound: false })
   const id = await stack.submit(long, { batch: { frames: 1 } })
   await stack.until(id, ({ frames }) => frames.done >= 3)
-  await redis.config('SET', 'slowlog-log-slower-than', '50000')
+  await redis.config('SET', 'slowlog-log-slower-than', '1000')
   await redis.slowlog('RESET')
   const began = performance.now()
   await stack.api.cancel(id)
@@ -137,7 +143,9 @@ test('a job of 2,000 batches is cancelled in seconds, and Redis answers all the 
     .poll(async () => (await stack.call('GET', `/v1/jobs/${id}/report`)).status, { timeout: 30_000 })
     .toBe(200)
   expect(performance.now() - began).toBeLessThan(15_000)
-  expect(await redis.slowlog('GET')).toEqual([])
+  // A machine under load may take Redis off its core for a moment; one command for all batches would take far longer.
+  const slow = (await redis.slowlog('GET', 1_000)) as [id: number, at: number, micros: number][]
+  expect(Math.max(0, ...slow.map(([, , micros]) => micros))).toBeLessThan(200_000)
   expect(await stack.api.report(id)).toMatchObject({ status: 'cancelled', batches: { planned: 2_000 } })
   await expect.poll(async () => await stack.namesUnder('open/')).toEqual([])
   expect((await stack.namesUnder(`jobs/${id}/`)).filter((name) => !name.endsWith('.json'))).toEqual([])
