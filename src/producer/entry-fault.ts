@@ -60,6 +60,8 @@ export function faultOf(queue: AnyQueueName, entry: RawEntry, now: number): Faul
 function unreadable(queue: AnyQueueName, { type, wrongPart, fields }: RawEntry): string | undefined {
   if (type === 'none') return 'has no content'
   if (type !== 'hash') return `is a ${type} and not a hash`
+  // BullMQ notes on an id of nothing that it was taken.
+  if ([fields.name, fields.data, fields.opts].every((field) => field === undefined)) return 'has no content'
   if (wrongPart !== undefined) return `has ${wrongPart}`
   const large = Object.entries(fields).find(([, field]) => typeof field === 'object')
   if (large) {

@@ -34,16 +34,30 @@ local parts = {
 local headBytes = 4096
 local largestCopy = 16777216
 
-local function readField(key, name)
-  local bytes = redis.call('HSTRLEN', key, name)
-  if bytes > largestCopy then return { bytes, '' } end
-  copied = copied + bytes
-  local value = redis.call('HGET', key, name)
-  if bytes <= most then return value end
-  return { bytes, string.sub(value, 1, headBytes) }
+-- The fields in their order; of one that is too large its size and how it begins.
+local function readFields(key)
+  local names, values, large = {}, {}, {}
+  for i = firstField, #ARGV do
+    local bytes = redis.call('HSTRLEN', key, ARGV[i])
+    copied = copied + math.min(bytes, largestCopy)
+    if bytes > most then large[ARGV[i]] = bytes end
+    -- Nothing is called by the empty name.
+    names[#names + 1] = bytes > most and '' or ARGV[i]
+  end
+  values = redis.call('HMGET', key, unpack(names))
+  for name, bytes in pairs(large) do
+    local head = bytes <= largestCopy and string.sub(redis.call('HGET', key, name), 1, headBytes) or ''
+    for i = 1, #names do
+      if ARGV[firstField + i - 1] == name then values[i] = { bytes, head } end
+    end
+  end
+  return values
 end
 
 local function wrongPart(key)
+  local names = {}
+  for i = 1, #parts, 2 do names[#names + 1] = key .. ':' .. parts[i] end
+  if redis.call('EXISTS', unpack(names)) == 0 then return '' end
   for i = 1, #parts, 2 do
     local found = kind(key .. ':' .. parts[i])
     if found ~= 'none' and found ~= parts[i + 1] then
@@ -62,8 +76,7 @@ local function describe(id)
   if found == 'hash' then
     seen[3] = wrongPart(key)
     marks[2] = seen[3]
-    for i = firstField, #ARGV do
-      local value = readField(key, ARGV[i])
+    for _, value in ipairs(readFields(key)) do
       seen[#seen + 1] = value
       marks[#marks + 1] = type(value) == 'table' and tostring(value[1]) or tostring(value)
     end

@@ -19,19 +19,19 @@ export type SweepDeps = {
 /** Where entries are, which end of it matters most, and how far each pass goes on from where the last one stopped. */
 const places: { name: Place; head: [from: number, to: number]; chunks: number }[] = [
   { name: 'active', head: [0, 99], chunks: 1 },
-  { name: 'wait', head: [-100, -1], chunks: 5 },
+  { name: 'wait', head: [-100, -1], chunks: 10 },
   { name: 'paused', head: [-100, -1], chunks: 1 },
-  { name: 'prioritized', head: [0, 99], chunks: 5 },
-  { name: 'delayed', head: [0, 99], chunks: 5 },
-  { name: 'waiting-children', head: [0, 99], chunks: 2 },
-  { name: 'failed', head: [-100, -1], chunks: 1 },
-  { name: 'completed', head: [-100, -1], chunks: 1 },
+  { name: 'prioritized', head: [0, 99], chunks: 10 },
+  { name: 'delayed', head: [0, 99], chunks: 10 },
+  { name: 'waiting-children', head: [0, 99], chunks: 4 },
+  { name: 'failed', head: [-100, -1], chunks: 4 },
+  { name: 'completed', head: [-100, -1], chunks: 4 },
 ]
 // Quarantine first: what is wrong elsewhere is noted in it.
 const order = (Object.keys(queues) as AnyQueueName[]).toSorted(
   (a, b) => Number(b === 'quarantine') - Number(a === 'quarantine'),
 )
-const chunk = 200
+const chunk = 100
 const passMs = 4_000
 const mostHealed = 100
 

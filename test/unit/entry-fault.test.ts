@@ -27,8 +27,11 @@ test('an entry as we put it has no fault, also when it waits to be tried again',
   expect(faultOf('batch', batch({ dueAt: now + 300_000, fields: { delay: '61234.5' } }), now)).toBeUndefined()
 })
 
+const nothing = { name: undefined, data: undefined, opts: undefined }
+
 const unreadable: [what: string, entry: RawEntry, why: RegExp][] = [
   ['an id of nothing', batch({ type: 'none' }), /has no content/],
+  ['one that was taken, too', batch({ fields: nothing }), /has no content/],
   ['a string where the hash should be', batch({ type: 'string' }), /is a string and not a hash/],
   ['a lock that is a list', batch({ wrongPart: 'lock of the type list' }), /has lock of the type list/],
   ['ten megabytes', batch({ fields: { data: { bytes: 10 << 20, head: '{"a' } } }), /data of 10485760 bytes/],
