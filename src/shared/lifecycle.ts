@@ -17,8 +17,8 @@ export type LeaveOrder = {
   why: string
   /** What running work has to end in. */
   withinMs: number
-  /** Done once the role is empty and closed, before the process exits. */
-  afterwards?: () => Promise<void>
+  /** Done once nothing is under way any more, before what the role opened is closed. */
+  whenEmpty?: () => Promise<void>
 }
 
 /** What a role that does not get empty in time is left beyond it, to give its work back and to close. */
@@ -32,7 +32,7 @@ export async function runRole(
   let role: RunningRole | undefined
   let leaving = false
   let signals = 0
-  const leave = async ({ why, withinMs, afterwards }: LeaveOrder) => {
+  const leave = async ({ why, withinMs, whenEmpty }: LeaveOrder) => {
     if (leaving) return
     leaving = true
     log.info({ why, withinMs }, 'leaving: taking nothing new')
@@ -43,8 +43,8 @@ export async function runRole(
     }, withinMs + graceMs)
     try {
       await role?.drain(withinMs)
+      await whenEmpty?.()
       await role?.close()
-      await afterwards?.()
       log.info('left')
     } catch (err) {
       log.error({ err }, 'leaving failed')

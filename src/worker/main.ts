@@ -18,6 +18,7 @@ import { workerSettings } from './config.ts'
 import { createEngineHost } from './engine-host.ts'
 import { createCarefulScorer } from './score-with-care.ts'
 import { watchScheduledEvents } from './scheduled-events.ts'
+import { createMachineMates } from './machine-mates.ts'
 import { createHands } from './two-hands.ts'
 import { createDeviceGauge } from './device-gauge.ts'
 
@@ -91,13 +92,16 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
   )
   const imds = config.FRAMEFLEET_IMDS_URL
   if (imds !== '') {
-    const events = watchScheduledEvents(imds, log, (notice) => {
-      const { type, withinMs } = notice
-      leave({
-        why: `${type} of this machine`,
-        withinMs,
-        afterwards: async () => await events.acknowledge(notice),
-      })
+    const mates = createMachineMates(redis, prefix)
+    const events = watchScheduledEvents(imds, log, {
+      onLook: mates.stay,
+      onNotice(notice, machine) {
+        const { type, withinMs } = notice
+        const whenEmpty = async () => {
+          if (await mates.leave(machine)) await events.acknowledge(notice)
+        }
+        leave({ why: `${type} of this machine`, withinMs, whenEmpty })
+      },
     })
   }
   return {

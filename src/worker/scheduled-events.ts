@@ -25,6 +25,13 @@ export type Events = z.infer<typeof Events>
 
 export type Notice = { eventId: string; type: string; withinMs: number }
 
+type Watch = {
+  /** The machine's name; called at each look. */
+  onLook(machine: string): Promise<void>
+  /** Called once. */
+  onNotice(notice: Notice, machine: string): void
+}
+
 const ends = new Set(['Preempt', 'Terminate', 'Reboot', 'Redeploy'])
 const eventsPath = '/metadata/scheduledevents?api-version=2020-07-01'
 const namePath = '/metadata/instance/compute/name?api-version=2021-02-01&format=text'
@@ -48,10 +55,10 @@ export function noticeFor({ Events: events }: Events, machine: string, now: numb
 }
 
 /**
- * Asks IMDS at `url` once a second, for as long as the process lives, and calls `onNotice` once. `acknowledge` tells Azure that it need not wait for the
+ * Asks IMDS at `url` once a second, for as long as the process lives, until it has notice. `acknowledge` tells Azure that it need not wait for the
  * time it gave: to be called when nothing is under way here any more.
  */
-export function watchScheduledEvents(url: string, log: Logger, onNotice: (notice: Notice) => void) {
+export function watchScheduledEvents(url: string, log: Logger, { onLook, onNotice }: Watch) {
   let away = false
 
   async function ask(path: string, init: RequestInit = {}): Promise<Response> {
@@ -74,7 +81,9 @@ export function watchScheduledEvents(url: string, log: Logger, onNotice: (notice
         const notice = noticeFor(Events.parse(await (await ask(eventsPath)).json()), machine, Date.now())
         if (away) log.info('scheduled events are heard again')
         away = false
-        if (notice) return onNotice(notice)
+        // A Redis that hangs must not keep us from hearing.
+        void onLook(machine).catch(() => {})
+        if (notice) return onNotice(notice, machine)
       } catch (error) {
         if (!away) log.warn({ err: (error as Error).message }, 'scheduled events are not heard; asking on')
         away = true

@@ -74,23 +74,27 @@ async function startWorker(name: string): Promise<{ worker: Service; ended: Prom
 
 let id = ''
 
-test('a machine that is taken away gives its batch back within the notice, and says so once it is empty', async () => {
+test('a machine that is taken away gives its batch back within the notice; the last of its workers says so', async () => {
   says = nothing
   const { worker, ended } = await startWorker('preempted')
+  const idle = await startWorker('idle')
   try {
     // One batch of all frames, longer than the notice.
     id = await stack.submit(clip, { model: 'great-wave', batch: { frames: 600 } })
     await stack.until(id, ({ frames }) => frames.done > 0)
     const told = Date.now()
     says = announced('taken', 6)
-    expect(await ended).toEqual([0, null])
+    expect(await Promise.all([ended, idle.ended])).toEqual([
+      [0, null],
+      [0, null],
+    ])
     expect(Date.now() - told).toBeLessThan(6_000)
     const entry = await queue.getJob(entryIds.batch(id, 0))
     expect(entry).toMatchObject({ attemptsMade: 0, attemptsStarted: 1 })
     expect(await entry?.getState()).toBe('prioritized')
     expect(acknowledged).toEqual([{ body: { StartRequests: [{ EventId: 'taken' }] }, underWay: 0 }])
   } finally {
-    await worker.stop(10_000)
+    await Promise.all([worker.stop(10_000), idle.worker.stop(10_000)])
   }
 })
 
