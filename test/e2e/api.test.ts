@@ -263,14 +263,18 @@ test('what is not there is a problem, too', async () => {
   }
 })
 
-test('an entry that is no job at all fails by itself and harms nobody', async () => {
+test('an entry that is no job at all goes out of the way by itself and harms nobody', async () => {
   const connection = new Redis(stack.stack.env['FRAMEFLEET_REDIS_URL'] ?? '', { maxRetriesPerRequest: null })
   const queue = new Queue('batch', { connection, prefix: '{framefleet}' })
   const entry = await queue.add('batch', { jobId: 'x', index: -1 }, { attempts: 5 })
   const id = await stack.submit(clip)
   expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
-  const failed = await queue.getJob(entry.id ?? '')
-  expect(failed).toMatchObject({ attemptsMade: 1, failedReason: expect.stringMatching(/can't be read/) })
+  while (await queue.getJob(entry.id ?? '')) await connection.ping()
+  const record = await stack.call('GET', `/v1/quarantine/batch.${entry.id}`)
+  expect(await record.json()).toMatchObject({
+    ...{ queue: 'batch', reason: 'unreadable', payload: '{"jobId":"x","index":-1}' },
+    message: expect.stringMatching(/has a payload that does not fit: jobId/),
+  })
   await queue.close()
   connection.disconnect()
 })
