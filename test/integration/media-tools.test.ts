@@ -77,6 +77,17 @@ test('while we keep it waiting, the watchdog looks away', async () => {
   expect(bytes).toBe(100 * 640 * 360 * 1.5)
 })
 
+test('a program that somebody kills says nothing about the media: the work may be tried again', async () => {
+  const path = hung('killed.mp4')
+  const run = startMedia('ffprobe', ['-v', 'error', path])
+  while (!isAlive(`^ffprobe.*${path}`)) await new Promise((resolve) => setImmediate(resolve))
+  execFileSync('pkill', ['-KILL', '-f', path])
+  await expect(run.done).rejects.toMatchObject({
+    name: 'TransientError',
+    message: 'ffprobe was killed by SIGKILL',
+  })
+})
+
 test('a failure carries the last words, without secrets', async () => {
   const path = join(dir, 'film.mp4?sig=TOPSECRETSIGNATURE')
   const failed = runFfmpeg([{ path }], { path: join(dir, 'z.mp4'), options: [] }, {})

@@ -76,7 +76,7 @@ export function ffmpegArgs(inputs: MediaInput[], outputs: MediaOutput | MediaOut
 export type MediaProcess = {
   stdin: Writable
   stdout: Readable
-  /** Resolves when the program ended well; throws MediaToolError, TransientError (stalled) or the abort's reason. */
+  /** Resolves when the program ended well; throws MediaToolError, TransientError (stalled, killed) or the abort's reason. */
   done: Promise<void>
   /** Tells the watchdog that work goes on. */
   touch(): void
@@ -93,6 +93,8 @@ type RunOptions = { signal?: AbortSignal; stallMs?: number; pipeIn?: boolean; wa
 
 const tailBytes = 4_000
 const graceMs = 2_000
+/** Signals that somebody else sends, such as a kernel short of memory: they say nothing about the media. */
+const fromOutside = new Set<NodeJS.Signals>(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'])
 
 /** Runs a program that may have no more memory than 3 GB: an index can name more samples than any machine holds. */
 const withinMemory = ['sh', '-c', 'ulimit -v 3000000; exec "$0" "$@"']
@@ -164,6 +166,8 @@ export function startMedia(
         reject(new TransientError(`${program} made no progress for ${stallMs / 1_000} s and was ended`))
       else if (code === 0) resolve()
       else if (code === 127) reject(notInstalled(program))
+      else if (killedBy && fromOutside.has(killedBy))
+        reject(new TransientError(`${program} was killed by ${killedBy}`))
       else
         reject(
           new MediaToolError(program, killedBy ? `was killed by ${killedBy}` : `failed (${code})`, said()),
