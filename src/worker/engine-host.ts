@@ -4,7 +4,7 @@ import { classify } from '../shared/classify.ts'
 import { LostError, ResourceError } from '../shared/errors.ts'
 import type { BatchPayload, BatchResult } from '../shared/job.ts'
 import type { Logger } from '../shared/log.ts'
-import { type FromEngine, type Manner, type ToEngine, unpackError } from './engine-protocol.ts'
+import { type FromEngine, type Manner, type ToEngine, aliveMs, unpackError } from './engine-protocol.ts'
 
 export type ScoreCall = {
   signal: AbortSignal
@@ -27,6 +27,9 @@ type Started = { child: ChildProcess; calls: Map<number, Call> }
 /** An engine that is asked to leave is gone by then, or is killed: a runtime that hangs hears nothing. */
 const leaveMs = 5_000
 
+/** An engine that says nothing for so many beats hangs, or was stopped: its batches would wait for ever under a lease that is renewed. */
+const silentBeats = 10
+
 /**
  * Keeps an engine process, and hands batches to it, several at a time. It is a process of its own so that nothing the
  * runtime or a model does can hold up the lease's renewal here, or take this process with it.
@@ -45,9 +48,20 @@ export function createEngineHost(main: URL, log: Logger) {
     const child = fork(main, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const calls = new Map<number, Call>()
     const started: Started = { child, calls }
-    child.on('message', (message: FromEngine) => hear(calls, message))
+    let missed = 0
+    // Beats are counted, not milliseconds: this process may have been stopped itself.
+    const pulse = setInterval(() => {
+      if (++missed < silentBeats) return
+      log.warn({ engine: child.pid }, 'the engine is silent: killing it')
+      child.kill('SIGKILL')
+    }, aliveMs)
+    child.on('message', (message: FromEngine) => {
+      missed = 0
+      hear(calls, message)
+    })
     child.on('error', (error) => log.warn({ err: error.message }, 'engine trouble'))
     child.once('exit', (code, signal) => {
+      clearInterval(pulse)
       if (engine === started) engine = undefined
       const culprits = [...calls.values()].some(({ scoring }) => scoring)
       const how = `its engine died (${signal ?? `exit ${code}`})`
@@ -126,6 +140,7 @@ async function dismiss(child: ChildProcess): Promise<void> {
 }
 
 function hear(calls: Map<number, Call>, message: FromEngine): void {
+  if ('alive' in message) return
   const call = calls.get(message.call)
   if (!call) return
   if ('result' in message) call.resolve(message.result)

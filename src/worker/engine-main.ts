@@ -10,7 +10,7 @@ import { connectRedis } from '../shared/redis.ts'
 import { openScratch } from '../shared/scratch.ts'
 import { createSourceReader } from '../shared/source.ts'
 import { workerSettings } from './config.ts'
-import { type FromEngine, packError, type ToEngine } from './engine-protocol.ts'
+import { type FromEngine, aliveMs, packError, type ToEngine } from './engine-protocol.ts'
 import { checkDevice } from './check-device.ts'
 import { createEngineRack } from './engine-rack.ts'
 import { createScorer } from './score-batch.ts'
@@ -97,6 +97,8 @@ async function check(call: number): Promise<void> {
 
 // Without a channel there is nobody to tell, and 'disconnect' ends us.
 const tell = (message: FromEngine) => void (process.connected && process.send?.(message))
+
+setInterval(() => tell({ alive: true }), aliveMs).unref()
 
 process.on('message', (message: ToEngine) => {
   if ('abort' in message) running.get(message.call)?.abort(message.abort)

@@ -31,9 +31,13 @@ export type ToEngine =
 export type FromEngine =
   | { result: BatchResult; call: number }
   | { fit: true; call: number }
+  /** Said every `aliveMs`, whatever is under way. */
+  | { alive: true }
   | { failed: PackedError; call: number }
   /** `scoring`: its first frames have reached the model. `decoded`: the last one has been decoded. */
   | { reached: 'scoring' | 'decoded'; call: number }
+
+export const aliveMs = 2_000
 
 /** An error as it travels between processes: with its class, which decides what is retried, and its causes. */
 export type PackedError = {

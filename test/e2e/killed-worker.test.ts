@@ -33,6 +33,16 @@ test('an engine killed in the middle of a batch is started again, and the batch 
   expect(log).not.toMatch(/"level":"fatal"/)
 })
 
+test('an engine that was stopped is killed, and its batch scored again', async () => {
+  const source = join(dir, 'long.mp4')
+  const id = await stack.submit(source, options)
+  await stack.until(id, ({ frames }) => frames.done >= 60)
+  const { process: worker } = await inMidBatch()
+  const [engine] = await childrenOf(worker.pid ?? 0)
+  process.kill(engine ?? 0, 'SIGSTOP')
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 600, total: 600 } })
+})
+
 test('a worker killed in the middle of a batch costs no frame and changes no byte', async () => {
   const source = join(dir, 'long.mp4')
   const reference = await stack.submit(source, options)
