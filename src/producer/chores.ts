@@ -37,7 +37,7 @@ export function startChores({ redis, prefix, log, chores }: ChoreDeps) {
   /** Does the chore if it is our turn; answers milliseconds until the next look. */
   async function turn({ name, everyMs, run }: Chore): Promise<number> {
     const key = `${prefix}:chore:${name}`
-    if ((await redis.set(key, process.pid, 'PX', everyMs, 'NX')) === null) {
+    if (!(await take(key, everyMs))) {
       const left = await redis.pttl(key)
       // A key that is not ours might last for ever.
       if (left < 0 || left > everyMs) await redis.del(key)
@@ -47,6 +47,17 @@ export function startChores({ redis, prefix, log, chores }: ChoreDeps) {
     const done = Object.entries(await run(signal)).filter(([, count]) => count > 0)
     if (done.length > 0) log.info({ chore: name, ...Object.fromEntries(done) }, 'chore done')
     return Math.max(0, everyMs - (performance.now() - began))
+  }
+
+  async function take(key: string, everyMs: number): Promise<boolean> {
+    return await redis.set(key, process.pid, 'PX', everyMs, 'NX').then(
+      (answer) => answer !== null,
+      (error: Error) => {
+        // Redis is full: twice is better than never, since a chore may be what relieves it.
+        if (error.message.startsWith('OOM')) return true
+        throw error
+      },
+    )
   }
 
   return {

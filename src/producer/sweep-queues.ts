@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import type { Logger } from '../shared/log.ts'
-import type { Quarantine } from '../shared/quarantine.ts'
+import type { Quarantine, QuarantineRecord } from '../shared/quarantine.ts'
 import { type AnyQueueName, queues } from '../shared/queues.ts'
 import type { Chore } from './chores.ts'
 import { type Fault, faultOf, jobOf } from './entry-fault.ts'
@@ -107,10 +107,9 @@ export function createSweeper({ redis, prefix, quarantine, heal, log, everyMs = 
       const { data, opts } = entry.fields
       const shown = /\bopt(?:ion)?s\b/.test(fault.why) ? opts : data
       const name = entry.id.toString()
-      await quarantine.put({
-        ...{ v: 1, at: new Date().toISOString(), queue, entry: name, jobId, reason: 'unreadable' },
+      await note({
+        ...{ queue, entry: name, jobId },
         message: `The entry ${name.slice(0, 100)} of the queue ${queue} ${fault.why}.`,
-        ...{ frames: [], incidents: [] },
         payload: typeof shown === 'object' ? shown.head : (shown ?? ''),
       })
       const removed = await raw.remove(queue, entry, { place, comesBack: jobId !== undefined })
@@ -144,17 +143,24 @@ export function createSweeper({ redis, prefix, quarantine, heal, log, everyMs = 
     }
   }
 
+  async function note(evidence: Pick<QuarantineRecord, 'queue' | 'entry' | 'jobId' | 'message' | 'payload'>) {
+    const at = new Date().toISOString()
+    const record = { v: 1, at, ...evidence, reason: 'unreadable' } as const
+    await quarantine.put({ ...record, frames: [], incidents: [] }).catch((error: Error) => {
+      // What fills Redis may be this very thing.
+      if (!error.message.includes('OOM')) throw error
+      const { queue, entry, message } = evidence
+      log.warn({ queue, entry, err: message }, 'Redis is full: what was taken out is noted here alone')
+    })
+  }
+
   async function dropKey(queue: AnyQueueName, { name, fault, size, head }: WrongKey): Promise<void> {
-    const note = async () =>
-      await quarantine.put({
-        ...{ v: 1, at: new Date().toISOString(), queue, entry: `key ${name}`, reason: 'unreadable' },
-        message: `The key ${name} of the queue ${queue} ${fault}; its size is ${size}.`,
-        ...{ frames: [], incidents: [], payload: head },
-      })
+    const message = `The key ${name} of the queue ${queue} ${fault}; its size is ${size}.`
+    const evidence = { queue, entry: `key ${name}`, message, payload: head }
     // Evidence before removal, but for the queue that evidence is put on.
-    if (queue !== 'quarantine') await note()
+    if (queue !== 'quarantine') await note(evidence)
     if (!(await raw.dropKey(queue, name))) return
-    if (queue === 'quarantine') await note()
+    if (queue === 'quarantine') await note(evidence)
     log.warn({ queue, key: name, fault }, 'a key of a queue could not be used: it was removed')
     lost = true
     scanned = '0'

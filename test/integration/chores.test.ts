@@ -73,6 +73,18 @@ test('a turn that somebody else wrote without an end does not stop the chore', a
   expect(shared.turns()).toBe(1)
 })
 
+test('a chore is done though Redis is full', async () => {
+  const redis = services.connect()
+  await redis.config('SET', 'maxmemory', '1')
+  const shared = producers(1)
+  const first = shared.reaches(1)
+  const [running] = shared.start(60_000)
+  await first
+  await redis.config('SET', 'maxmemory', '0')
+  await running?.stop()
+  expect(shared.turns()).toBe(1)
+})
+
 test('stopping tells the work and waits for it', async () => {
   const prefix = services.prefix()
   const begun = Promise.withResolvers<void>()

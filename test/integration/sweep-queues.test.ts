@@ -1,4 +1,4 @@
-import { FlowProducer, Queue } from 'bullmq'
+import { FlowProducer, Queue, UnrecoverableError, Worker } from 'bullmq'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createRawQueues } from '../../src/producer/raw-queues.ts'
 import { createSweeper } from '../../src/producer/sweep-queues.ts'
@@ -137,6 +137,28 @@ test("a running job's entry that was broken is taken out, and the job healed; wh
   await flow.close()
 })
 
+test('a parent forgets that a child failed which could not be read: it comes back', async () => {
+  const flow = await flowOf(2)
+  const { redis, key, queue } = flow
+  await redis.hset(key('batch', batchId(0)), 'data', '{"jobId":7}')
+  const worker = new Worker(
+    'batch',
+    async () => await Promise.reject(new UnrecoverableError('not to be read')),
+    {
+      ...{ prefix: flow.prefix, connection: services.connect() },
+    },
+  )
+  const failed = new Promise((resolve) => worker.once('failed', resolve))
+  await failed
+  await worker.close()
+  const heard = async () =>
+    Object.keys((await (await queue.stitch.getJob(jobId))?.getIgnoredChildrenFailures()) ?? {})
+  expect(await heard()).toContain(key('batch', batchId(0)))
+  expect(await flow.sweep()).toMatchObject({ quarantined: 1, healed: 1 })
+  expect(await heard()).not.toContain(key('batch', batchId(0)))
+  await flow.close()
+})
+
 test('keys of the wrong type are removed, and what was listed in them is listed again where it belongs', async () => {
   const flow = await flowOf(4)
   const { redis, key } = flow
@@ -227,6 +249,25 @@ test('in a long queue every entry has its turn, and a look at a hundred does not
     took.push(performance.now() - began)
   }
   expect(Math.min(...took)).toBeLessThan(50)
+  await flow.close()
+})
+
+test('a Redis that is full is relieved of what fills it, though there is no room for the evidence', async () => {
+  const flow = await flowOf(1)
+  const { redis, key } = flow
+  const used = Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1])
+  await write(flow, 'large', { data: 'x'.repeat(10 << 20) })
+  await redis.config('SET', 'maxmemory', String(used + (5 << 20)))
+  try {
+    await expect(redis.set('anything', 'x')).rejects.toThrow(/OOM/)
+    await flow.sweep()
+    expect(await redis.exists(key('batch', 'large'))).toBe(0)
+    // The buffer of the connection that brought it goes a little later.
+    while ((await redis.set('anything', 'x').catch(() => '')) !== 'OK') await redis.ping()
+  } finally {
+    await redis.config('SET', 'maxmemory', '0')
+  }
+  expect(await flow.waiting()).toEqual(ids(0))
   await flow.close()
 })
 
