@@ -1,0 +1,95 @@
+import { join } from 'node:path'
+import { FlowProducer } from 'bullmq'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { acceptJob } from '../../src/producer/accept-job.ts'
+import { createAdmission } from '../../src/producer/admission.ts'
+import { openFlows } from '../../src/producer/resume.ts'
+import { createFileCache } from '../../src/shared/file-cache.ts'
+import { JobRequest } from '../../src/shared/job.ts'
+import { createJobFiles } from '../../src/shared/job-files.ts'
+import { builtinModels } from '../../src/shared/models/builtin.ts'
+import { createModelStore } from '../../src/shared/models/model-store.ts'
+import { entryIds } from '../../src/shared/queues.ts'
+import { connectRedis } from '../../src/shared/redis.ts'
+import { createSourceReader } from '../../src/shared/source.ts'
+import { type TestServices, silent, startServices } from '../support/services.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const dir = tempDir()
+let services: TestServices
+beforeAll(async () => {
+  services = await startServices()
+})
+afterAll(async () => await services?.stop())
+
+/** What jobs are accepted with; its flows are put on a connection that can be cut. */
+async function producer() {
+  const [media, prefix, redis] = [await services.container(), services.prefix(), services.connect()]
+  const files = createJobFiles(media)
+  const models = createModelStore(await services.container())
+  for (const { manifest, bytes } of builtinModels()) await models.put(manifest, bytes)
+  await media.write('in/clip.mp4', Buffer.alloc(100_000))
+  const on = openFlows(redis, { prefix, files, log: silent })
+  const line = connectRedis(urlOf(redis.options), silent, {
+    name: 'cut',
+    patient: false,
+  })
+  const flows = new FlowProducer({ connection: line, prefix })
+  const limits = { clientFrames: 1_000, clientJobs: 10, frames: 1_000 }
+  const deps = {
+    ...{ ...on, media, models, flows, maxSourceBytes: 1e9 },
+    admit: createAdmission(on.backlog, limits),
+    sources: createSourceReader(media, createFileCache({ dir: join(dir, 'cache'), maxBytes: 1e9 })),
+    isQueued: async (id: string) => (await redis.exists(on.queues.stitch.toKey(entryIds.stitch(id)))) === 1,
+    policy: { mediaUrl: media.url(''), allowed: [] },
+  }
+  const request = JobRequest.parse({ source: { url: media.url('in/clip.mp4') }, model: 'passthrough' })
+  const marks = async () => {
+    const found: string[] = []
+    for await (const { id } of files.openJobs()) found.push(id)
+    return found
+  }
+  return {
+    ...{ ...on, deps, marks },
+    accept: async (key?: string) => await acceptJob(deps, request, { client: 'me', key }),
+    cut: () => line.disconnect(),
+    close: async () => {
+      await flows.close().catch(() => {})
+      line.disconnect()
+      await on.close()
+    },
+  }
+}
+
+const urlOf = ({ host, port, password }: { host?: string; port?: number; password?: string | null }) =>
+  `redis://:${password}@${host}:${port}`
+
+test('an accepted job is marked, in line and on the queues', async () => {
+  const { accept, marks, backlog, deps, close } = await producer()
+  const { id, client } = await accept()
+  expect(client).toBe('me')
+  expect(await marks()).toEqual([id])
+  expect(await backlog.list()).toEqual([id])
+  expect(await deps.isQueued(id)).toBe(true)
+  expect(await deps.statuses.get(id)).toMatchObject({ state: 'queued', client: 'me' })
+  await close()
+})
+
+test('a job that could not be put on the queues is forgotten if it had no key, else found again by it', async () => {
+  const { accept, cut, marks, backlog, deps, close } = await producer()
+  cut()
+  await expect(accept()).rejects.toThrow(/Connection is closed/)
+  expect(await marks()).toEqual([])
+  expect(await backlog.list()).toEqual([])
+
+  await expect(accept('a-key')).rejects.toThrow(/Connection is closed/)
+  const [id = ''] = await marks()
+  expect(await backlog.list()).toEqual([id])
+  expect(await deps.isQueued(id)).toBe(false)
+  // Redis is back, and the caller with its key.
+  deps.flows = new FlowProducer({ connection: deps.redis, prefix: deps.prefix })
+  expect((await accept('a-key')).id).toBe(id)
+  expect(await deps.isQueued(id)).toBe(true)
+  await deps.flows.close()
+  await close()
+})
