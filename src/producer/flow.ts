@@ -213,7 +213,7 @@ async function putOn(
     })),
   )
   // A missing parent is answered by a negative id, not by an error.
-  const refused = added.find((entry) => !(entry.id ?? '').startsWith(spec.id))
+  const refused = added.find((entry) => !String(entry.id).startsWith(spec.id))
   if (refused) {
     throw new Error(`the stitch entry of job ${spec.id} is gone (${refused.id}); its batches can't be added`)
   }

@@ -1,4 +1,4 @@
-import { Queue, Worker } from 'bullmq'
+import { type Queue, Worker } from 'bullmq'
 import { readConfig } from '../shared/config.ts'
 import { openMedia, openSystem } from '../shared/stores.ts'
 import { createFileCache } from '../shared/file-cache.ts'
@@ -9,6 +9,7 @@ import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
 import { createModelStore } from '../shared/models/model-store.ts'
 import { shippedModels } from '../shared/models/shipped.ts'
 import { createQuarantine } from '../shared/quarantine.ts'
+import { openQueue } from '../shared/open-queue.ts'
 import { type AnyQueueName, entryIds, queues, workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
 import { openScratch } from '../shared/scratch.ts'
@@ -49,12 +50,12 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const sources = createSourceReader(media, cache)
   const registry = createRegistry('producer')
 
-  const boardQueues = (Object.keys(queues) as AnyQueueName[]).map(
-    (name) => new Queue(name, { connection: redis, prefix }),
+  const boardQueues = (Object.keys(queues) as AnyQueueName[]).map((name) =>
+    openQueue(name, { connection: redis, prefix }),
   )
   const queue = (name: AnyQueueName) => boardQueues.find((each) => each.name === name) as Queue
   const quarantine = createQuarantine(queue('quarantine'))
-  const shownQuarantine = new Queue('quarantine', { connection: prompt, prefix })
+  const shownQuarantine = openQueue('quarantine', { connection: prompt, prefix })
   const patient = openFlows(redis, { prefix, files, log })
   const hasty = openFlows(prompt, { prefix, files, log })
   const split = splitWorkload({

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { FlowProducer, Queue } from 'bullmq'
+import { FlowProducer } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type Backlog, createBacklog } from '../shared/backlog.ts'
 import { concludeJob } from '../shared/end-job.ts'
@@ -9,6 +9,7 @@ import { type Incidents, createIncidents } from '../shared/incidents.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import { type JobStatuses, createJobStatuses } from '../shared/job-status.ts'
 import type { Logger } from '../shared/log.ts'
+import { openQueue } from '../shared/open-queue.ts'
 import { entryIds } from '../shared/queues.ts'
 import { statusOf } from './accept-job.ts'
 import { estimateFrames } from './admission.ts'
@@ -40,9 +41,9 @@ export function openFlows(
 ) {
   const over = { connection: redis, prefix }
   const queues = {
-    split: new Queue('split', over),
-    batch: new Queue('batch', over),
-    stitch: new Queue('stitch', over),
+    split: openQueue('split', over),
+    batch: openQueue('batch', over),
+    stitch: openQueue('stitch', over),
   }
   const flows = new FlowProducer(over)
   return {

@@ -1,4 +1,4 @@
-import { type Job, Queue, Worker } from 'bullmq'
+import { type Job, Worker } from 'bullmq'
 import { readConfig } from '../shared/config.ts'
 import { startHealthServer } from '../shared/health-server.ts'
 import { createIncidents } from '../shared/incidents.ts'
@@ -9,6 +9,7 @@ import { createLogger } from '../shared/log.ts'
 import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
 import { createQuarantine } from '../shared/quarantine.ts'
 import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
+import { openQueue } from '../shared/open-queue.ts'
 import { workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
 import { openMedia } from '../shared/stores.ts'
@@ -37,7 +38,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
   const statuses = createJobStatuses(redis, prefix)
   const incidents = createIncidents(redis, prefix)
-  const quarantineQueue = new Queue('quarantine', { connection: redis, prefix })
+  const quarantineQueue = openQueue('quarantine', { connection: redis, prefix })
   const quarantine = createQuarantine(quarantineQueue)
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const openEngine = () => createEngineHost(new URL(`./engine-main.${extension}`, import.meta.url), log)
