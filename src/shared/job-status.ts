@@ -37,7 +37,8 @@ export type JobStatus = {
 // A worker that comes too late must not bring back what the end, or a wiped Redis, has removed.
 const commitScript = `
 local state = redis.call('HGET', KEYS[1], 'state')
-if not state or state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 0 end
+if not state then return 'unknown' end
+if state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 'ended' end
 if redis.call('SETBIT', KEYS[2], ARGV[1], 1) == 0 then
   redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[2])
   redis.call('INCRBY', KEYS[4], ARGV[2])
@@ -48,7 +49,7 @@ if redis.call('SETBIT', KEYS[2], ARGV[1], 1) == 0 then
   end
 end
 redis.call('HDEL', KEYS[3], ARGV[1])
-return 1`
+return 'counted'`
 
 const recountScript = `
 for i = 1, #ARGV, 2 do
@@ -191,9 +192,9 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
     async progress(id: string, batch: number, frames: number): Promise<Halt | undefined> {
       return ((await run(progressScript, id, batch, frames)) ?? undefined) as Halt | undefined
     },
-    /** Counts a batch as done, once. */
-    async commit(id: string, batch: number, frames: number): Promise<void> {
-      await run(commitScript, id, batch, frames, id)
+    /** Counts a batch as done, once; answers whether it came too late for that, or the job is not known. */
+    async commit(id: string, batch: number, frames: number): Promise<'counted' | 'ended' | 'unknown'> {
+      return (await run(commitScript, id, batch, frames, id)) as 'counted' | 'ended' | 'unknown'
     },
     /**
      * The plan is made; batches that were committed earlier (number → frames) are counted, but say nothing about how

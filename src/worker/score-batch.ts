@@ -80,7 +80,9 @@ export function createScorer(deps: ScoreDeps) {
       )
       // No progress may be reported any more: it would be counted beside the committed frames.
       stop.close()
-      if (!trial) await statuses.commit(jobId, index, count)
+      const outcome = trial ? undefined : await statuses.commit(jobId, index, count)
+      // Nobody will join it any more: the end has cleared up before this segment came.
+      if (outcome === 'ended') await media.remove([layout.segment(jobId, index)])
       const totalMs = performance.now() - started
       return { frames: trial?.count ?? count, ...made, ms: rounded({ ...ms, totalMs }) }
     } catch (error) {

@@ -124,9 +124,11 @@ test('scoring that begins again counts what is committed, and what was committed
 
 test('a job that is forgotten begins anew', async () => {
   const { statuses, redis, prefix } = await aJob()
-  await statuses.commit('job', 0, 10)
+  expect(await statuses.commit('job', 0, 10)).toBe('counted')
   await statuses.end('job', 'failed', { error: 'why' })
+  expect(await statuses.commit('job', 1, 10)).toBe('ended')
   await statuses.forget('job')
+  expect(await statuses.commit('job', 2, 10)).toBe('unknown')
   expect(await redis.keys(`${prefix}:job*`)).toEqual([])
   await statuses.create({ id: 'job', createdAt: 3_000, model: 'm@1', source: 's' })
   expect(await statuses.get('job')).toMatchObject({ state: 'queued', framesDone: 0, error: undefined })
