@@ -60,6 +60,10 @@ async function leftInRedis({ redis, prefix }: World): Promise<string[]> {
   )
   const ages = await Promise.all(suspects.map(async (key) => await redis.ttl(key)))
   const left = suspects.filter((_, i) => ages[i] === -1).map((key) => `key ${key}`)
+  // Who stands in line for ever has ever less room for what comes after it.
+  for (const line of [...keys].filter((key) => key.startsWith(`${prefix}:open:`))) {
+    for (const id of await redis.hkeys(line)) left.push(`job ${id} in line`)
+  }
   return [...left, ...(await leftOnQueues(redis, prefix))]
 }
 

@@ -1,18 +1,25 @@
 import { type Fault, atOnce } from './fault.ts'
 import { garbage } from './garbage.ts'
 
+/** Kinds of garbage that are left together. */
+const atATime = 3
+
 /** Faults that come with the work itself: what is asked for, and what somebody put on the queues. */
 export const workFaults = {
   garbage: {
     place: 'redis',
     lasts: atOnce,
     async strike({ redis, prefix, evidence }, random) {
-      const kinds = Object.keys(garbage)
-      const kind = kinds[random.int(0, kinds.length - 1)] ?? ''
-      const left = await garbage[kind]?.({ redis, prefix, name: `garbage-${random.int(1, 2 ** 30)}` })
-      if (!left) return undefined
-      evidence.injected({ what: kind, ...left })
-      return { what: `${kind} on ${left.queue}: ${left.entry}` }
+      const kinds = Object.entries(garbage)
+      const first = random.int(0, kinds.length - 1)
+      const said: string[] = []
+      for (const [what, leave] of [...kinds, ...kinds].slice(first, first + atATime)) {
+        const left = await leave({ redis, prefix, name: `garbage-${random.int(1, 2 ** 30)}` })
+        if (!left) continue
+        evidence.injected({ what, ...left })
+        said.push(`${what} (${left.queue} ${left.entry})`)
+      }
+      return said.length === 0 ? undefined : { what: said.join(', ') }
     },
   },
   poison: {

@@ -24,7 +24,7 @@ test('a short storm loses no job, changes no frame and leaves nothing behind', a
   const lines: string[] = []
   const { outcome, troubles } = await runStorm({
     ...{ dir, seed: 1, ms: 35_000, gapMs: [2_000, 2_600], kinds: quick, workers: 2, customers: 2 },
-    ...{ settleMs: 60_000, tidyMs: 20_000, signal: new AbortController().signal },
+    ...{ settleMs: 60_000, tidyMs: 40_000, signal: new AbortController().signal },
     wanted: ({ name }) =>
       ['ride, passed through', 'uneven times, relief', 'failing, passthrough'].includes(name),
     say: (line) => lines.push(line),
