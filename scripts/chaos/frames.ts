@@ -24,18 +24,22 @@ export async function takeReferences({ customers, orders, media, dir }: World): 
       )
     }
     if (order.ends !== 'succeeded') continue
-    const name = await outputOf(media, id)
-    references.set(order, {
-      sha256: await sha256Of(media, name),
-      frames: await frameHashes(media, name, dir),
-    })
+    references.set(order, await referenceOf({ media, dir }, id))
   }
   return references
 }
 
+type Place = Pick<World, 'media' | 'dir'>
+
+/** The output of a job, as others are compared with it. */
+export async function referenceOf({ media, dir }: Place, id: string): Promise<Reference> {
+  const name = await outputOf(media, id)
+  return { sha256: await sha256Of(media, name), frames: await frameHashes(media, name, dir) }
+}
+
 /** How many frames of a job's output are not those of the reference, or not at their time. */
 export async function countDifferences(
-  { media, dir }: Pick<World, 'media' | 'dir'>,
+  { media, dir }: Place,
   id: string,
   { sha256, frames }: Reference,
 ): Promise<number> {
