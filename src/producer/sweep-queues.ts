@@ -5,13 +5,14 @@ import { type AnyQueueName, queues } from '../shared/queues.ts'
 import type { Chore } from './chores.ts'
 import { type Fault, faultOf, jobOf } from './entry-fault.ts'
 import { type Place, type SeenEntry, type WrongKey, createRawQueues } from './raw-queues.ts'
+import type { Resumed } from './resume.ts'
 
 export type SweepDeps = {
   redis: Redis
   prefix: string
   quarantine: Pick<Quarantine, 'put'>
   /** Puts what is missing of a job back on the queues; does nothing for a job that has ended or never was. */
-  heal(jobId: string): Promise<unknown>
+  heal(jobId: string): Promise<Resumed>
   log: Logger
   everyMs?: number
 }
@@ -136,7 +137,9 @@ export function createSweeper({ redis, prefix, quarantine, heal, log, everyMs = 
       for (const jobId of [...broken].slice(0, mostHealed)) {
         // Whoever looks after open jobs comes by again.
         await heal(jobId).then(
-          () => done.healed++,
+          (outcome) => {
+            if (outcome === 'resumed') done.healed++
+          },
           (err: unknown) => log.warn({ err, job: jobId }, 'a job could not be healed'),
         )
       }

@@ -36,7 +36,10 @@ async function flowOf(batches: number) {
   const healed: string[] = []
   const sweeper = createSweeper({
     ...{ redis, prefix, quarantine, log: silent },
-    heal: async (id) => await Promise.resolve(healed.push(id)),
+    heal: async (id) => {
+      healed.push(id)
+      return await Promise.resolve('resumed')
+    },
   })
   return {
     ...{ prefix, redis, queue, quarantine, healed },
