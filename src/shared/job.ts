@@ -149,7 +149,7 @@ export const BatchResult = z.object({
   replaced: z.array(z.number().int()),
   /** Frames that the model can't score and that show the source's picture. */
   through: z.array(z.number().int()).default([]),
-  skipped: z.enum(['halted', 'committed']).optional(),
+  skipped: z.enum(['halted', 'committed', 'unplanned']).optional(),
   /** What the model ran on. */
   device: z.string().optional(),
   ms: Timings,

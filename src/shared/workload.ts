@@ -1,4 +1,4 @@
-import { type Job, UnrecoverableError, WaitingError } from 'bullmq'
+import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq'
 import { z } from 'zod'
 import { type ErrorClass, classify, isLast } from './classify.ts'
 import { type Failures, type Incidents, incidentOf } from './incidents.ts'
@@ -25,9 +25,10 @@ export type WorkContext = {
   failures: Failures
   /** What went wrong in children of this entry that were let fail: entry key → reason. */
   childFailures(): Promise<Record<string, string>>
-  /** How many children have ended, well or not. */
-  childrenEnded(): Promise<number>
 }
+
+/** A few turns of the sweep. */
+const untilSweptMs = 15_000
 
 /**
  * Makes the function that BullMQ calls. What happens to a failure follows from its class (see classify): lost work goes
@@ -45,7 +46,14 @@ export function processorOf<Q extends QueueName>(
     const entry = job.id ?? ''
     const fields = { queue, entry, attempt }
     return await withLogContext(fields, async () => {
-      const data = parsePayload(queue, job.data)
+      const read = queues[queue].payload.safeParse(job.data)
+      if (!read.success) {
+        // Its parent must not wake by it: the sweep takes it away, and puts back what should lie there.
+        log.warn({ err: z.prettifyError(read.error) }, `the payload of this ${queue} entry can't be read`)
+        await job.moveToDelayed(Date.now() + untilSweptMs, token)
+        throw new DelayedError()
+      }
+      const data = read.data as Payload<Q>
       const context: WorkContext = {
         signal: signal ?? new AbortController().signal,
         log,
@@ -53,7 +61,6 @@ export function processorOf<Q extends QueueName>(
         again: job.attemptsStarted > 1,
         failures: attempt > 1 ? await incidents.failuresOf(data.jobId, entry) : {},
         childFailures: async () => await job.getIgnoredChildrenFailures(),
-        childrenEnded: async () => await countChildren(job),
       }
       try {
         const result = queues[queue].result.parse(await workload.process(data, context))
@@ -84,23 +91,6 @@ export function processorOf<Q extends QueueName>(
       }
     })
   }
-}
-
-function parsePayload<Q extends QueueName>(queue: Q, data: unknown): Payload<Q> {
-  const read = queues[queue].payload.safeParse(data)
-  if (read.success) return read.data as Payload<Q>
-  throw new UnrecoverableError(
-    `the payload of this ${queue} entry can't be read: ${z.prettifyError(read.error)}`,
-  )
-}
-
-async function countChildren(job: Job): Promise<number> {
-  const {
-    processed = 0,
-    ignored = 0,
-    failed = 0,
-  } = await job.getDependenciesCount({ processed: true, ignored: true, failed: true })
-  return processed + ignored + failed
 }
 
 /** The error as it may travel: its text and stack without secrets. */

@@ -46,11 +46,20 @@ export type ScoreDeps = {
  */
 export function createScorer(deps: ScoreDeps) {
   const { files, statuses, media } = deps
-  return async (batch: BatchPayload, steps: ScoreSteps): Promise<BatchResult> => {
-    const { jobId, index, count } = batch
+  return async (entry: BatchPayload, steps: ScoreSteps): Promise<BatchResult> => {
+    const { jobId, index } = entry
     const started = performance.now()
     const { trial } = steps.manner
     if (await statuses.halted(jobId)) return { ...nothing, skipped: 'halted' }
+    const [spec, plan] = await Promise.all([files.spec(jobId), files.plan(jobId)])
+    const count = plan.batches[index]
+    // The plan is law: anybody can write on a queue.
+    if (count === undefined) {
+      steps.log.warn({ batches: plan.batches.length }, 'the plan has no such batch')
+      return { ...nothing, skipped: 'unplanned' }
+    }
+    const first = plan.batches.slice(0, index).reduce((sum, frames) => sum + frames, 0)
+    const batch = { jobId, index, first, count }
     const there = steps.manner.again && !trial ? await media.head(layout.segment(jobId, index)) : undefined
     if (there) {
       await statuses.commit(jobId, index, count)
@@ -64,7 +73,6 @@ export function createScorer(deps: ScoreDeps) {
         skipped: 'committed',
       }
     }
-    const [spec, plan] = await Promise.all([files.spec(jobId), files.plan(jobId)])
     let framesDone = 0
     const stop = haltSignal(steps.signal, async () =>
       trial ? await statuses.halted(jobId) : await statuses.progress(jobId, index, framesDone),

@@ -109,7 +109,7 @@ export function createCarefulScorer({ shared, openLone, spec, onUnfit, onUnscore
   }
 }
 
-type Context = Omit<WorkContext, 'childFailures' | 'childrenEnded'>
+type Context = Omit<WorkContext, 'childFailures'>
 
 const fieldsOf = ({ jobId, index }: BatchPayload, { attempt }: Context) => ({
   queue: 'batch',

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { FlowProducer, type Job, Queue, Worker } from 'bullmq'
+import { FlowProducer, type Job, Queue, QueueEvents, Worker } from 'bullmq'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { addFlow } from '../../src/producer/flow.ts'
 import { splitWorkload } from '../../src/producer/split.ts'
@@ -37,6 +37,7 @@ async function queuesOfATest() {
   return {
     ...{ prefix, connection },
     queue: (name: QueueName) => keep(new Queue(name, { connection, prefix })),
+    events: (name: QueueName) => keep(new QueueEvents(name, { connection: services.connect(), prefix })),
     flows: () => keep(new FlowProducer({ connection, prefix })),
     work<Q extends QueueName>(workload: Workload<Q>) {
       const processor = processorOf(workload, { log: silent, incidents: createIncidents(connection, prefix) })
@@ -54,6 +55,12 @@ async function queuesOfATest() {
 }
 
 const nothing = async () => {}
+
+async function childrenEnded(queue: Queue, id: string): Promise<number> {
+  const counts = await (await queue.getJob(id))?.getDependenciesCount({ processed: true, ignored: true })
+  return (counts?.processed ?? 0) + (counts?.ignored ?? 0)
+}
+
 /** The next entry of a worker that ends this way. */
 const ends = async (worker: Worker, event: 'completed' | 'failed') =>
   await new Promise<Job>((resolve) => {
@@ -106,7 +113,7 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
       onTerminalFailure: nothing,
       async process(_, context) {
         woken.push({
-          ended: await context.childrenEnded(),
+          ended: await childrenEnded(test.queue('stitch'), spec.id),
           failures: Object.values(await context.childFailures()),
         })
         return {}
@@ -225,19 +232,26 @@ test('whatever breaks once a worker was told to stop is given back, not failed',
   await test.close()
 })
 
-test('an entry that can not be read fails at once, and says what is wrong with it', async () => {
+test('an entry that can not be read is put aside until the sweep comes, and its parent does not wake by it', async () => {
   const test = await queuesOfATest()
   const worker = test.work({
     queue: 'batch',
     onTerminalFailure: nothing,
     process: async () => await Promise.reject(new Error('never called')),
   })
-  const failed = ends(worker, 'failed')
-  await test.queue('batch').add('batch', { jobId: 7, first: 'x' }, { attempts: 9 })
-  expect(await failed).toMatchObject({
-    attemptsMade: 1,
-    failedReason: expect.stringMatching(/can't be read.*jobId/s),
+  const delayed = new Promise<string>((resolve) => {
+    const events = test.events('batch')
+    events.on('delayed', ({ jobId }) => resolve(jobId))
   })
+  await test.flows().add({
+    ...{ name: 'stitch', queueName: 'stitch', data: { jobId: 'job-00000001' } },
+    opts: { jobId: 'job-00000001' },
+    children: [{ name: 'batch', queueName: 'batch', data: { jobId: 7, first: 'x' }, opts: { jobId: 'odd' } }],
+  })
+  expect(await delayed).toBe('odd')
+  expect(await test.queue('batch').getJob('odd')).toMatchObject({ attemptsMade: 0 })
+  expect(await test.queue('stitch').getJobState('job-00000001')).toBe('waiting-children')
+  expect(worker.isRunning()).toBe(true)
   await test.close()
 })
 
