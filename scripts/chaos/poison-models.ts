@@ -22,6 +22,14 @@ export const deadlyModel = (): PoisonModel =>
     return graph.add('Div', [least, divisor])
   })
 
+/** Kills the process that loads it: it dies of any frame, also of the black one that a model is tried with. */
+export const lethalModel = (): PoisonModel =>
+  unlessWhite('lethal', (graph, darkest) => {
+    const none = graph.add('Mul', [darkest, graph.ints([0])])
+    const least = graph.add('Mul', [graph.add('Add', [none, graph.ints([-(2 ** 62)])]), graph.ints([2])])
+    return graph.add('Div', [least, graph.add('Sub', [none, graph.ints([1])])])
+  })
+
 /** A white frame ends the run with an error, and nothing more. */
 export const failingModel = (): PoisonModel =>
   unlessWhite('failing', (graph, darkest) => {

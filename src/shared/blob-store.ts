@@ -7,6 +7,7 @@ import {
   AnonymousCredential,
   type BlobItem as ListedBlob,
   BlobServiceClient,
+  BlockBlobClient,
   type ContainerClient,
   RestError,
   newPipeline,
@@ -31,13 +32,22 @@ const uploadOptions = { blockSize: 8 << 20, concurrency: 4 }
 
 /** How to reach an account; every form the settings allow. No key is ever part of the URL that is handed on. */
 export function connectAccount(account: string, { answerWithinMs = 30_000 } = {}): BlobServiceClient {
+  const { url, credential } = open(account)
+  return new BlobServiceClient(url, patiently(credential, answerWithinMs))
+}
+
+/** One blob of any account, by a URL with a SAS. */
+export function connectBlob(urlWithSas: string): BlockBlobClient {
+  return new BlockBlobClient(urlWithSas, patiently(new AnonymousCredential(), 30_000))
+}
+
+function patiently(credential: Parameters<typeof newPipeline>[0], answerWithinMs: number) {
   // Shorter than the SDK's minutes: the queues try again as well. No time limit on a try: the SDK hands it to the
   // service, which would cut a long download off.
   const options = { retryOptions: { maxTries: 4, retryDelayInMs: 500, maxRetryDelayInMs: 8_000 } }
-  const { url, credential } = open(account)
   const requests = newPipeline(credential, options)
   requests.factories.push(storagePatience(answerWithinMs))
-  return new BlobServiceClient(url, requests)
+  return requests
 }
 
 function open(account: string) {

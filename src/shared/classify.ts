@@ -89,8 +89,11 @@ export function classify(error: unknown): ErrorClass {
   return 'unknown'
 }
 
+/** The classes that the work itself may be to blame for. */
+export const suspect: ReadonlySet<ErrorClass> = new Set(['resource', 'poison', 'unknown'])
+
 /**
- * Whether an entry that failed is not to be tried again. One that is halved (`isolates`) gets two more tries for that, and
+ * Whether an entry that failed is not to be tried again. One that is halved (`isolates`) gets one more try after that, and
  * is done with as soon as its bad frames are known.
  */
 export function isLast(
@@ -100,8 +103,8 @@ export function isLast(
   isolates: boolean,
 ): boolean {
   if (error instanceof PoisonError && error.frames.length > 0) return true
-  const halved = isolates && ['resource', 'poison', 'unknown'].includes(kind)
-  return (failures[kind] ?? 1) >= tries[kind] + (halved ? 2 : 0)
+  const halved = isolates && suspect.has(kind)
+  return (failures[kind] ?? 1) >= tries[kind] + (halved ? 1 : 0)
 }
 
 /** Milliseconds the other side asked to be left alone, wherever in the chain of causes it was said. */

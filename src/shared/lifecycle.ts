@@ -30,17 +30,20 @@ export async function runRole(
   start: (leave: (order: LeaveOrder) => void) => Promise<RunningRole>,
 ): Promise<void> {
   let role: RunningRole | undefined
-  let leaving = false
+  let leaving: { until: number; deadline: NodeJS.Timeout } | undefined
   let signals = 0
-  const leave = async ({ why, withinMs, whenEmpty }: LeaveOrder) => {
-    if (leaving) return
-    leaving = true
-    log.info({ why, withinMs }, 'leaving: taking nothing new')
-    // Drained or not, a role that can't leave by itself is ended: its work is claimed by others when its lease ends.
-    const deadline = setTimeout(() => {
+  // Drained or not, a role that can't leave by itself is ended: its work is claimed by others when its lease ends.
+  const exitAfter = (withinMs: number) => ({
+    until: Date.now() + withinMs,
+    deadline: setTimeout(() => {
       log.warn('leaving took too long: exiting')
       process.exit(1)
-    }, withinMs + graceMs)
+    }, withinMs + graceMs),
+  })
+  const leave = async ({ why, withinMs, whenEmpty }: LeaveOrder) => {
+    if (leaving) return hurry(why, withinMs)
+    leaving = exitAfter(withinMs)
+    log.info({ why, withinMs }, 'leaving: taking nothing new')
     try {
       await role?.drain(withinMs)
       await whenEmpty?.()
@@ -50,8 +53,16 @@ export async function runRole(
       log.error({ err }, 'leaving failed')
       process.exitCode = 1
     }
-    clearTimeout(deadline)
+    clearTimeout(leaving.deadline)
     process.exit()
+  }
+  /** Told to leave while leaving: by somebody who gives it less time, such as a SIGTERM after a notice of minutes. */
+  const hurry = (why: string, withinMs: number) => {
+    if (!leaving || Date.now() + withinMs >= leaving.until) return
+    log.info({ why, withinMs }, 'leaving sooner')
+    clearTimeout(leaving.deadline)
+    leaving = exitAfter(withinMs)
+    role?.drain(withinMs).catch((err: unknown) => log.error({ err }, 'leaving failed'))
   }
   const hear = (why: string) => {
     if (++signals > 1) {

@@ -20,6 +20,10 @@ type SteadyRead = {
 /** Breaks in a row, without a byte between them, that are mended. */
 const breaks = 3
 
+/** Whoever sends a byte now and then would hold a place for ever: slower than this, over all, is given up. */
+const leastBytesPerMs = 64
+const headStartMs = 120_000
+
 /**
  * Reads a body of known length whose connection may break or fall silent: goes on where it broke off. What ends early is
  * never taken for whole.
@@ -29,6 +33,7 @@ const breaks = 3
  *      └── pause ──┴── the fourth time in a row: TransientError
  */
 export async function* readSteadily({ what, open, tooLong, signal, idleMs = 30_000 }: SteadyRead) {
+  const began = performance.now()
   let done = 0
   for (let broken = 0; ;) {
     const stop = new AbortController()
@@ -40,6 +45,7 @@ export async function* readSteadily({ what, open, tooLong, signal, idleMs = 30_0
       else watchdog.refresh()
     }, idleMs)
     let of = Infinity
+    const drips = () => performance.now() - began > headStartMs + of / leastBytesPerMs
     let why = ''
     try {
       const all = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
@@ -59,7 +65,7 @@ export async function* readSteadily({ what, open, tooLong, signal, idleMs = 30_0
           const fresh = chunk.subarray(Math.min(known, chunk.length))
           known -= chunk.length - fresh.length
           done += fresh.length
-          if (done > of) break
+          if (done > of || (done < of && drips())) break
           if (fresh.length > 0) {
             broken = 0
             yield fresh
@@ -78,6 +84,7 @@ export async function* readSteadily({ what, open, tooLong, signal, idleMs = 30_0
     if (done > of) throw tooLong?.() ?? new TransientError(`${what} sent more than its ${of} bytes`)
     if (done === of) return
     signal?.throwIfAborted()
+    if (drips()) throw new TransientError(`${what} is too slow: ${done} of ${of} bytes came`)
     if (++broken > breaks) throw new TransientError(`${what} broke off after ${done} of ${of} bytes${why}`)
     await pause(200 * 2 ** broken, undefined, { signal }).catch(() => signal?.throwIfAborted())
   }

@@ -59,7 +59,7 @@ export function processorOf<Q extends QueueName>(
         log,
         attempt,
         again: job.attemptsStarted > 1,
-        failures: attempt > 1 ? await incidents.failuresOf(data.jobId, entry) : {},
+        failures: attempt > 1 ? await incidents.failuresOf(data.jobId, entry).catch(() => ({})) : {},
         childFailures: async () => await job.getIgnoredChildrenFailures(),
       }
       try {
@@ -77,9 +77,7 @@ export function processorOf<Q extends QueueName>(
         }
         const incident = incidentOf(error, { queue, entry, class: kind, attempt })
         // Redis being away must not hide what went wrong.
-        const failures = await incidents
-          .note(data.jobId, incident)
-          .catch((): Failures => ({ [kind]: attempt }))
+        const failures = await incidents.note(data.jobId, incident).catch((): Failures => ({}))
         const attempts = Math.min(job.opts.attempts ?? 1, queues[queue].attempts)
         const last = attempt >= attempts || isLast(error, kind, failures, 'isolates' in queues[queue])
         log.warn({ class: kind, last, err: error }, `${queue} failed`)

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { BlockBlobClient } from '@azure/storage-blob'
-import type { BlobStore } from '../shared/blob-store.ts'
+import { type BlobStore, connectBlob } from '../shared/blob-store.ts'
 import { muxers } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
 import type { JobSpec, Plan, Report } from '../shared/job.ts'
@@ -49,16 +48,18 @@ async function publishTo(
       `The output ${url} is not in the media account, and came without a SAS.`,
     )
   const options = { blobHTTPHeaders: { blobContentType: contentType }, abortSignal: signal }
-  await new BlockBlobClient(`${url}${query}`).uploadFile(path, options).catch((error: unknown) => {
-    const { statusCode } = error as { statusCode?: number }
-    if (statusCode === 403 || statusCode === 404) {
-      throw new InputError(
-        'output-forbidden',
-        `The output ${url} may not be written (${statusCode}). Check its SAS.`,
-      )
-    }
-    throw error
-  })
+  await connectBlob(`${url}${query}`)
+    .uploadFile(path, options)
+    .catch((error: unknown) => {
+      const { statusCode } = error as { statusCode?: number }
+      if (statusCode === 403 || statusCode === 404) {
+        throw new InputError(
+          'output-forbidden',
+          `The output ${url} may not be written (${statusCode}). Check its SAS.`,
+        )
+      }
+      throw error
+    })
 }
 
 async function sha256OfFile(path: string): Promise<string> {

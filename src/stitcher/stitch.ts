@@ -2,12 +2,13 @@ import { basename, join } from 'node:path'
 import pMap from 'p-map'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { concludeJob } from '../shared/end-job.ts'
-import { InputError, TransientError, tooManyErrors } from '../shared/errors.ts'
+import { CancelledError, InputError, TransientError, tooManyErrors } from '../shared/errors.ts'
 import { batchStarts } from '../shared/frame-times.ts'
 import type { JobSpec, Plan, Report } from '../shared/job.ts'
 import type { Incidents } from '../shared/incidents.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { Halt, JobStatuses } from '../shared/job-status.ts'
+import { haltSignal } from '../shared/halt-signal.ts'
 import { layout } from '../shared/layout.ts'
 import { probeFile } from '../shared/media/ffprobe.ts'
 import type { Scratch } from '../shared/scratch.ts'
@@ -50,10 +51,22 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
       // Its split may have been lost: it is put on the queue again while this waits for the next attempt.
       if (!plan) throw new TransientError(`The plan of job ${jobId} is missing.`)
       await statuses.advance(jobId, 'stitching')
-      return await endJob(
-        deps,
-        await deps.scratch.within('stitch', async (dir) => await finish(deps, { spec, plan, dir, context })),
-      )
+      const stop = haltSignal(context.signal, () => statuses.halted(jobId))
+      const heeding = { ...context, signal: stop.signal }
+      try {
+        const report = await deps.scratch.within(
+          'stitch',
+          async (dir) => await finish(deps, { spec, plan, dir, context: heeding }),
+        )
+        return await endJob(deps, report)
+      } catch (error) {
+        // Whatever broke, it broke because the job was halted.
+        if (!(stop.signal.reason instanceof CancelledError)) throw error
+        const why = (await whyStopped(deps, jobId, context)) ?? { status: 'cancelled' as const }
+        return await endJob(deps, await failedReport(spec, plan, why, context))
+      } finally {
+        stop.close()
+      }
     },
     async onTerminalFailure({ jobId }, error) {
       const [spec, done, plan] = await Promise.all([

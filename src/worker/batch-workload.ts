@@ -1,4 +1,4 @@
-import { type ErrorClass, classify } from '../shared/classify.ts'
+import { type ErrorClass, classify, suspect } from '../shared/classify.ts'
 import { InputError, PoisonError } from '../shared/errors.ts'
 import { type Incidents, incidentOf } from '../shared/incidents.ts'
 import type { BatchPayload, BatchResult } from '../shared/job.ts'
@@ -14,8 +14,6 @@ export type BatchDeps = {
   incidents: Incidents
   quarantine: Pick<Quarantine, 'put'>
 }
-
-const poisonous = new Set<ErrorClass>(['resource', 'poison', 'unknown'])
 
 /** What a worker does with an entry of the batch queue, and with one that will not be tried again. */
 export function createBatchWork({ score, statuses, incidents, quarantine }: BatchDeps) {
@@ -35,7 +33,7 @@ export function createBatchWork({ score, statuses, incidents, quarantine }: Batc
   }
 
   async function end(batch: BatchPayload, error: Error, kind: ErrorClass = classify(error)): Promise<void> {
-    if (poisonous.has(kind)) {
+    if (suspect.has(kind)) {
       const frames = error instanceof PoisonError ? error.frames : []
       await quarantine.put(await recordOf(incidents, batch, error, frames))
     }

@@ -82,7 +82,6 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
   await Promise.all(all.map(async (worker) => await worker.waitUntilReady()))
   await watch.startStalledCheckTimer()
   engine.begin()
-  hands.begin()
 
   const health = await startHealthServer(
     {
@@ -92,6 +91,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
     { host: config.FRAMEFLEET_HOST, port: config.FRAMEFLEET_WORKER_PORT },
   )
   const imds = config.FRAMEFLEET_IMDS_URL
+  let doomed = false
   if (imds !== '') {
     const mates = createMachineMates(redis, prefix)
     const events = watchScheduledEvents(imds, log, {
@@ -104,7 +104,10 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
         leave({ why: `${type} of this machine`, withinMs, whenEmpty })
       },
     })
+    doomed = await events.doomed
   }
+  // A worker that is started again on a machine about to go must not take what it can't end.
+  if (!doomed) hands.begin()
   return {
     async drain(withinMs) {
       hands.stop()

@@ -55,8 +55,8 @@ export function noticeFor({ Events: events }: Events, machine: string, now: numb
 }
 
 /**
- * Asks IMDS at `url` once a second, for as long as the process lives, until it has notice. `acknowledge` tells Azure that it need not wait for the
- * time it gave: to be called when nothing is under way here any more.
+ * Asks IMDS at `url` once a second, for as long as the process lives; each notice is given once. `acknowledge` tells Azure
+ * that it need not wait for the time it gave: to be called when nothing is under way here any more.
  */
 export function watchScheduledEvents(url: string, log: Logger, { onLook, onNotice }: Watch) {
   let away = false
@@ -73,6 +73,12 @@ export function watchScheduledEvents(url: string, log: Logger, { onLook, onNotic
     throw new Error(`IMDS answered ${answer.status}`)
   }
 
+  const told = new Set<string>()
+  let looked: (doomed: boolean) => void = () => {}
+  const doomed = new Promise<boolean>((resolve) => {
+    looked = resolve
+  })
+
   async function watch(): Promise<void> {
     let machine: string | undefined
     for (;;) {
@@ -83,8 +89,11 @@ export function watchScheduledEvents(url: string, log: Logger, { onLook, onNotic
         away = false
         // A Redis that hangs must not keep us from hearing.
         void onLook(machine).catch(() => {})
-        if (notice) return onNotice(notice, machine)
+        if (notice && !told.has(notice.eventId)) onNotice(notice, machine)
+        if (notice) told.add(notice.eventId)
+        looked(notice !== undefined)
       } catch (error) {
+        looked(false)
         if (!away) log.warn({ err: (error as Error).message }, 'scheduled events are not heard; asking on')
         away = true
       }
@@ -94,6 +103,8 @@ export function watchScheduledEvents(url: string, log: Logger, { onLook, onNotic
   void watch()
 
   return {
+    /** Whether the first look found that this machine is about to go. */
+    doomed,
     async acknowledge({ eventId }: Notice): Promise<void> {
       const body = JSON.stringify({ StartRequests: [{ EventId: eventId }] })
       // Azure goes ahead by itself when its time has come.

@@ -1,5 +1,5 @@
-import { classify, tries } from '../shared/classify.ts'
-import { InputError, LostError, PoisonError, tooManyErrors } from '../shared/errors.ts'
+import { classify, suspect, tries } from '../shared/classify.ts'
+import { LostError, PoisonError, tooManyErrors } from '../shared/errors.ts'
 import type { Failures } from '../shared/incidents.ts'
 import type { BatchPayload, BatchResult, JobSpec } from '../shared/job.ts'
 import type { Range } from '../shared/media/frame-range.ts'
@@ -13,11 +13,12 @@ import { type Isolated, isolate } from './isolate.ts'
  * How a batch is tried, which follows from how it has failed, on whatever worker that was:
  *
  *   together ──engine died, memory, model failed──► alone ──once more──► halved ──► without its bad frames
- *       └──────────anything else, three times──────────────────────────────┘
+ *       └──────────an unknown error, three times───────────────────────────┘
  *
  * `alone`: in an engine of its own, which it takes down without company, one frame at a time. `halved`: until the bad
  * frames are found; then the batch fails, or they go through unscored, as the job's `onError` says. Before that a black
- * frame is tried: where it fails as well, the model is at fault, or this machine, which then leaves.
+ * frame is tried: where it fails twice as well, the model is at fault, or this machine, which then leaves. What fails after
+ * halving too is tried once more, anywhere, and is poison then. Errors of other classes are no matter of care.
  */
 export type Care = 'together' | 'alone' | 'halved'
 
@@ -43,7 +44,7 @@ const deathsInARow = 3
 
 /**
  * Scores a batch. Throws PoisonError, naming the frames, when some can't be scored and the job does not let them through;
- * InputError when the model can't score anything; LostError when this machine can't.
+ * LostError when this machine can't score anything.
  */
 export function createCarefulScorer({ shared, openLone, spec, onUnfit, onUnscored }: CareDeps) {
   let deaths = 0
@@ -52,7 +53,7 @@ export function createCarefulScorer({ shared, openLone, spec, onUnfit, onUnscore
   async function proveFit(signal: AbortSignal): Promise<void> {
     await using lone = openLone()
     await lone.check(signal).catch((error: unknown) => {
-      if (signal.aborted || !culprits.has(classify(error))) throw error
+      if (signal.aborted || !suspect.has(classify(error))) throw error
       onUnfit(error as Error)
       throw new LostError(`this machine can't score anything: ${(error as Error).message}`)
     })
@@ -73,11 +74,12 @@ export function createCarefulScorer({ shared, openLone, spec, onUnfit, onUnscore
     const { onError, errorThreshold } = request
     const trial = trialOf(score, signal)
     const { first, count } = batch
-    const black = await trial({ first, count: 1 }, [first])
+    const blackFrame = async () => await trial({ first, count: 1 }, [first])
+    const black = (await blackFrame()) && (await blackFrame())
     if (black) {
       await proveFit(signal)
-      const text = `The model ${request.model} fails even on a black frame: ${black.message}`
-      throw new InputError('model-fails', text, { cause: black })
+      const text = `the model ${request.model} fails even on a black frame: ${black.message}`
+      throw new PoisonError(text, { cause: black })
     }
     const bad = await isolate({ first, count }, trial, onError === 'fail' ? 0 : errorThreshold)
     log.warn({ frames: bad.frames, err: bad.why }, 'halved: these frames can not be scored')
@@ -117,8 +119,6 @@ const fieldsOf = ({ jobId, index }: BatchPayload, { attempt }: Context) => ({
   attempt,
 })
 
-const culprits = new Set(['resource', 'poison', 'unknown'])
-
 /** A trial, of whose frames the model may be spared some. */
 function trialOf(score: (manner: Omit<Manner, 'small' | 'again'>) => Promise<unknown>, signal: AbortSignal) {
   return async (trial: Range, through: number[] = []): Promise<Error | undefined> => {
@@ -126,7 +126,7 @@ function trialOf(score: (manner: Omit<Manner, 'small' | 'again'>) => Promise<unk
       await score({ trial, through })
       return undefined
     } catch (error) {
-      if (signal.aborted || !culprits.has(classify(error))) throw error
+      if (signal.aborted || !suspect.has(classify(error))) throw error
       return error as Error
     }
   }

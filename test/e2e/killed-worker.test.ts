@@ -10,8 +10,10 @@ import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const dir = tempDir()
+const source = join(dir, 'long.mp4')
 let stack: TestStack
 beforeAll(async () => {
+  await makeClip({ path: source, frames: 600, size: '320x180' })
   stack = await startTestStack({ workers: 2, restart: false, env: { FRAMEFLEET_DRAIN_MS: '200' } })
 })
 afterAll(async () => await stack?.stop())
@@ -21,7 +23,6 @@ const sha256 = async (id: string) =>
   ((await stack.api.report(id)) as { output: { sha256: string } }).output.sha256
 
 test('an engine killed in the middle of a batch is started again, and the batch with it', async () => {
-  const source = await makeClip({ path: join(dir, 'long.mp4'), frames: 600, size: '320x180' })
   const id = await stack.submit(source, options)
   await stack.until(id, ({ frames }) => frames.done >= 60)
   const { process: worker } = await inMidBatch()
@@ -34,7 +35,6 @@ test('an engine killed in the middle of a batch is started again, and the batch 
 })
 
 test('an engine that was stopped is killed, and its batch scored again', async () => {
-  const source = join(dir, 'long.mp4')
   const id = await stack.submit(source, options)
   await stack.until(id, ({ frames }) => frames.done >= 60)
   const { process: worker } = await inMidBatch()
@@ -44,7 +44,6 @@ test('an engine that was stopped is killed, and its batch scored again', async (
 })
 
 test('a worker killed in the middle of a batch costs no frame and changes no byte', async () => {
-  const source = join(dir, 'long.mp4')
   const reference = await stack.submit(source, options)
   await stack.ends(reference)
 
@@ -61,7 +60,6 @@ test('a worker killed in the middle of a batch costs no frame and changes no byt
 })
 
 test('a worker that is told to leave gives its batch back, no attempt spent, and the job goes on without it', async () => {
-  const source = join(dir, 'long.mp4')
   // One batch of all frames: it can't be done within the time that a leaving worker has.
   const id = await stack.submit(source, { model: 'relief', batch: { frames: 600 } })
   const [leaving] = stack.stack.workers()

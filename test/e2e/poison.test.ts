@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Queue } from 'bullmq'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { deadlyModel, failingModel } from '../../scripts/chaos/poison-models.ts'
+import { deadlyModel, failingModel, lethalModel } from '../../scripts/chaos/poison-models.ts'
 import { makeClip } from '../support/clips.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -16,7 +16,7 @@ const batch = { frames: 60 }
 
 beforeAll(async () => {
   stack = await startTestStack()
-  for (const { bytes, manifest } of [deadlyModel(), failingModel()])
+  for (const { bytes, manifest } of [deadlyModel(), failingModel(), lethalModel()])
     await stack.addModel(bytes, { ...manifest })
   clip = await makeClip({
     path: join(dir, 'white.mp4'),
@@ -93,6 +93,17 @@ test('more bad frames than the job allows fail it', async () => {
   })
 })
 
+test('a model that kills whatever loads it fails its own job; no worker is blamed for it', async () => {
+  const before = stack.stack.workers().map(({ process }) => process.pid)
+  const id = await stack.submit(clip, { model: 'lethal', batch, onError: 'passthrough' })
+  expect(await stack.ends(id)).toMatchObject({
+    status: 'failed',
+    error: { code: 'batch-failed', message: expect.stringMatching(/fails even on a black frame/) },
+  })
+  expect(await quarantined(id)).not.toEqual([])
+  expect(stack.stack.workers().map(({ process }) => process.pid)).toEqual(before)
+})
+
 test('a worker whose every engine dies leaves; what it had is done elsewhere', async () => {
   const [unfit] = stack.stack.workers()
   const pid = unfit?.process.pid ?? 0
@@ -102,7 +113,7 @@ test('a worker whose every engine dies leaves; what it had is done elsewhere', a
     await new Promise((resolve) => setImmediate(resolve))
   }
   expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 120, total: 120 } })
-  expect(await readFile(join(stack.dir, 'logs', 'worker-1.ndjson'), 'utf8')).toMatch(/leaving it/)
+  expect(await readFile(join(stack.dir, 'logs', `${unfit?.name}.ndjson`), 'utf8')).toMatch(/leaving it/)
   expect(await quarantined(id)).toEqual([])
 })
 

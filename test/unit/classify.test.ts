@@ -103,9 +103,9 @@ test.each([
   ['an unknown error, twice', 'unknown', { unknown: 2 }, false, false],
   ['an unknown error, three times', 'unknown', { unknown: 3 }, false, true],
   ['an unknown error of what can be halved', 'unknown', { unknown: 3 }, true, false],
-  ['an unknown error that halving did not explain', 'unknown', { unknown: 5 }, true, true],
+  ['an unknown error that halving did not explain', 'unknown', { unknown: 4 }, true, true],
   ['an engine that died, twice', 'resource', { resource: 2 }, true, false],
-  ['an engine that dies after halving too', 'resource', { resource: 4 }, true, true],
+  ['an engine that dies after halving too', 'resource', { resource: 3 }, true, true],
 ] as const)('whether it is the last try: %s', (_, kind, failures, isolates, last) => {
   expect(isLast(new Error('no'), kind, failures, isolates)).toBe(last)
 })
