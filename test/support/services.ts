@@ -30,7 +30,7 @@ export async function startServices() {
     return connection
   }
   return {
-    ...{ dir, connect, mediaAccount: env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? '' },
+    ...{ dir, connect, redisUrl, mediaAccount: env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? '' },
     prefix: () => `{test-${randomUUID()}}`,
     async container() {
       const store = createBlobStore(
