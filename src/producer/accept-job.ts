@@ -8,6 +8,7 @@ import type { JobRequest, JobSpec, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import { layout } from '../shared/layout.ts'
+import type { Logger } from '../shared/log.ts'
 import type { ModelStore, StoredModel } from '../shared/models/model-store.ts'
 import { maxStyleBytes } from '../shared/models/style-image.ts'
 import { publicUrl } from '../shared/redact.ts'
@@ -29,6 +30,7 @@ export type AcceptDeps = {
   isQueued(jobId: string): Promise<boolean>
   policy: { mediaUrl: string; allowed: string[] }
   maxSourceBytes: number
+  log: Logger
 }
 
 /**
@@ -76,8 +78,9 @@ export async function acceptJob(
   })
   if (!created) return await again(deps, spec, requestHash)
   await queueJob(deps, spec).catch(async (error: unknown) => {
-    // Who sent no key would send it again as another job: this one must not be put on the queues later.
-    if (caller.key === undefined) await Promise.all([files.unmark(id), deps.backlog.drop(id)])
+    // Who sent no key would send it again as another job: this one must not be put on the queues later, and if it is
+    // there, though its answer was lost, nothing is done of a job without a spec.
+    if (caller.key === undefined) await Promise.allSettled([files.removeJob(id), deps.backlog.drop(id)])
     throw error
   })
   return spec
@@ -134,12 +137,15 @@ async function again(deps: AcceptDeps, spec: JobSpec, requestHash: string): Prom
 
 /**
  * The mark first: what is marked is put on the queues by somebody, whatever happens here. Then the flow: a job that
- * shows as queued is queued. A flow that is there already is never added again.
+ * shows as queued is queued. A flow that is there already is never added again. The job runs from then on, so it is
+ * accepted: a status that can't be noted now is made anew by whoever looks at the open jobs.
  */
-async function queueJob({ files, statuses, flows, isQueued }: AcceptDeps, spec: JobSpec): Promise<void> {
+async function queueJob({ files, statuses, flows, isQueued, log }: AcceptDeps, spec: JobSpec): Promise<void> {
   await files.markOpen(spec.id)
   if (!(await isQueued(spec.id))) await addFlow(flows, spec)
-  await statuses.create(statusOf(spec))
+  await statuses.create(statusOf(spec)).catch((err: unknown) => {
+    log.warn({ err, job: spec.id }, 'the status of an accepted job could not be noted')
+  })
 }
 
 /** What lies under `jobs/` and `open/` is the system's own; of it only finished videos may be read, and nothing written. */

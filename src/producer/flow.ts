@@ -173,13 +173,17 @@ export async function dropWaiting({ redis, queues }: FlowDeps, jobId: string): P
   return await removeAll(queues.batch, ids)
 }
 
-/** Takes every entry of a job that has ended off the queues, so that its id can be used anew. */
-export async function removeFlow({ queues }: FlowDeps, jobId: string, batches: number): Promise<void> {
+/**
+ * Takes every entry of a job that has ended off the queues, so that its id can be used anew. Answers false, and takes
+ * none, while a stitcher is at it.
+ */
+export async function removeFlow({ queues }: FlowDeps, jobId: string, batches: number): Promise<boolean> {
   // The parent first: a parent whose last child is removed would wake.
-  await removeAll(queues.stitch, [entryIds.stitch(jobId)])
+  if ((await removeAll(queues.stitch, [entryIds.stitch(jobId)])) === 0) return false
   await removeAll(queues.split, [entryIds.split(jobId)])
   const ids = Array.from({ length: batches }, (_, index) => entryIds.batch(jobId, index))
   await removeAll(queues.batch, ids)
+  return true
 }
 
 /** One small script for each: removing a parent with its children would hold up Redis for seconds. */

@@ -95,9 +95,9 @@ async function removeWhat(
 ): Promise<'expired' | 'leftovers' | undefined> {
   try {
     if (!(await isOver(deps, id, fate))) return undefined
-    if (fate === 'expired') await expire(deps, id)
-    else await deps.media.remove(blobs.map(({ name }) => name).filter(isLeftover(id)))
-    return fate === 'expired' ? 'expired' : 'leftovers'
+    if (fate === 'expired') return (await expire(deps, id)) ? 'expired' : undefined
+    await deps.media.remove(blobs.map(({ name }) => name).filter(isLeftover(id)))
+    return 'leftovers'
   } catch (err) {
     deps.log.warn({ err, job: id }, 'a job could not be cleared up')
     return undefined
@@ -117,12 +117,13 @@ async function isOver(
 }
 
 /** The queues and the state first: its id may be used again once its spec is gone. */
-async function expire(deps: JanitorDeps, id: string): Promise<void> {
+async function expire(deps: JanitorDeps, id: string): Promise<boolean> {
   const plan = await deps.files.findPlan(id)
-  await removeFlow(deps, id, plan?.batches.length ?? 0)
+  if (!(await removeFlow(deps, id, plan?.batches.length ?? 0))) return false
   await deps.statuses.forget(id)
   await deps.incidents.forget(id)
   await deps.files.removeJob(id)
+  return true
 }
 
 function byJob(items: BlobItem[]): Map<string, BlobItem[]> {

@@ -3,7 +3,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { muxers } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
-import { JobId, JobRequest, Report } from '../shared/job.ts'
+import { JobId, JobRequest, type JobSpec, Report } from '../shared/job.ts'
 import { layout } from '../shared/layout.ts'
 import { type AcceptDeps, acceptJob } from './accept-job.ts'
 import { cancelJob } from './cancel-job.ts'
@@ -43,6 +43,14 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
     return viewOfFiles(spec, await files.readReport(id))
   }
 
+  /** A job that was just accepted: it is, whether or not it can be asked now how it is doing. */
+  async function viewOfAccepted(spec: JobSpec): Promise<JobView> {
+    return await view(spec.id).catch(async (err: unknown) => {
+      deps.log.warn({ err, job: spec.id }, 'an accepted job could not be looked at')
+      return viewOfFiles(spec, await files.readReport(spec.id).catch(() => undefined))
+    })
+  }
+
   app.post(
     '/v1/jobs',
     {
@@ -58,8 +66,8 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
     },
     async (request, reply) => {
       const caller = { client: request.client, key: request.headers['idempotency-key'] }
-      const { id } = await share(caller.client, async () => await acceptJob(deps, request.body, caller))
-      const { status, links } = await view(id)
+      const spec = await share(caller.client, async () => await acceptJob(deps, request.body, caller))
+      const { id, status, links } = await viewOfAccepted(spec)
       return await reply.code(202).header('location', links['self']).send({ id, status, links })
     },
   )

@@ -31,6 +31,7 @@ const statusOfCode: Record<string, number> = {
   'record-unknown': 404,
   'job-ended': 409,
   'job-open': 409,
+  'job-ending': 409,
   'secret-gone': 409,
   'too-much-queued': 429,
   'too-many-requests': 429,

@@ -25,6 +25,8 @@ const forsakenMs = 600_000
 export function reconcileChore(deps: ReconcileDeps, everyMs: number): Chore {
   let turn = 0
   let strangers = new Set<string>()
+  /** Jobs that could not be looked at in the last turn: they are told of once. */
+  let opaque = new Set<string>()
   return {
     name: 'reconcile',
     everyMs,
@@ -37,13 +39,23 @@ export function reconcileChore(deps: ReconcileDeps, everyMs: number): Chore {
       const gone = await whoseStitchIsGone(deps, settled)
       const start = settled.length > closely ? (turn++ * closely) % settled.length : 0
       const looked = [...settled, ...settled].slice(start, start + Math.min(closely, settled.length))
-      const stuck = await pMap(
+      const stuck = new Set<string>()
+      const untold = new Set<string>()
+      await pMap(
         looked.filter(({ id }) => !gone.has(id)),
-        async ({ id }) => ((await isStuck(deps, id)) ? id : undefined),
+        async ({ id }) => {
+          try {
+            if (await isStuck(deps, id)) stuck.add(id)
+          } catch (err) {
+            untold.add(id)
+            if (!opaque.has(id)) deps.log.warn({ err, job: id }, 'a job could not be looked at')
+          }
+        },
         { concurrency: 8 },
       )
-      const ids = [...gone, ...stuck.filter((id) => id !== undefined)]
-      const outcomes = await resumeAll(deps, ids, signal)
+      opaque = untold
+      const outcomes = await resumeAll(deps, [...gone, ...stuck], signal)
+      for (const id of untold) outcomes.set(id, 'failed')
       const forsaken = settled.filter(
         ({ id, markedAt }) => outcomes.get(id) === 'unknown' && now - markedAt.getTime() > forsakenMs,
       )
@@ -54,11 +66,21 @@ export function reconcileChore(deps: ReconcileDeps, everyMs: number): Chore {
   }
 }
 
-/** Looks at every open job, now. Answers how many came to what. */
-export async function resumeOpen(deps: ResumeDeps, signal: AbortSignal): Promise<Tally> {
-  const ids: string[] = []
-  for await (const { id } of deps.files.openJobs()) ids.push(id)
-  return counts(await resumeAll(deps, ids, signal))
+/**
+ * Looks at every open job when it is called, and answers how many came to what. Who calls while that is under way gets
+ * its answer: each look is a listing of storage and several trips for every job.
+ */
+export function createResumeOpen(deps: ResumeDeps, signal: AbortSignal): () => Promise<Tally> {
+  let underWay: Promise<Tally> | undefined
+  async function look(): Promise<Tally> {
+    const ids: string[] = []
+    for await (const { id } of deps.files.openJobs()) ids.push(id)
+    return counts(await resumeAll(deps, ids, signal))
+  }
+  return async () => {
+    underWay ??= look().finally(() => (underWay = undefined))
+    return await underWay
+  }
 }
 
 /** One job that can't be looked at does not keep the others from being put back. */
@@ -99,6 +121,8 @@ async function whoseStitchIsGone(deps: ReconcileDeps, jobs: OpenJob[]): Promise<
 /** Whether a job would wait for ever; the batches of one that was halted are taken off the queue on the way. */
 async function isStuck(deps: ReconcileDeps, id: string): Promise<boolean> {
   const { redis, queues, statuses } = deps
+  // Its status was lost, and perhaps the word that it was cancelled with it.
+  if (!(await statuses.isNoted(id))) return true
   if (await statuses.halted(id)) await dropWaiting(deps, id)
   const state = await queues.stitch.getJobState(entryIds.stitch(id))
   // It is awake, and missed something that it will miss the next time as well.

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { InputError } from '../shared/errors.ts'
 import { JobId } from '../shared/job.ts'
 import { Problem } from './problem.ts'
-import { resumeOpen } from './reconcile.ts'
+import { createResumeOpen } from './reconcile.ts'
 import { type ResumeDeps, resumeJob } from './resume.ts'
 
 const count = z.number().int()
@@ -15,6 +15,7 @@ export function addResumeRoutes(root: FastifyInstance, deps: ResumeDeps): void {
   const app = root.withTypeProvider<ZodTypeProvider>()
   const leaving = new AbortController()
   app.addHook('onClose', async () => leaving.abort())
+  const resumeOpen = createResumeOpen(deps, leaving.signal)
 
   app.post(
     '/v1/jobs/:id/resume',
@@ -23,7 +24,7 @@ export function addResumeRoutes(root: FastifyInstance, deps: ResumeDeps): void {
         tags,
         summary: 'Put a job back on the queues',
         description:
-          'From what lies in storage, as far as it is missing there; what is done is not done again. With again=true a job that failed or was cancelled runs anew, by the same plan.',
+          'From what lies in storage, as far as it is missing there; what is done is not done again. With again=true a job that failed or was cancelled runs anew, by the same plan; while its end is still being written down, 409 job-ending asks to try again.',
         params: z.object({ id: JobId }),
         querystring: z.object({ again: z.stringbool().default(false) }),
         response: {
@@ -54,6 +55,6 @@ export function addResumeRoutes(root: FastifyInstance, deps: ResumeDeps): void {
         },
       },
     },
-    async () => await resumeOpen(deps, leaving.signal),
+    async () => await resumeOpen(),
   )
 }

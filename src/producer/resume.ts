@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { FlowProducer } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type Backlog, createBacklog } from '../shared/backlog.ts'
@@ -69,13 +70,13 @@ export type Resumed = 'resumed' | 'running' | 'ended' | 'unknown'
  *   stitch there ─► its lost children are added again
  *   ended as Redis knows, without a report ─► a stitch that writes it
  *
- * `again` runs a job anew that failed or was cancelled, by the same plan. Throws InputError `secret-gone` for one whose
- * SAS is gone.
+ * `again` runs a job anew that failed or was cancelled, by the same plan; an end that is still under way is waited for.
+ * Throws InputError: `secret-gone` for one whose SAS is gone, `job-ending` for one whose end takes longer.
  */
 export async function resumeJob(
   deps: ResumeDeps,
   id: string,
-  { again = false }: { again?: boolean } = {},
+  { again = false, endsWithinMs = 5_000 }: { again?: boolean; endsWithinMs?: number } = {},
 ): Promise<Resumed> {
   const { files, statuses } = deps
   const spec = await files.findSpec(id)
@@ -85,8 +86,11 @@ export async function resumeJob(
     const state = (await statuses.get(id))?.state
     const anew =
       again && (report ? report.status !== 'succeeded' : state === 'failed' || state === 'cancelled')
-    if (anew) await forgetEnd(deps, spec)
-    else if (report) {
+    if (anew) {
+      refuseSecret(spec)
+      await untilEnded(deps, id, { isReported: report !== undefined, endsWithinMs })
+      await forgetEnd(deps, spec)
+    } else if (report) {
       await concludeJob(deps, report)
       return 'ended'
     }
@@ -100,8 +104,9 @@ async function putBack(deps: ResumeDeps, spec: JobSpec): Promise<Resumed> {
   const [mark, plan] = await Promise.all([files.openMark(id), files.findPlan(id)])
   if (!mark) await files.markOpen(id)
   await backlog.put(id, spec.client, plan?.frames ?? estimateFrames(spec.source.bytes))
-  await statuses.create(statusOf(spec))
-  if (mark?.cancelled) await statuses.halt(id, 'cancelled')
+  // In one step: between two, the stitch could begin to publish what was cancelled.
+  await statuses.create({ ...statusOf(spec), ...(mark?.cancelled ? { halt: 'cancelled' as const } : {}) })
+  if (mark?.cancelled) await haltByMark(deps, id)
   if (await isAlive(deps, 'stitch', entryIds.stitch(id))) {
     return (await mendChildren(deps, spec)) ? 'resumed' : 'running'
   }
@@ -109,6 +114,13 @@ async function putBack(deps: ResumeDeps, spec: JobSpec): Promise<Resumed> {
   if (status && isEnded(status.state)) await addLoneStitch(deps, spec)
   else await renewFlow(deps, flows, spec)
   return 'resumed'
+}
+
+/** Who cancels a job that is being published is told that it is too late: its mark must not say otherwise after a wipe. */
+async function haltByMark({ statuses, files }: ResumeDeps, id: string): Promise<void> {
+  if ((await statuses.halt(id, 'cancelled')) !== 'too late') return
+  const status = await statuses.get(id)
+  if (status && !isEnded(status.state)) await files.markAnew(id)
 }
 
 /** Adds the children again that a stitch waits for or will miss. Answers whether there were any. */
@@ -139,19 +151,42 @@ async function mendChildren(deps: ResumeDeps, spec: JobSpec): Promise<boolean> {
   return true
 }
 
+function refuseSecret({ id, hasSecret }: JobSpec): void {
+  if (!hasSecret) return
+  throw new InputError(
+    'secret-gone',
+    `The job ${id} can't be run again: the SAS it came with was deleted at its end. Submit it anew.`,
+  )
+}
+
+const ending = (id: string) =>
+  new InputError('job-ending', `The end of the job ${id} is still being written down; try again in a moment.`)
+
+/**
+ * Waits for whoever ends the job right now: the state is seen before the mark is removed, and a mark that is removed
+ * late would be that of the new run. The mark is looked at second: it goes before the stitch does.
+ */
+async function untilEnded(
+  { queues, files }: ResumeDeps,
+  id: string,
+  { isReported, endsWithinMs }: { isReported: boolean; endsWithinMs: number },
+): Promise<void> {
+  const isEnding = async () =>
+    (await queues.stitch.getJobState(entryIds.stitch(id))) === 'active' ||
+    (isReported && (await files.openMark(id)) !== undefined)
+  const until = Date.now() + endsWithinMs
+  while (await isEnding()) {
+    if (Date.now() >= until) throw ending(id)
+    await pause(50)
+  }
+}
+
 /** Takes back how a job ended, in an order that leaves it either ended or open, wherever this breaks off. */
 async function forgetEnd({ files, statuses, incidents, ...deps }: ResumeDeps, spec: JobSpec): Promise<void> {
-  const { id, hasSecret } = spec
-  if (hasSecret) {
-    throw new InputError(
-      'secret-gone',
-      `The job ${id} can't be run again: the SAS it came with was deleted at its end. Submit it anew.`,
-    )
-  }
+  const { id } = spec
   const plan = await files.findPlan(id)
-  await files.unmark(id)
-  await files.markOpen(id)
-  await removeFlow(deps, id, plan?.batches.length ?? 0)
+  if (!(await removeFlow(deps, id, plan?.batches.length ?? 0))) throw ending(id)
+  await files.markAnew(id)
   await statuses.forget(id)
   await incidents.forget(id)
   await files.removeReport(id)

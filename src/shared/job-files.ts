@@ -86,6 +86,10 @@ export function createJobFiles(media: BlobStore) {
     async markOpen(id: string): Promise<void> {
       await media.write(layout.openMark(id), Buffer.alloc(0), { ifAbsent: true })
     },
+    /** Marks a job as open whose mark, if it has one, must not say that it was cancelled. */
+    async markAnew(id: string): Promise<void> {
+      await media.write(layout.openMark(id), Buffer.alloc(0))
+    },
     /** Marks a job as one that only has to end: the word outlives Redis. */
     async markCancelled(id: string): Promise<void> {
       await media.write(layout.openMark(id), Buffer.alloc(0), { metadata: { halt: 'cancelled' } })

@@ -1,6 +1,8 @@
 import type { Redis } from 'ioredis'
 import { backlogKeys, dropScript, paceKeptSeconds } from './backlog.ts'
+import { incidentKeys } from './incidents.ts'
 import type { JobState } from './job.ts'
+import type { KeyTypes } from './key-types.ts'
 
 /**
  * The live state of jobs: what `GET /v1/jobs/:id` answers from, in a handful of small keys. It may be lost: the truth
@@ -11,6 +13,22 @@ import type { JobState } from './job.ts'
  *   <prefix>:job:<id>:active  hash: batch index → frames done so far, of batches being scored
  *   <prefix>:jobs             sorted set of ids by time of creation
  */
+const listKey = (prefix: string) => `${prefix}:jobs`
+
+function keysOf(prefix: string, id: string) {
+  const hash = `${prefix}:job:${id}`
+  return [hash, `${hash}:done`, `${hash}:active`] as const
+}
+
+/** What the list of jobs is. */
+export const listType = (prefix: string): KeyTypes => ({ [listKey(prefix)]: 'zset' })
+
+/** What the keys of a job are, in this order: its hash, its committed batches, its batches under way. */
+export function statusTypes(prefix: string, id: string): KeyTypes {
+  const [hash, done, active] = keysOf(prefix, id)
+  return { [hash]: 'hash', [done]: 'string', [active]: 'hash' }
+}
+
 export type Halt = 'cancelled' | 'failed'
 
 export type JobStatus = {
@@ -79,6 +97,7 @@ if redis.call('HSETNX', KEYS[1], 'createdAt', ARGV[1]) == 0 then return 0 end
 redis.call('HSETNX', KEYS[1], 'state', 'queued')
 redis.call('HSETNX', KEYS[1], 'framesDone', 0)
 redis.call('HSET', KEYS[1], 'model', ARGV[2], 'source', ARGV[3], 'client', ARGV[4])
+if ARGV[5] ~= '' then redis.call('HSETNX', KEYS[1], 'halt', ARGV[5]) end
 return 1`
 
 // A state once ended stays.
@@ -103,33 +122,37 @@ redis.call('HSET', KEYS[1], 'halt', ARGV[1])
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'errorCode', ARGV[2], 'error', ARGV[3]) end
 return ARGV[1]`
 
+// What a role notes on its way may be all that is left of a status that was lost, with its halt word.
 const publishScript = `
-local halt = redis.call('HGET', KEYS[1], 'halt')
-if not halt then redis.call('HSET', KEYS[1], 'publishing', 1) end
-return halt`
+local job = redis.call('HMGET', KEYS[1], 'createdAt', 'state', 'halt')
+if not job[1] then return 'unknown' end
+if job[2] == 'succeeded' or job[2] == 'failed' or job[2] == 'cancelled' then return 'ended' end
+if not job[3] then redis.call('HSET', KEYS[1], 'publishing', 1) end
+return job[3]`
+
+const keepEndedIncidentsSeconds = 86_400
 
 export type JobStatuses = ReturnType<typeof createJobStatuses>
 
 export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds = 7 * 86_400) {
-  const list = `${prefix}:jobs`
-  const keys = (id: string) => {
-    const hash = `${prefix}:job:${id}`
-    return [hash, `${hash}:done`, `${hash}:active`] as const
-  }
+  const list = listKey(prefix)
+  const keys = (id: string) => keysOf(prefix, id)
   const backlog = backlogKeys(prefix)
   const run = (script: string, id: string, ...args: (string | number)[]) =>
     redis.eval(script, 5, ...keys(id), backlog.pace(Date.now()), backlog.open, ...args)
 
   return {
-    /** Notes an accepted job; doing it again changes nothing. */
+    /** Notes an accepted job, halted at once if it is made anew after that; doing it again changes nothing. */
     async create(job: {
       id: string
       createdAt: number
       model: string
       source: string
       client?: string
+      halt?: Halt
     }): Promise<void> {
-      await run(createScript, job.id, job.createdAt, job.model, job.source, job.client ?? '-')
+      const { createdAt, model, source, client = '-', halt = '' } = job
+      await run(createScript, job.id, createdAt, model, source, client, halt)
       await redis.zadd(list, 'NX', job.createdAt, job.id)
     },
     async get(id: string): Promise<JobStatus | undefined> {
@@ -158,10 +181,14 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
       const moved = (await run(endScript, id, ...args)) === 1
       const [hash, done, active] = keys(id)
       const longAgo = Date.now() - keepEndedSeconds * 1_000
+      const [latest, counts] = incidentKeys(prefix, id)
       await redis
         .multi()
         .expire(hash, keepEndedSeconds)
         .del(done, active)
+        // The report has them.
+        .expire(latest, keepEndedIncidentsSeconds, 'LT')
+        .expire(counts, keepEndedIncidentsSeconds, 'LT')
         .eval(dropScript, 1, backlog.open, id)
         .zremrangebyscore(list, 0, longAgo)
         .exec()
@@ -181,9 +208,16 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
         | 'too late'
         | 'unknown'
     },
-    /** The point of no return: from here on the job can't be cancelled. Answers the halt word if it came before. */
-    async beginPublishing(id: string): Promise<Halt | undefined> {
-      return ((await run(publishScript, id)) ?? undefined) as Halt | undefined
+    /**
+     * The point of no return: from here on the job can't be cancelled. Otherwise answers the halt word that came before;
+     * `ended`; or `unknown` when Redis has lost what was said of it, so that nobody knows whether it was cancelled.
+     */
+    async beginPublishing(id: string): Promise<Halt | 'ended' | 'unknown' | undefined> {
+      return ((await run(publishScript, id)) ?? undefined) as Halt | 'ended' | 'unknown' | undefined
+    },
+    /** Whether all is there that was noted when the job was accepted. */
+    async isNoted(id: string): Promise<boolean> {
+      return (await redis.hexists(keys(id)[0], 'createdAt')) === 1
     },
     async halted(id: string): Promise<Halt | undefined> {
       return ((await redis.hget(keys(id)[0], 'halt')) ?? undefined) as Halt | undefined

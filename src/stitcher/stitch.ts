@@ -179,9 +179,11 @@ async function joinAndPublish(
       : []),
   ]
   // From here on a cancellation comes too late.
-  if ((await statuses.beginPublishing(spec.id)) === 'cancelled') {
-    return await failedReport(spec, plan, { status: 'cancelled' }, context)
-  }
+  const stopped = await statuses.beginPublishing(spec.id)
+  if (stopped === 'cancelled') return await failedReport(spec, plan, { status: 'cancelled' }, context)
+  // What was lost may have been a cancellation: the next attempt finds why, or the status made anew by the mark.
+  if (stopped)
+    throw new TransientError(`The job ${spec.id} can't be published now: its status is ${stopped}.`)
   const output = await publish(media, { spec, plan, path, outputQuery, signal })
   const shown = await uploadPreview(media, spec, await preview, signal)
   if (!shown) warnings.push('no preview could be made')

@@ -1,12 +1,17 @@
 import { join } from 'node:path'
 import { FlowProducer } from 'bullmq'
+import Fastify from 'fastify'
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { acceptJob } from '../../src/producer/accept-job.ts'
 import { createAdmission } from '../../src/producer/admission.ts'
+import { addJobRoutes } from '../../src/producer/job-routes.ts'
+import { handleErrors } from '../../src/producer/problem.ts'
 import { openFlows } from '../../src/producer/resume.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
 import { JobRequest } from '../../src/shared/job.ts'
 import { createJobFiles } from '../../src/shared/job-files.ts'
+import { layout } from '../../src/shared/layout.ts'
 import { builtinModels } from '../../src/shared/models/builtin.ts'
 import { createModelStore } from '../../src/shared/models/model-store.ts'
 import { entryIds } from '../../src/shared/queues.ts'
@@ -50,7 +55,7 @@ async function producer() {
     return found
   }
   return {
-    ...{ ...on, deps, marks },
+    ...{ ...on, deps, request, marks },
     accept: async (key?: string) => await acceptJob(deps, request, { client: 'me', key }),
     cut: () => line.disconnect(),
     close: async () => {
@@ -75,12 +80,43 @@ test('an accepted job is marked, in line and on the queues', async () => {
   await close()
 })
 
+test('a job that is on the queues is accepted, though its status could not be noted', async () => {
+  const { accept, deps, marks, redis, prefix, close } = await producer()
+  // The list of jobs can't be added to.
+  await redis.set(`${prefix}:jobs`, 'not a sorted set')
+  const { id } = await accept()
+  expect(await deps.isQueued(id)).toBe(true)
+  expect(await marks()).toEqual([id])
+  await close()
+})
+
+test('who sends an accepted job again is answered, though Redis does not say how it is doing', async () => {
+  const { accept, deps, request, redis, prefix, close } = await producer()
+  const app = Fastify()
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  handleErrors(app)
+  app.decorateRequest('client', 'me')
+  addJobRoutes(app, { ...deps, resume: deps })
+  const { id } = await accept('a-key')
+  await redis.del(`${prefix}:job:${id}`)
+  await redis.set(`${prefix}:job:${id}`, 'not a hash')
+  const headers = { 'idempotency-key': 'a-key' }
+  const answer = await app.inject({ method: 'POST', url: '/v1/jobs', headers, payload: request })
+  expect(answer.statusCode).toBe(202)
+  expect(answer.json()).toMatchObject({ id, status: 'queued', links: { self: `/v1/jobs/${id}` } })
+  await app.close()
+  await close()
+})
+
 test('a job that could not be put on the queues is forgotten if it had no key, else found again by it', async () => {
   const { accept, cut, marks, backlog, deps, close } = await producer()
   cut()
   await expect(accept()).rejects.toThrow(/Connection is closed/)
   expect(await marks()).toEqual([])
   expect(await backlog.list()).toEqual([])
+  // Were it on the queues all the same, nothing would be done of it.
+  expect((await deps.media.listPage(layout.jobs, {})).items).toEqual([])
 
   await expect(accept('a-key')).rejects.toThrow(/Connection is closed/)
   const [id = ''] = await marks()

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createIncidents, incidentKeys } from '../../src/shared/incidents.ts'
 import { createJobStatuses } from '../../src/shared/job-status.ts'
 import { type TestServices, startServices } from '../support/services.ts'
 
@@ -76,6 +77,19 @@ test('a job that was halted is not published', async () => {
   expect(await statuses.beginPublishing('job')).toBe('cancelled')
 })
 
+test('a job that has ended, or whose halt word may be lost, is not published', async () => {
+  const { statuses, redis, prefix } = await aJob()
+  expect(await statuses.beginPublishing('another')).toBe('unknown')
+  expect(await redis.exists(`${prefix}:job:another`)).toBe(0)
+  // What is left is what its stitch noted after the rest was lost.
+  await statuses.advance('another', 'stitching')
+  expect(await statuses.beginPublishing('another')).toBe('unknown')
+  await statuses.create({ id: 'another', createdAt: 1, model: 'm@1', source: 's', halt: 'cancelled' })
+  expect(await statuses.beginPublishing('another')).toBe('cancelled')
+  await statuses.end('job', 'failed', {})
+  expect(await statuses.beginPublishing('job')).toBe('ended')
+})
+
 test('a worker that comes too late brings nothing back', async () => {
   const { statuses, redis, prefix } = await aJob()
   await statuses.end('job', 'failed', {})
@@ -132,4 +146,24 @@ test('a job that is forgotten begins anew', async () => {
   expect(await redis.keys(`${prefix}:job*`)).toEqual([])
   await statuses.create({ id: 'job', createdAt: 3_000, model: 'm@1', source: 's' })
   expect(await statuses.get('job')).toMatchObject({ state: 'queued', framesDone: 0, error: undefined })
+})
+
+test("what went wrong with a job is kept for a day after the job's end, also when that end is said again", async () => {
+  const { statuses, redis, prefix } = await aJob()
+  const at = new Date().toISOString()
+  const what = {
+    queue: 'batch',
+    entry: 'e',
+    class: 'unknown' as const,
+    attempt: 0,
+    worker: 'w',
+    message: 'm',
+  }
+  await createIncidents(redis, prefix).note('job', { at, ...what })
+  await statuses.end('job', 'failed', {})
+  const keys = incidentKeys(prefix, 'job')
+  for (const key of keys) expect(await redis.ttl(key)).toBeLessThanOrEqual(86_400)
+  await redis.expire(keys[0], 60)
+  await statuses.end('job', 'failed', {})
+  expect(await redis.ttl(keys[0])).toBeLessThanOrEqual(60)
 })

@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import { type Job, Worker } from 'bullmq'
+import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { addBatches, addFlow, dropWaiting } from '../../src/producer/flow.ts'
-import { reconcileChore } from '../../src/producer/reconcile.ts'
+import { createResumeOpen, reconcileChore } from '../../src/producer/reconcile.ts'
 import { openFlows, resumeJob } from '../../src/producer/resume.ts'
 import { splitWorkload } from '../../src/producer/split.ts'
 import { createIncidents } from '../../src/shared/incidents.ts'
-import { createJobFiles } from '../../src/shared/job-files.ts'
+import { type JobFiles, createJobFiles } from '../../src/shared/job-files.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { createModelStore } from '../../src/shared/models/model-store.ts'
 import { type QueueName, entryIds, workerOptions } from '../../src/shared/queues.ts'
@@ -63,7 +64,7 @@ async function system() {
       if (keys.length > 0) await redis.del(keys)
     },
     /** Runs what is on the queues; resolves when the stitch has ended the job. */
-    async runs(how: { stitch?: 'real' } = {}): Promise<{ segments: number; job: Job }> {
+    async runs(how: { stitch?: 'real'; files?: JobFiles } = {}): Promise<{ segments: number; job: Job }> {
       work(
         splitWorkload({
           ...{ ...flows, media, scratch, sources, models: createModelStore(media) },
@@ -82,7 +83,10 @@ async function system() {
         },
       })
       let segments = 0
-      const real = stitchWorkload({ files, statuses: flows.statuses, incidents, media, sources, scratch })
+      const real = stitchWorkload({
+        ...{ statuses: flows.statuses, incidents, media, sources, scratch },
+        files: how.files ?? files,
+      })
       const stitcher = work(
         how.stitch === 'real'
           ? real
@@ -241,6 +245,54 @@ test('a job that cannot be looked at keeps no other from being put back', async 
     .toMatchObject({ resumed: 1, failed: 1 })
 })
 
+test('a job whose status cannot be read keeps no other from being put back, and is told of once', async () => {
+  const { on, spec: bad } = await halfDone(2, [])
+  await on.redis.del(`${on.prefix}:job:${bad.id}`)
+  await on.redis.set(`${on.prefix}:job:${bad.id}`, 'not a hash')
+  const told: unknown[] = []
+  const log = pino({ base: null }, { write: (line) => told.push((JSON.parse(line) as { job: string }).job) })
+  const chore = reconcileChore({ ...on, log }, 1)
+  const run = async () => await chore.run(new AbortController().signal)
+  await expect.poll(run).toMatchObject({ failed: 1 })
+  const good = specOf()
+  await keepJob(on.files, good, 1)
+  await expect.poll(run).toMatchObject({ resumed: 1, failed: 1 })
+  expect(told).toEqual([bad.id])
+})
+
+test('a status that was lost is made anew while its job runs, with the word that it was cancelled', async () => {
+  const { on, spec } = await halfDone(3, [1])
+  await on.files.markCancelled(spec.id)
+  await on.statuses.forget(spec.id)
+  const chore = reconcileChore(on, 1)
+  await expect.poll(async () => (await chore.run(new AbortController().signal))['running']).toBe(1)
+  expect(await on.statuses.get(spec.id)).toMatchObject({ model: 'm@1', halt: 'cancelled' })
+})
+
+test('a mark does not say that a job was cancelled for which that came too late', async () => {
+  const { on, spec } = await halfDone(1, [0])
+  await on.statuses.beginPublishing(spec.id)
+  await on.files.markCancelled(spec.id)
+  await resumeJob(on, spec.id)
+  expect(await on.files.openMark(spec.id)).toEqual({ cancelled: false })
+})
+
+test('all who want every open job looked at while that is under way share one look', async () => {
+  const on = await system()
+  await keepJob(on.files, specOf(), 1)
+  let listings = 0
+  const openJobs = () => {
+    listings++
+    return on.files.openJobs()
+  }
+  const look = createResumeOpen({ ...on, files: { ...on.files, openJobs } }, new AbortController().signal)
+  const found = await Promise.all(range(0, 20).map(look))
+  expect(new Set(found.map(({ resumed }) => resumed))).toEqual(new Set([1]))
+  expect(listings).toBe(1)
+  expect(await look()).toMatchObject({ resumed: 0, running: 1 })
+  expect(listings).toBe(2)
+})
+
 test('a cancellation outlives Redis', async () => {
   const { on, spec } = await halfDone(6, [1])
   await on.files.markCancelled(spec.id)
@@ -310,6 +362,33 @@ test('a job that failed runs anew by its plan when it is asked to, unless its SA
   await expect(resumeJob(on, secret.id, { again: true })).rejects.toMatchObject({ code: 'secret-gone' })
   await on.files.writeReport(reportFor(secret, 'succeeded'))
   expect(await resumeJob(on, secret.id, { again: true })).toBe('ended')
+})
+
+test('a job that is run anew right when it fails keeps its new mark', async () => {
+  const { on, spec } = await halfDone(2, [])
+  await on.statuses.halt(spec.id, 'failed', { code: 'batch-failed', message: 'it failed' })
+  const [held, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const unmark = async (id: string) => {
+    held.resolve()
+    await release.promise
+    await on.files.unmark(id)
+  }
+  const ended = on.runs({ stitch: 'real', files: { ...on.files, unmark } })
+  await held.promise
+  expect(await on.statuses.get(spec.id)).toMatchObject({ state: 'failed' })
+  await expect(resumeJob(on, spec.id, { again: true, endsWithinMs: 0 })).rejects.toMatchObject({
+    code: 'job-ending',
+  })
+  expect(await on.files.readReport(spec.id)).toMatchObject({ status: 'failed' })
+  // They end what they are at, and begin nothing of the new run.
+  const idle = open.map(async (each) => (each instanceof Worker ? await each.close() : undefined))
+  const again = resumeJob(on, spec.id, { again: true })
+  release.resolve()
+  expect(await again).toBe('resumed')
+  await Promise.all([ended, ...idle])
+  expect(await on.files.openMark(spec.id)).toEqual({ cancelled: false })
+  expect(await on.files.readReport(spec.id)).toBeUndefined()
+  expect(await on.statuses.get(spec.id)).toMatchObject({ state: 'queued' })
 })
 
 test('what nobody ever accepted is unknown', async () => {
