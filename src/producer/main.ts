@@ -120,6 +120,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
       createSweeper({
         ...{ redis, prefix, quarantine, log },
         heal: async (id) => await resumeJob(patient, id),
+        openJobs: files.openJobs,
       }),
       reconcileChore(patient, config.FRAMEFLEET_RECONCILE_SECONDS * 1_000),
       janitorChore(

@@ -9,17 +9,18 @@ const common = `
 local base = ARGV[1]
 local function kind(key) return redis.call('TYPE', key).ok end
 
--- What is wrong with a structural key: its type, or what it says.
+-- What is wrong with a key: its type, or what it says.
 local function keyFault(name, wanted)
   local key = base .. name
   local found = kind(key)
+  local real = (wanted == 'counter' or wanted == 'lease') and 'string' or wanted
   if found == 'none' then return nil end
-  if found ~= wanted then return 'is a ' .. found .. ' and not a ' .. wanted end
-  if (name == 'id' or name == 'pc') and not string.match(redis.call('GETRANGE', key, 0, 20), '^%d+$') then
+  if found ~= real then return 'is a ' .. found .. ' and not a ' .. real end
+  if wanted == 'counter' and not string.match(redis.call('GETRANGE', key, 0, 20), '^%d+$') then
     return 'is not a number'
   end
-  -- Without an end nobody would ever look for stalled work again.
-  if name == 'stalled-check' and redis.call('PTTL', key) == -1 then return 'never ends' end
+  -- Whoever waits for it to end would wait for ever.
+  if wanted == 'lease' and redis.call('PTTL', key) == -1 then return 'never ends' end
   return nil
 end
 `

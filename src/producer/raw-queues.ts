@@ -1,22 +1,30 @@
 import type { Redis } from 'ioredis'
+import type { KeyTypes } from '../shared/key-types.ts'
 import { type AnyQueueName, queues } from '../shared/queues.ts'
 import { type RawEntry, type RawField, entryFields } from './entry-fault.ts'
-import {
-  dropKeyScript,
-  orphansScript,
-  peekScript,
-  relistScript,
-  removeScript,
-  wrongKeysScript,
-} from './raw-queue-scripts.ts'
+import { type WrongKey, dropKey, wrongKeys } from './raw-keys.ts'
+import { orphansScript, peekScript, relistScript, removeScript } from './raw-queue-scripts.ts'
 
 /** The keys of a queue and the type BullMQ gives each. */
 const structure = {
-  ...{ wait: 'list', active: 'list', paused: 'list', stalled: 'set', meta: 'hash', events: 'stream' },
-  ...{ delayed: 'zset', prioritized: 'zset', completed: 'zset', failed: 'zset', 'waiting-children': 'zset' },
-  ...{ marker: 'zset', repeat: 'zset', id: 'string', pc: 'string', limiter: 'string' },
-  'stalled-check': 'string',
-} as const
+  wait: 'list',
+  active: 'list',
+  paused: 'list',
+  stalled: 'set',
+  meta: 'hash',
+  events: 'stream',
+  delayed: 'zset',
+  prioritized: 'zset',
+  completed: 'zset',
+  failed: 'zset',
+  'waiting-children': 'zset',
+  marker: 'zset',
+  repeat: 'zset',
+  id: 'counter',
+  pc: 'counter',
+  limiter: 'string',
+  'stalled-check': 'lease',
+} as const satisfies KeyTypes
 
 export type Place =
   | 'wait'
@@ -31,7 +39,7 @@ export type Place =
 /** An entry that was looked at; `mark` stands for what was seen. */
 export type SeenEntry = RawEntry & { mark: string }
 
-export type WrongKey = { name: keyof typeof structure; fault: string; size: number; head: string }
+export type WrongQueueKey = WrongKey<keyof typeof structure>
 
 /** Most bytes that one look copies inside Redis, so that it never holds the others up. */
 const lookBytes = 1 << 20
@@ -49,18 +57,12 @@ export function createRawQueues(redis: Redis, prefix: string) {
 
   return {
     /** The queue's own keys that can't be what BullMQ put there. */
-    async wrongKeys(queue: AnyQueueName): Promise<WrongKey[]> {
-      const found = await run(wrongKeysScript, base(queue), ...Object.entries(structure).flat())
-      return (found as [Buffer, Buffer, number, Buffer][]).map(([name, fault, size, head]) => ({
-        name: name.toString() as WrongKey['name'],
-        fault: fault.toString(),
-        size,
-        head: head.toString(),
-      }))
+    async wrongKeys(queue: AnyQueueName): Promise<WrongQueueKey[]> {
+      return await wrongKeys(redis, base(queue), structure)
     },
     /** Removes a key that is still wrong; answers whether it did. */
-    async dropKey(queue: AnyQueueName, name: WrongKey['name']): Promise<boolean> {
-      return (await run(dropKeyScript, base(queue), name, structure[name])) === 1
+    async dropKey(queue: AnyQueueName, name: WrongQueueKey['name']): Promise<boolean> {
+      return await dropKey(redis, base(queue), name, structure[name])
     },
     /** Looks at the entries from `from` to `to` of a place, counted from 0, or from the end when negative; it may be fewer. */
     async peek(queue: AnyQueueName, place: Place, from: number, to: number): Promise<SeenEntry[]> {
@@ -88,21 +90,28 @@ export function createRawQueues(redis: Redis, prefix: string) {
     async relist(queue: AnyQueueName, id: Buffer): Promise<boolean> {
       return (await run(relistScript, base(queue), 0, 0, id, Date.now())) === 1
     },
-    /** The next ids of entries among all keys, by queue, and the cursor to go on with; `0` is the end and the beginning. */
-    async scan(cursor: string): Promise<{ cursor: string; ids: Map<AnyQueueName, Buffer[]> }> {
+    /**
+     * The next ids of entries among all keys, by queue, and the keys beside the queues, without the prefix; and the cursor
+     * to go on with: `0` is the end and the beginning.
+     */
+    async scan(
+      cursor: string,
+    ): Promise<{ cursor: string; ids: Map<AnyQueueName, Buffer[]>; others: string[] }> {
       const found = await redis.callBuffer('SCAN', [cursor, 'MATCH', `${prefix}:*`, 'COUNT', 500])
       const [next, keys] = found as [Buffer, Buffer[]]
       const ids = new Map<AnyQueueName, Buffer[]>()
+      const others: string[] = []
       for (const key of keys) {
         // An id need not be text; one character for each byte keeps it whole.
         const [name, id, ...more] = key
           .toString('latin1')
           .slice(prefix.length + 1)
           .split(':')
+        if (!isQueue(name)) others.push(key.toString().slice(prefix.length + 1))
         if (id === undefined || more.length > 0 || id in structure || !isQueue(name)) continue
         ids.set(name, [...(ids.get(name) ?? []), Buffer.from(id, 'latin1')])
       }
-      return { cursor: next.toString(), ids }
+      return { cursor: next.toString(), ids, others }
     },
   }
 }

@@ -1,20 +1,27 @@
 import type { Redis } from 'ioredis'
 import type { Logger } from '../shared/log.ts'
-import type { Quarantine, QuarantineRecord } from '../shared/quarantine.ts'
+import type { OpenJob } from '../shared/job-files.ts'
+import type { Quarantine } from '../shared/quarantine.ts'
 import { type AnyQueueName, queues } from '../shared/queues.ts'
 import type { Chore } from './chores.ts'
 import { type Fault, faultOf, jobOf } from './entry-fault.ts'
-import { type Place, type SeenEntry, type WrongKey, createRawQueues } from './raw-queues.ts'
+import { createEvidence } from './evidence.ts'
+import { type Place, type SeenEntry, type WrongQueueKey, createRawQueues } from './raw-queues.ts'
 import type { Resumed } from './resume.ts'
+import { createKeySweeper } from './sweep-keys.ts'
 
 export type SweepDeps = {
   redis: Redis
   prefix: string
-  quarantine: Pick<Quarantine, 'put'>
+  quarantine: Pick<Quarantine, 'put' | 'drop'>
   /** Puts what is missing of a job back on the queues; does nothing for a job that has ended or never was. */
   heal(jobId: string): Promise<Resumed>
+  /** The jobs that have not ended, as Blob knows them. */
+  openJobs(): AsyncIterable<OpenJob>
   log: Logger
   everyMs?: number
+  /** A job that was accepted later than this ago is still being put on the queues by whoever accepts it. */
+  settledMs?: number
 }
 
 /** Where entries are, which end of it matters most, and how far each pass goes on from where the last one stopped. */
@@ -35,23 +42,32 @@ const order = (Object.keys(queues) as AnyQueueName[]).toSorted(
 const chunk = 100
 const passMs = 4_000
 const mostHealed = 100
+/** About ten minutes: storage may be away. */
+const mostTries = 120
 
 /**
  * Takes what can't be read off the queues, with evidence, before it holds anybody up. BullMQ tries broken entries for
  * ever, Bull Board shows none where one is broken, and a key of the wrong type stops its queue.
  *
- *   key of the wrong type   → quarantine, removed; entries that were listed in it are listed again
+ *   key of the wrong type   → quarantine, removed; entries that were listed in it are listed again, and what it held of
+ *                             jobs is made anew from Blob
  *   entry that can't be     → quarantine, removed; if it was part of a running job, that is healed
  *   good entry in no place  → back where its state says
  *
  * Each pass looks at what is taken next, and goes on through the rest from where the last one stopped.
  */
-export function createSweeper({ redis, prefix, quarantine, heal, log, everyMs = 5_000 }: SweepDeps): Chore {
+export function createSweeper({ everyMs = 5_000, settledMs = 30_000, ...deps }: SweepDeps): Chore {
+  const { redis, prefix, quarantine, heal, openJobs, log } = deps
   const raw = createRawQueues(redis, prefix)
+  const evidence = createEvidence(quarantine, log)
+  const sweepKeys = createKeySweeper({ redis, prefix, evidence, log })
   const cursors = new Map<string, number>()
   let scanned = '0'
   // A list was lost: all keys are gone through at once and not bit by bit.
   let lost = false
+  /** Jobs to be healed, and how often that failed. */
+  const broken = new Map<string, number>()
+  let allBroken = false
 
   return { name: 'sweep', everyMs, run: pass }
 
@@ -59,12 +75,10 @@ export function createSweeper({ redis, prefix, quarantine, heal, log, everyMs = 
     const until = performance.now() + passMs
     const goesOn = () => !signal.aborted && performance.now() < until
     const done = { quarantined: 0, relisted: 0, healed: 0 }
-    const broken = new Set<string>()
 
     for (const queue of order) {
       for (const key of await raw.wrongKeys(queue)) {
-        await dropKey(queue, key)
-        done.quarantined++
+        if (await dropKey(queue, key)) done.quarantined++
       }
       for (const place of places) {
         const [from, to] = place.head
@@ -72,8 +86,10 @@ export function createSweeper({ redis, prefix, quarantine, heal, log, everyMs = 
         for (let i = 0; i < place.chunks && goesOn(); i++) if (!(await goOn(queue, place.name))) break
       }
     }
-    do await findOrphans()
+    const others: string[] = []
+    do others.push(...(await scanOn()))
     while (lost && goesOn())
+    await lookBeside(others)
     await healJobs()
     return done
 
@@ -108,20 +124,23 @@ export function createSweeper({ redis, prefix, quarantine, heal, log, everyMs = 
       const { data, opts } = entry.fields
       const shown = /\bopt(?:ion)?s\b/.test(fault.why) ? opts : data
       const name = entry.id.toString()
-      await note({
-        ...{ queue, entry: name, jobId },
-        message: `The entry ${name.slice(0, 100)} of the queue ${queue} ${fault.why}.`,
-        payload: typeof shown === 'object' ? shown.head : (shown ?? ''),
-      })
-      const removed = await raw.remove(queue, entry, { place, comesBack: jobId !== undefined })
+      const removed = await evidence.takeOut(
+        {
+          ...{ queue, entry: name, jobId },
+          message: `The entry ${name.slice(0, 100)} of the queue ${queue} ${fault.why}.`,
+          payload: typeof shown === 'object' ? shown.head : (shown ?? ''),
+        },
+        async () => await raw.remove(queue, entry, { place, comesBack: jobId !== undefined }),
+      )
       if (!removed) return false
       done.quarantined++
-      if (jobId !== undefined) broken.add(jobId)
+      if (jobId !== undefined) broken.set(jobId, 0)
       return true
     }
 
-    async function findOrphans(): Promise<void> {
-      const { cursor, ids } = await raw.scan(scanned)
+    /** Finds entries that are in no place among the next keys; answers those that are no queue's. */
+    async function scanOn(): Promise<string[]> {
+      const { cursor, ids, others: found } = await raw.scan(scanned)
       for (const [queue, some] of ids) {
         for (const entry of await raw.orphans(queue, some)) {
           const fault = faultOf(queue, entry, Date.now())
@@ -131,41 +150,50 @@ export function createSweeper({ redis, prefix, quarantine, heal, log, everyMs = 
       }
       scanned = cursor
       if (cursor === '0') lost = false
+      return found
+    }
+
+    async function lookBeside(others: string[]): Promise<void> {
+      const swept = await sweepKeys(others)
+      done.quarantined += swept.quarantined
+      for (const id of swept.jobs) broken.set(id, 0)
+      allBroken ||= swept.all
     }
 
     async function healJobs(): Promise<void> {
-      for (const jobId of [...broken].slice(0, mostHealed)) {
-        // Whoever looks after open jobs comes by again.
-        await heal(jobId).then(
-          (outcome) => {
-            if (outcome === 'resumed') done.healed++
-          },
-          (err: unknown) => log.warn({ err, job: jobId }, 'a job could not be healed'),
-        )
+      if (allBroken) {
+        for await (const { id, markedAt } of openJobs()) {
+          if (Date.now() - markedAt.getTime() >= settledMs && !broken.has(id)) broken.set(id, 0)
+        }
+        allBroken = false
+      }
+      for (const [jobId, tries] of [...broken].slice(0, mostHealed)) {
+        if (signal.aborted) return
+        broken.delete(jobId)
+        try {
+          if ((await heal(jobId)) === 'resumed') done.healed++
+        } catch (err) {
+          log.warn({ err, job: jobId }, 'a job could not be healed')
+          // Behind the others, and not at once: most likely they would fail as well.
+          if (tries < mostTries) broken.set(jobId, tries + 1)
+          return
+        }
       }
     }
   }
 
-  async function note(evidence: Pick<QuarantineRecord, 'queue' | 'entry' | 'jobId' | 'message' | 'payload'>) {
-    const at = new Date().toISOString()
-    const record = { v: 1, at, ...evidence, reason: 'unreadable' } as const
-    await quarantine.put({ ...record, frames: [], incidents: [] }).catch((error: Error) => {
-      // What fills Redis may be this very thing.
-      if (!error.message.includes('OOM')) throw error
-      const { queue, entry, message } = evidence
-      log.warn({ queue, entry, err: message }, 'Redis is full: what was taken out is noted here alone')
-    })
-  }
-
-  async function dropKey(queue: AnyQueueName, { name, fault, size, head }: WrongKey): Promise<void> {
+  async function dropKey(queue: AnyQueueName, { name, fault, size, head }: WrongQueueKey): Promise<boolean> {
     const message = `The key ${name} of the queue ${queue} ${fault}; its size is ${size}.`
-    const evidence = { queue, entry: `key ${name}`, message, payload: head }
+    const said = { queue, entry: `key ${name}`, message, payload: head }
+    const remove = async () => await raw.dropKey(queue, name)
     // Evidence before removal, but for the queue that evidence is put on.
-    if (queue !== 'quarantine') await note(evidence)
-    if (!(await raw.dropKey(queue, name))) return
-    if (queue === 'quarantine') await note(evidence)
+    if (queue === 'quarantine') {
+      if (!(await remove())) return false
+      await evidence.note(said)
+    } else if (!(await evidence.takeOut(said, remove))) return false
     log.warn({ queue, key: name, fault }, 'a key of a queue could not be used: it was removed')
     lost = true
     scanned = '0'
+    return true
   }
 }

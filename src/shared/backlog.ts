@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import type { KeyTypes } from './key-types.ts'
 
 /**
  * What is still to be done, and whose it is: admission asks it.
@@ -14,6 +15,19 @@ export const backlogKeys = (prefix: string) => ({
   open: `${prefix}:open`,
   pace: (now: number) => `${prefix}:pace:${Math.floor(now / 60_000)}`,
 })
+
+const lineOf = (open: string, client: string) => `${open}:${client}`
+
+/** What these keys are: the fixed ones, the minutes that are counted or asked for at `now`, and the lines of `clients`. */
+export function backlogTypes(prefix: string, now: number, clients: string[]): KeyTypes {
+  const { open, pace } = backlogKeys(prefix)
+  // The next minute may begin before somebody looks again.
+  const minutes = Array.from({ length: paceMinutes + 1 }, (_, ago) => pace(now + (1 - ago) * 60_000))
+  const types: KeyTypes = { [open]: 'set' }
+  for (const key of minutes) types[key] = 'counter'
+  for (const client of clients) types[lineOf(open, client)] = 'hash'
+  return types
+}
 
 export const paceKeptSeconds = 900
 const paceMinutes = 6
@@ -96,7 +110,11 @@ export function createBacklog(redis: Redis, prefix: string) {
     /** The jobs in line. */
     async list(): Promise<string[]> {
       const clients = await redis.smembers(keys.open)
-      return (await Promise.all(clients.map((client) => redis.hkeys(`${keys.open}:${client}`)))).flat()
+      return (await Promise.all(clients.map((client) => redis.hkeys(lineOf(keys.open, client))))).flat()
+    },
+    /** Those who have jobs in line. */
+    async clients(): Promise<string[]> {
+      return await redis.smembers(keys.open)
     },
     /** Frames a second of the whole fleet over the last minutes; undefined when nothing was done. */
     async pace(now = Date.now()): Promise<number | undefined> {

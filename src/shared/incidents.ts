@@ -2,15 +2,25 @@ import { hostname } from 'node:os'
 import type { Redis } from 'ioredis'
 import { type ErrorClass, errorClasses } from './classify.ts'
 import { Incident } from './incident.ts'
+import type { KeyTypes } from './key-types.ts'
 import { redact } from './redact.ts'
 
 /**
- * What went wrong with a job's work, on whatever worker it did: kept beside the job's status for as long as an ended
- * job is, and bounded.
+ * What went wrong with a job's work, on whatever worker it did: kept beside the job's status until a day after its
+ * end, and bounded.
  *
  *   <prefix>:job:<id>:incidents  list of the latest incidents, newest first
  *   <prefix>:job:<id>:failures   hash: entry and class → how often
  */
+export const incidentKeys = (prefix: string, jobId: string) =>
+  [`${prefix}:job:${jobId}:incidents`, `${prefix}:job:${jobId}:failures`] as const
+
+/** What these keys are. */
+export function incidentTypes(prefix: string, jobId: string): KeyTypes {
+  const [list, counts] = incidentKeys(prefix, jobId)
+  return { [list]: 'list', [counts]: 'hash' }
+}
+
 export type Incidents = ReturnType<typeof createIncidents>
 
 /** How often an entry has failed, by class. */
@@ -27,8 +37,8 @@ redis.call('EXPIRE', KEYS[1], ${keepSeconds})
 redis.call('EXPIRE', KEYS[2], ${keepSeconds})`
 
 export function createIncidents(redis: Redis, prefix: string) {
-  const list = (jobId: string) => `${prefix}:job:${jobId}:incidents`
-  const counts = (jobId: string) => `${prefix}:job:${jobId}:failures`
+  const list = (jobId: string) => incidentKeys(prefix, jobId)[0]
+  const counts = (jobId: string) => incidentKeys(prefix, jobId)[1]
 
   async function failuresOf(jobId: string, entry: string): Promise<Failures> {
     const found = await redis.hmget(counts(jobId), ...errorClasses.map((kind) => `${entry} ${kind}`))

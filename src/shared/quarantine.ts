@@ -29,8 +29,10 @@ export type StoredRecord = QuarantineRecord & { id: string }
 
 export type Quarantine = ReturnType<typeof createQuarantine>
 
-/** Records kept; the oldest go. */
+/** Records kept; the oldest go. With at most 16 kB each they take 160 MB of Redis. */
 const mostRecords = 10_000
+const mostIncidents = 5
+const longestWords = 500
 
 export function createQuarantine(queue: Queue, most = mostRecords) {
   async function find(id: string): Promise<StoredRecord | undefined> {
@@ -51,11 +53,17 @@ export function createQuarantine(queue: Queue, most = mostRecords) {
   return {
     find,
     drop,
-    /** Keeps the evidence, once for each entry: the first record stays. Texts are redacted and cut. */
-    async put(record: QuarantineRecord): Promise<void> {
+    /**
+     * Keeps the evidence, once for each entry: the first record stays. Texts are redacted and cut. Answers the id of the
+     * record, if it is a new one.
+     */
+    async put(record: QuarantineRecord): Promise<string | undefined> {
       const kept = QuarantineRecord.parse(bounded(record))
-      await queue.add('quarantine', kept, { jobId: recordId(record), attempts: 1 })
-      for (const id of await queue.getRanges(['wait'], most, -1)) await queue.remove(id)
+      const id = recordId(record)
+      const known = await find(id)
+      await queue.add('quarantine', kept, { jobId: id, attempts: 1 })
+      for (const old of await queue.getRanges(['wait'], most, -1)) await queue.remove(old)
+      return known ? undefined : id
     },
     /** Newest first. */
     async list(offset: number, limit: number): Promise<{ total: number; records: StoredRecord[] }> {
@@ -90,7 +98,11 @@ function bounded(record: QuarantineRecord): QuarantineRecord {
     entry: cut(record.entry, 200),
     message: cut(record.message, 1_000),
     frames: record.frames.slice(0, 1_000),
-    incidents: record.incidents.slice(-20),
+    incidents: record.incidents.slice(-mostIncidents).map(({ message, tail, ...incident }) => ({
+      ...incident,
+      message: cut(message, longestWords),
+      ...(tail === undefined ? {} : { tail: redact(tail).slice(-longestWords) }),
+    })),
     payload: cut(record.payload, 4_096),
   }
 }

@@ -36,6 +36,7 @@ async function flowOf(batches: number) {
   const healed: string[] = []
   const sweeper = createSweeper({
     ...{ redis, prefix, quarantine, log: silent },
+    async *openJobs() {},
     heal: async (id) => {
       healed.push(id)
       return await Promise.resolve('resumed')
@@ -271,6 +272,48 @@ test('a Redis that is full is relieved of what fills it, though there is no room
     await redis.config('SET', 'maxmemory', '0')
   }
   expect(await flow.waiting()).toEqual(ids(0))
+  await flow.close()
+})
+
+test('what changed while it was looked at stays, and nothing is said of it', async () => {
+  const flow = await flowOf(1)
+  const { redis, key, quarantine } = flow
+  await redis.hset(key('batch', batchId(0)), 'data', '{')
+  const sweeper = createSweeper({
+    ...{ redis, prefix: flow.prefix, log: silent },
+    async *openJobs() {},
+    heal: async () => await Promise.resolve('running'),
+    quarantine: {
+      ...quarantine,
+      async put(record) {
+        const id = await quarantine.put(record)
+        await redis.hset(key('batch', batchId(0)), 'data', JSON.stringify(payload(0)))
+        return id
+      },
+    },
+  })
+  expect(await sweeper.run(new AbortController().signal)).toMatchObject({ quarantined: 0 })
+  expect(await flow.waiting()).toEqual(ids(0))
+  expect((await quarantine.list(0, 10)).total).toBe(0)
+  await flow.close()
+})
+
+test('a record has room for little, however much there is to say', async () => {
+  const flow = await flowOf(0)
+  const incident = {
+    ...{ at: new Date().toISOString(), queue: 'batch', entry: batchId(0), class: 'poison' as const },
+    ...{ worker: 'w', message: 'm'.repeat(1_000), tail: 't'.repeat(1_000) },
+  }
+  await flow.quarantine.put({
+    ...{ v: 1, at: incident.at, queue: 'batch', entry: batchId(0), jobId, reason: 'poison' },
+    ...{ message: 'm'.repeat(2_000), payload: JSON.stringify(payload(0)) },
+    frames: Array.from({ length: 1_000 }, (_, i) => 1_000_000 + i),
+    incidents: Array.from({ length: 20 }, (_, attempt) => ({ ...incident, attempt })),
+  })
+  const id = `batch.${batchId(0)}`
+  expect(await flow.redis.hstrlen(flow.key('quarantine', id), 'data')).toBeLessThan(16 << 10)
+  const kept = await flow.quarantine.find(id)
+  expect(kept?.incidents.map(({ attempt }) => attempt)).toEqual([15, 16, 17, 18, 19])
   await flow.close()
 })
 
