@@ -17,7 +17,7 @@ export type Outcome = {
   wrong_ends: number
   /** Frames of outputs that are not, pixel for pixel and tick for tick, those of a run without faults. */
   differing_frames: number
-  /** Frames scored more than once, in percent of the frames of all plans; counted from above. */
+  /** Frames scored more than once, in percent of the frames of all plans, going by claims: see countRedone. */
   redone_pct: number
   /** Processes, files, blobs and keys that nobody needs any more, and that are still there. */
   orphans: number
@@ -53,11 +53,16 @@ export function byKind(strikes: Strike[], seconds: number[]): Outcome['by_kind']
   return Object.fromEntries(Object.entries(found).toSorted(([a], [b]) => a.localeCompare(b)))
 }
 
+/** A fault may cost what was under way, and no more. */
+export const mostRedonePct = 15
+
 /** Whether everything was kept that is promised. */
 export const isWell = (outcome: Outcome): boolean =>
   ['lost', 'hung', 'wrong_ends', 'differing_frames', 'orphans'].every(
     (key) => outcome[key as keyof Outcome] === 0,
-  ) && outcome.poison_quarantined === outcome.poison_injected
+  ) &&
+  outcome.poison_quarantined === outcome.poison_injected &&
+  outcome.redone_pct <= mostRedonePct
 
 /** The outcome for people. */
 export function describeOutcome(outcome: Outcome): string {

@@ -7,8 +7,10 @@ import type { World } from './world.ts'
 /**
  * How many frames the plans of these jobs have in all, and how many of them were scored more than once.
  *
- * The latter is counted from above: a batch is wanted by one worker once. Each further time that a worker claimed it and
- * found something to score, whether it came to its first frame or its last before it was killed, counts as all of its frames.
+ * The latter goes by claims: a batch is wanted by one worker once. Each further time that a worker claimed it and found
+ * something to score, whether it came to its first frame or its last before it was killed, counts as all of its frames.
+ * What a worker scores several times within one claim is not counted: a batch that is tried alone, or halved to find the
+ * frames that its model can't score.
  */
 export async function countRedone(
   { media, evidence }: Pick<World, 'media' | 'evidence'>,

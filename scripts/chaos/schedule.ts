@@ -1,4 +1,4 @@
-import { seeded } from '../../test/unit/seeded.ts'
+import { seeded } from './seeded.ts'
 
 export type Random = ReturnType<typeof seeded>
 

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { seeded } from '../../test/unit/seeded.ts'
+import { seeded } from './seeded.ts'
 import type { Struck } from './fault.ts'
 import { type FaultKind, faults } from './faults.ts'
 import type { Planned } from './schedule.ts'

@@ -11,7 +11,7 @@ import { classify } from '../../src/shared/classify.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
 import { createSourceReader } from '../../src/shared/source.ts'
 import { type TestServices, startServices } from '../support/services.ts'
-import { seeded } from '../unit/seeded.ts'
+import { seeded } from '../../scripts/chaos/seeded.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const dir = tempDir()

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { type Outcome, byKind, isWell, recoveries } from '../../scripts/chaos/outcome.ts'
 import { drawStorm } from '../../scripts/chaos/schedule.ts'
 import type { Strike } from '../../scripts/chaos/strikes.ts'
-import { seeds } from './seeded.ts'
+import { seeds } from '../../scripts/chaos/seeded.ts'
 
 const kinds = { kill: [0, 0], stop: [2_000, 9_000], wipe: [0, 0], slow: [3_000, 6_000] } as const
 const draw = (seed: number) => drawStorm({ seed, ms: 60_000, gapMs: [3_000, 5_000], kinds })
@@ -60,4 +60,6 @@ test.each<[string, Partial<Outcome>, boolean]>([
   ['a frame differs', { differing_frames: 1 }, false],
   ['something is left behind', { orphans: 1 }, false],
   ['poison is not in quarantine', { poison_quarantined: 4 }, false],
+  ['as much was scored more than once as may be', { redone_pct: 15 }, true],
+  ['more was scored more than once', { redone_pct: 15.1 }, false],
 ])('%s', (_, change, want) => expect(isWell({ ...well, ...change })).toBe(want))

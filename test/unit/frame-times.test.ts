@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { batchStarts, packTimes, timesAt, timesOf, toMicroseconds } from '../../src/shared/frame-times.ts'
-import { seeded, seeds } from './seeded.ts'
+import { seeded, seeds } from '../../scripts/chaos/seeded.ts'
 
 const ascending = (first: number, count: number, step: (i: number) => number) => {
   const ticks = [first]

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Range } from '../../src/shared/media/frame-range.ts'
 import { isolate } from '../../src/worker/isolate.ts'
 import { careFor } from '../../src/worker/score-with-care.ts'
-import { seeded, seeds } from './seeded.ts'
+import { seeded, seeds } from '../../scripts/chaos/seeded.ts'
 
 /** Fails where one of the bad frames is in the range; counts how often it was asked. */
 function trialOf(bad: number[]) {

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { createLane, type Lane } from '../../src/worker/frame-ring.ts'
-import { seeded, seeds } from './seeded.ts'
+import { seeded, seeds } from '../../scripts/chaos/seeded.ts'
 
 async function drain(lane: Lane): Promise<number[]> {
   const slots: number[] = []

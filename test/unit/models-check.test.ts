@@ -10,7 +10,7 @@ import { gradient, measureSteadiness, withRoom } from '../../scripts/models-chec
 import { ablationOf, parseComparison, shippedSubjects } from '../../scripts/models-check/subjects.ts'
 import { parseManifest } from '../../src/shared/models/manifest.ts'
 import { sha256 } from '../../src/shared/models/model-store.ts'
-import { seeded } from './seeded.ts'
+import { seeded } from '../../scripts/chaos/seeded.ts'
 
 const subjects = await shippedSubjects()
 

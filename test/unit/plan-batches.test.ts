@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { guidedSize, planBatches } from '../../src/producer/plan-batches.ts'
-import { seeded, seeds } from './seeded.ts'
+import { seeded, seeds } from '../../scripts/chaos/seeded.ts'
 
 const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0)
 

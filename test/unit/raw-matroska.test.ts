@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { frameHeader, matroskaHeader } from '../../src/worker/raw-matroska.ts'
-import { seeded } from './seeded.ts'
+import { seeded } from '../../scripts/chaos/seeded.ts'
 
 const run = promisify(execFile)
 let dir: string

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { publicUrl, redact } from '../../src/shared/redact.ts'
-import { seeded, seeds } from './seeded.ts'
+import { seeded, seeds } from '../../scripts/chaos/seeded.ts'
 
 const video = 'https://acct.blob.core.windows.net/media/in/v.mp4'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { withoutFrames } from '../../src/worker/score-frames.ts'
-import { seeded, seeds } from './seeded.ts'
+import { seeded, seeds } from '../../scripts/chaos/seeded.ts'
 
 const batch = { first: 100, count: 10 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { readSegmentFacts, writeSegmentFacts } from '../../src/shared/segment-metadata.ts'
-import { seeded, seeds } from './seeded.ts'
+import { seeded, seeds } from '../../scripts/chaos/seeded.ts'
 
 const from = (first: number, count: number) => Array.from({ length: count }, (_, i) => first + i)
 
