@@ -1,4 +1,6 @@
 import type { JobSpec, Plan, Report } from '../shared/job.ts'
+import type { Halt } from '../shared/job-status.ts'
+import type { WorkContext } from '../shared/workload.ts'
 
 type Ending = {
   status: Report['status']
@@ -53,4 +55,17 @@ export function stopwatch() {
       since = performance.now()
     },
   }
+}
+
+/** Why a job did not come to a video. */
+export type Stopped = { status: Halt; error?: { code: string; message: string } }
+
+export async function failedReport(
+  spec: JobSpec,
+  plan: Plan | undefined,
+  stopped: Stopped,
+  context: WorkContext,
+) {
+  const failed = Object.keys(await context.childFailures()).length
+  return reportOf(spec, { ...stopped, plan, batches: { planned: plan?.batches.length ?? 0, failed } })
 }
