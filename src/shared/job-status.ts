@@ -1,7 +1,18 @@
 import type { Redis } from 'ioredis'
-import { backlogKeys, dropScript, paceKeptSeconds } from './backlog.ts'
+import { backlogKeys, dropScript } from './backlog.ts'
 import { incidentKeys } from './incidents.ts'
 import type { JobState } from './job.ts'
+import {
+  commitScript,
+  recountScript,
+  lineUpScript,
+  progressScript,
+  createScript,
+  advanceScript,
+  endScript,
+  haltScript,
+  publishScript,
+} from './job-status-scripts.ts'
 import type { KeyTypes } from './key-types.ts'
 
 /**
@@ -51,84 +62,6 @@ export type JobStatus = {
   error?: string
   output?: string
 }
-
-// A worker that comes too late must not bring back what the end, or a wiped Redis, has removed.
-const commitScript = `
-local state = redis.call('HGET', KEYS[1], 'state')
-if not state then return 'unknown' end
-if state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 'ended' end
-if redis.call('SETBIT', KEYS[2], ARGV[1], 1) == 0 then
-  redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[2])
-  redis.call('INCRBY', KEYS[4], ARGV[2])
-  redis.call('EXPIRE', KEYS[4], ${paceKeptSeconds})
-  local line = KEYS[5] .. ':' .. (redis.call('HGET', KEYS[1], 'client') or '')
-  if redis.call('HEXISTS', line, ARGV[3]) == 1 and redis.call('HINCRBY', line, ARGV[3], -ARGV[2]) < 0 then
-    redis.call('HSET', line, ARGV[3], 0)
-  end
-end
-redis.call('HDEL', KEYS[3], ARGV[1])
-return 'counted'`
-
-const recountScript = `
-for i = 1, #ARGV, 2 do
-  if redis.call('SETBIT', KEYS[2], ARGV[i], 1) == 0 then redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[i + 1]) end
-end`
-
-// From now on what is left of the job is known; until here it was estimated.
-const lineUpScript = `
-local job = redis.call('HMGET', KEYS[1], 'framesTotal', 'framesDone')
-for _, client in ipairs(redis.call('SMEMBERS', KEYS[5])) do
-  local line = KEYS[5] .. ':' .. client
-  if redis.call('HEXISTS', line, ARGV[1]) == 1 then
-    redis.call('HSET', line, ARGV[1], math.max(0, job[1] - (job[2] or 0)))
-    redis.call('HSET', KEYS[1], 'client', client)
-  end
-end`
-
-// One trip a second from each working batch: it reports progress and learns whether the job was halted.
-const progressScript = `
-local job = redis.call('HMGET', KEYS[1], 'state', 'halt')
-local ended = job[1] == 'succeeded' or job[1] == 'failed' or job[1] == 'cancelled'
-if job[1] and not job[2] and not ended then redis.call('HSET', KEYS[3], ARGV[1], ARGV[2]) end
-return job[2]`
-
-const createScript = `
-if redis.call('HSETNX', KEYS[1], 'createdAt', ARGV[1]) == 0 then return 0 end
-redis.call('HSETNX', KEYS[1], 'state', 'queued')
-redis.call('HSETNX', KEYS[1], 'framesDone', 0)
-redis.call('HSET', KEYS[1], 'model', ARGV[2], 'source', ARGV[3], 'client', ARGV[4])
-if ARGV[5] ~= '' then redis.call('HSETNX', KEYS[1], 'halt', ARGV[5]) end
-return 1`
-
-// A state once ended stays.
-const advanceScript = `
-local state = redis.call('HGET', KEYS[1], 'state')
-if state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 0 end
-redis.call('HSET', KEYS[1], unpack(ARGV))
-return 1`
-
-// What Redis has forgotten is answered from Blob, which has the report by now.
-const endScript = `
-if redis.call('HEXISTS', KEYS[1], 'state') == 0 then return 0 end
-${advanceScript}`
-
-// A halt keeps its first reason. It comes too late for a job that has ended or whose output is being published.
-const haltScript = `
-local job = redis.call('HMGET', KEYS[1], 'state', 'halt', 'publishing')
-if not job[1] then return 'unknown' end
-if job[1] == 'succeeded' or job[1] == 'failed' or job[1] == 'cancelled' or job[3] then return 'too late' end
-if job[2] then return job[2] end
-redis.call('HSET', KEYS[1], 'halt', ARGV[1])
-if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'errorCode', ARGV[2], 'error', ARGV[3]) end
-return ARGV[1]`
-
-// What a role notes on its way may be all that is left of a status that was lost, with its halt word.
-const publishScript = `
-local job = redis.call('HMGET', KEYS[1], 'createdAt', 'state', 'halt')
-if not job[1] then return 'unknown' end
-if job[2] == 'succeeded' or job[2] == 'failed' or job[2] == 'cancelled' then return 'ended' end
-if not job[3] then redis.call('HSET', KEYS[1], 'publishing', 1) end
-return job[3]`
 
 const keepEndedIncidentsSeconds = 86_400
 
