@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { CancelledError, LostError, tooManyErrors } from '../shared/errors.ts'
-import { timesOf } from '../shared/frame-times.ts'
+import { batchStarts, timesOf } from '../shared/frame-times.ts'
 import type { BatchPayload, BatchResult, JobSpec, Plan } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
@@ -58,8 +58,7 @@ export function createScorer(deps: ScoreDeps) {
       steps.log.warn({ batches: plan.batches.length }, 'the plan has no such batch')
       return { ...nothing, skipped: 'unplanned' }
     }
-    const first = plan.batches.slice(0, index).reduce((sum, frames) => sum + frames, 0)
-    const batch = { jobId, index, first, count }
+    const batch = { jobId, index, first: batchStarts(plan.batches)[index] ?? 0, count }
     const there = steps.manner.again && !trial ? await media.head(layout.segment(jobId, index)) : undefined
     if (there) {
       await statuses.commit(jobId, index, count)

@@ -52,17 +52,16 @@ export function createCarefulScorer({ shared, openLone, spec, onUnfit, onUnscore
   /** Before anybody is blamed: is it this machine? */
   async function proveFit(signal: AbortSignal): Promise<void> {
     await using lone = openLone()
-    await lone.check(signal).catch((error: unknown) => {
-      if (signal.aborted || !suspect.has(classify(error))) throw error
-      onUnfit(error as Error)
-      throw new LostError(`this machine can't score anything: ${(error as Error).message}`)
-    })
+    const error = await blamed(lone.check(signal), signal)
+    if (!error) return
+    onUnfit(error)
+    throw new LostError(`this machine can't score anything: ${error.message}`)
   }
 
   async function scoreAlone(batch: BatchPayload, context: Context, care: Care): Promise<BatchResult> {
     const { signal, again, log } = context
     await using lone = openLone()
-    const score = async (manner: Omit<Manner, 'small' | 'again'>) =>
+    const score = async (manner: Pick<Manner, 'trial' | 'through'>) =>
       await lone.score(batch, {
         signal,
         fields: fieldsOf(batch, context),
@@ -72,7 +71,8 @@ export function createCarefulScorer({ shared, openLone, spec, onUnfit, onUnscore
 
     const { request } = await spec(batch.jobId)
     const { onError, errorThreshold } = request
-    const trial = trialOf(score, signal)
+    const trial = async (range: Range, through: number[] = []) =>
+      await blamed(score({ trial: range, through }), signal)
     const { first, count } = batch
     const blackFrame = async () => await trial({ first, count: 1 }, [first])
     const black = (await blackFrame()) && (await blackFrame())
@@ -119,16 +119,14 @@ const fieldsOf = ({ jobId, index }: BatchPayload, { attempt }: Context) => ({
   attempt,
 })
 
-/** A trial, of whose frames the model may be spared some. */
-function trialOf(score: (manner: Omit<Manner, 'small' | 'again'>) => Promise<unknown>, signal: AbortSignal) {
-  return async (trial: Range, through: number[] = []): Promise<Error | undefined> => {
-    try {
-      await score({ trial, through })
-      return undefined
-    } catch (error) {
-      if (signal.aborted || !suspect.has(classify(error))) throw error
-      return error as Error
-    }
+/** What work failed of that may be to blame itself; other errors are thrown. */
+async function blamed(work: Promise<unknown>, signal: AbortSignal): Promise<Error | undefined> {
+  try {
+    await work
+    return undefined
+  } catch (error) {
+    if (signal.aborted || !suspect.has(classify(error))) throw error
+    return error as Error
   }
 }
 

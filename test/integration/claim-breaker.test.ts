@@ -29,6 +29,13 @@ async function brokenQueue() {
       await redis.del(wait)
       await queue.add('work', {})
     },
+    work(): Worker {
+      const worker = new Worker('work', async () => await Promise.resolve(1), {
+        ...{ prefix, connection: services.connect() },
+      })
+      observeWorker(worker, metrics, silent)
+      return worker
+    },
     /** Asks until the worker has paused so often. */
     async paused(times: number) {
       while ((await count('pauses')) < times) await redis.ping()
@@ -38,12 +45,9 @@ async function brokenQueue() {
 
 test('claims that fail do not spin, and go on by themselves once they can', async () => {
   const broken = await brokenQueue()
-  const { queue, prefix, metrics } = broken
+  const { queue } = broken
   await broken.breakIt()
-  const worker = new Worker('work', async () => await Promise.resolve(1), {
-    ...{ prefix, connection: services.connect() },
-  })
-  observeWorker(worker, metrics, silent)
+  const worker = broken.work()
   await broken.paused(2)
   // Unhindered it would be thousands by now.
   expect(await broken.count('errors')).toBeLessThanOrEqual(6)
@@ -56,12 +60,9 @@ test('claims that fail do not spin, and go on by themselves once they can', asyn
 
 test('a worker that is leaving does not wait for its pause to end', async () => {
   const broken = await brokenQueue()
-  const { queue, prefix, metrics } = broken
+  const { queue } = broken
   await broken.breakIt()
-  const worker = new Worker('work', async () => await Promise.resolve(1), {
-    ...{ prefix, connection: services.connect() },
-  })
-  observeWorker(worker, metrics, silent)
+  const worker = broken.work()
   // The third pause takes four seconds.
   await broken.paused(3)
   const began = performance.now()

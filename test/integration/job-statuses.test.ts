@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createIncidents, incidentKeys } from '../../src/shared/incidents.ts'
 import { createJobStatuses } from '../../src/shared/job-status.ts'
+import { someIncident } from '../support/jobs.ts'
 import { type TestServices, startServices } from '../support/services.ts'
 
 let services: TestServices
@@ -150,16 +151,7 @@ test('a job that is forgotten begins anew', async () => {
 
 test("what went wrong with a job is kept for a day after the job's end, also when that end is said again", async () => {
   const { statuses, redis, prefix } = await aJob()
-  const at = new Date().toISOString()
-  const what = {
-    queue: 'batch',
-    entry: 'e',
-    class: 'unknown' as const,
-    attempt: 0,
-    worker: 'w',
-    message: 'm',
-  }
-  await createIncidents(redis, prefix).note('job', { at, ...what })
+  await createIncidents(redis, prefix).note('job', someIncident())
   await statuses.end('job', 'failed', {})
   const keys = incidentKeys(prefix, 'job')
   for (const key of keys) expect(await redis.ttl(key)).toBeLessThanOrEqual(86_400)

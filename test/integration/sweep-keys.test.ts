@@ -7,7 +7,7 @@ import { createJobFiles } from '../../src/shared/job-files.ts'
 import { openQueue } from '../../src/shared/open-queue.ts'
 import { createQuarantine } from '../../src/shared/quarantine.ts'
 import { entryIds } from '../../src/shared/queues.ts'
-import { commitSegment, keepJob, planOf, specOf } from '../support/jobs.ts'
+import { commitSegment, keepJob, planOf, someIncident, specOf } from '../support/jobs.ts'
 import { type TestServices, silent, startServices } from '../support/services.ts'
 
 let services: TestServices
@@ -71,16 +71,7 @@ async function expectToWork({ id, statuses, backlog, incidents, client }: Runnin
   expect(await backlog.clients()).toEqual([client])
   const limits = { clientFrames: 1e6, clientJobs: 10, frames: 1e6 }
   expect(await backlog.admit({ id: 'other', client: 'other', frames: 5 }, limits)).toBeUndefined()
-  const at = new Date().toISOString()
-  const what = {
-    queue: 'batch',
-    entry: 'e',
-    class: 'unknown' as const,
-    attempt: 0,
-    worker: 'w',
-    message: 'm',
-  }
-  expect(await incidents.note(id, { at, ...what })).toEqual({ unknown: 1 })
+  expect(await incidents.note(id, someIncident())).toEqual({ unknown: 1 })
   expect(await statuses.progress(id, 1, 3)).toBeUndefined()
   expect(await statuses.commit(id, 1, 10)).toBe('counted')
   expect(await statuses.get(id)).toMatchObject({ framesDone: 20 })

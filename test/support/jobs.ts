@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { BlobStore } from '../../src/shared/blob-store.ts'
+import type { Incident } from '../../src/shared/incident.ts'
 import type { JobSpec, Plan, Report } from '../../src/shared/job.ts'
 import type { JobFiles } from '../../src/shared/job-files.ts'
 import { layout } from '../../src/shared/layout.ts'
@@ -57,3 +58,9 @@ export async function keepJob(files: JobFiles, spec: JobSpec, batches: number): 
   await files.markOpen(spec.id)
   if (batches > 0) await files.keepPlan(planOf(spec.id, batches))
 }
+
+/** One failure of one entry, as it is noted. */
+export const someIncident = (): Incident => ({
+  ...{ at: new Date().toISOString(), queue: 'batch', entry: 'e', class: 'unknown' },
+  ...{ attempt: 0, worker: 'w', message: 'm' },
+})
