@@ -125,8 +125,11 @@ export function createBlobStore(
       const bytes = await read(name)
       return bytes && schema.parse(JSON.parse(bytes.toString('utf8')))
     },
-    /** Writes JSON. With `ifAbsent` the first writer wins: answers false when the blob was there already. */
-    writeJson: (name: string, value: unknown, options: { ifAbsent?: boolean } = {}) =>
+    /**
+     * Writes JSON. With `ifAbsent` the first writer wins: answers false when the blob was there already. With `ifMatch`
+     * only over that version: answers false when it is another one by now.
+     */
+    writeJson: (name: string, value: unknown, options: { ifAbsent?: boolean; ifMatch?: string } = {}) =>
       write(name, Buffer.from(JSON.stringify(value)), { ...options, contentType: 'application/json' }),
     write,
     /** Uploads a file in blocks that become the blob all at once. With `ifAbsent` the first writer wins. */
@@ -200,17 +203,17 @@ export function createBlobStore(
   async function write(
     name: string,
     bytes: Buffer,
-    { ifAbsent = false, contentType, metadata }: WriteOptions = {},
+    { ifAbsent = false, ifMatch, contentType, metadata }: WriteOptions & { ifMatch?: string } = {},
   ): Promise<boolean> {
     try {
       await blob(name).upload(bytes, bytes.length, {
-        conditions: ifAbsent ? { ifNoneMatch: '*' } : undefined,
+        conditions: ifAbsent ? { ifNoneMatch: '*' } : { ifMatch },
         blobHTTPHeaders: { blobContentType: contentType },
         metadata,
       })
       return true
     } catch (error) {
-      if (ifAbsent && isTaken(error)) return false
+      if ((ifAbsent || ifMatch !== undefined) && isTaken(error)) return false
       throw error
     }
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { mostInstances } from './fleet.ts'
 
 /** Settings that more than one role reads, grouped as the roles pick them. Units stand in the names. */
 export const redisSettings = {
@@ -40,6 +41,17 @@ export const diskSettings = {
     .string()
     .default('/tmp/framefleet/scratch')
     .describe('temporary files of running work; on the same disk as the cache'),
+}
+
+const size = z.coerce.number().int().min(0).max(mostInstances)
+
+export const fleetSettings = {
+  FRAMEFLEET_FLEET_MIN: size
+    .default(0)
+    .describe('never fewer instances, as long as nobody has set the fleet by the API'),
+  FRAMEFLEET_FLEET_MAX: size
+    .default(4)
+    .describe('never more instances, as long as nobody has set the fleet by the API'),
 }
 
 export const commonSettings = {

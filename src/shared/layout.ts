@@ -19,5 +19,7 @@ export const layout = {
   model: (name: string, version: string) => `models/${name}/${version}/model.onnx`,
   modelStyle: (name: string, version: string) => `models/${name}/${version}/style.png`,
   manifest: (name: string, version: string) => `models/${name}/${version}/model.json`,
+  /** In the system container: what people set of the fleet. */
+  fleetSettings: 'fleet/settings.json',
   upload: (name: string) => `in/${name}`,
 }
