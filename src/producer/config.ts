@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   commonSettings,
   diskSettings,
+  fleetSettings,
   mediaSettings,
   redisSettings,
   systemSettings,
@@ -13,6 +14,7 @@ export const producerSettings = {
   ...mediaSettings,
   ...systemSettings,
   ...diskSettings,
+  ...fleetSettings,
   FRAMEFLEET_API_PORT: z.coerce
     .number()
     .int()
