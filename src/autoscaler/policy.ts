@@ -1,0 +1,166 @@
+import type { FleetSettings } from '../shared/fleet.ts'
+
+/**
+ * How many instances we want, and which go. Pure; all times in seconds.
+ *
+ *   starting ──► idle ◄──► busy
+ *                 │hold ▲recall
+ *                 ▼     │
+ *              draining ──► held ──remove──► leaving
+ *
+ * Only what says `held` of itself is removed, or what has failed. What is idle beyond need is held; what is busy is only
+ * ever held because people lowered the size or the maximum, and even then it ends its batches first.
+ */
+export type InstanceState = 'starting' | 'idle' | 'busy' | 'draining' | 'held' | 'failed' | 'leaving'
+export type Instance = { name: string; state: InstanceState; since: number }
+
+export type Snapshot = {
+  now: number
+  demand: {
+    /** What one worker would need for all that waits and is under way. */
+    workSeconds: number
+    /** Batches that wait or are under way. */
+    entries: number
+    /** Jobs whose batches are not on the queue yet. */
+    unplannedJobs: number
+  }
+  /** `leaving`: being removed, or about to be taken away: it does not count. */
+  instances: Instance[]
+  /** What people want; a size set at the fleet itself is put into `size` already. */
+  limits: FleetSettings
+  workersPerInstance: number
+  /** From asking for an instance until its worker takes work. */
+  startSeconds: number
+  /** All that is in line is to be done within this. */
+  backlogSeconds: number
+  /** Jobs a second, and the work of one. */
+  arrivals: { perSecond: number; workSeconds: number }
+  /** No growth before: a quota or a lack of capacity was met. */
+  growthBlockedUntil: number
+}
+
+export type Decision = {
+  /** How many are wanted. */
+  target: number
+  why: string
+  /** How many there are to be in all: what `present` counts, and the new ones. */
+  grow: number
+  hold: string[]
+  recall: string[]
+  remove: string[]
+}
+
+/** Growth waits until what is there would be late by more than this share: work that hovers starts nothing. */
+const lateBy = 0.1
+/** What is idle for less has only paused, such as between one job and the next. */
+const restSeconds = 10
+const slowestStartSeconds = 600
+
+/** Those that are there to stay, unless they are held: not failed, not leaving. */
+export const present = (snapshot: Snapshot): number => sort(snapshot).present
+
+export function decide(snapshot: Snapshot): Decision {
+  const { now, limits, growthBlockedUntil } = snapshot
+  const { usable, resting, failed, present } = sort(snapshot)
+  const nothing = { grow: present, hold: [], recall: [], remove: [] }
+  if (limits.paused) return { target: usable.length, why: 'paused', ...nothing }
+
+  const { wanted, why } = limits.size === null ? demanded(snapshot, usable) : byHand(limits.size)
+  const target = Math.min(limits.max, Math.max(limits.min, wanted))
+  const missing = Math.max(0, target - usable.length)
+  const recall = resting.slice(0, missing).map(({ name }) => name)
+  const growth = missing - recall.length
+  const blocked = growth > 0 && now < growthBlockedUntil
+  return {
+    target,
+    why: target === wanted ? why : `${why}; ${target > wanted ? `at least ${target}` : `at most ${target}`}`,
+    grow: present + (blocked ? 0 : growth),
+    hold: surplus(snapshot, usable, target),
+    recall,
+    remove: [...failed, ...resting.slice(recall.length).filter(({ state }) => state === 'held')].map(
+      ({ name }) => name,
+    ),
+  }
+}
+
+/**
+ * How long something idle is kept for the next job: a new start is what it would cost, weighed by how likely a job comes
+ * within that time.
+ */
+export function keepWarmSeconds(startSeconds: number, arrivals: Snapshot['arrivals']): number {
+  const likely = 1 - Math.exp(-arrivals.perSecond * startSeconds)
+  return Math.max(Math.min(startSeconds, restSeconds), startSeconds * likely)
+}
+
+function sort({ now, instances, startSeconds }: Snapshot) {
+  const patience = Math.max(slowestStartSeconds, 3 * startSeconds)
+  const failed = instances.filter(
+    ({ state, since }) => state === 'failed' || (state === 'starting' && now - since > patience),
+  )
+  const usable = instances.filter(
+    (each) => ['starting', 'idle', 'busy'].includes(each.state) && !failed.includes(each),
+  )
+  // Those that are still at work are the first to be called back: nothing of theirs is cold.
+  const resting = [
+    ...instances.filter(({ state }) => state === 'draining'),
+    ...instances.filter(({ state }) => state === 'held'),
+  ]
+  return { failed, usable, resting, present: usable.length + resting.length }
+}
+
+const byHand = (size: number) => ({ wanted: size, why: 'the size was set by hand' })
+
+function demanded(snapshot: Snapshot, usable: Instance[]): { wanted: number; why: string } {
+  const { demand, workersPerInstance, backlogSeconds } = snapshot
+  const { workSeconds, entries, unplannedJobs } = demand
+  if (workSeconds <= 0 && entries === 0 && unplannedJobs === 0) return { wanted: 0, why: 'nothing to do' }
+  const inTime = Math.ceil(workSeconds / backlogSeconds / workersPerInstance)
+  // More than one for each batch would have nothing to do.
+  const atWork = unplannedJobs > 0 ? Infinity : Math.ceil(entries / workersPerInstance)
+  const need = Math.max(1, Math.min(inTime, atWork))
+  const why = `${Math.round(workSeconds)} s of work in ${backlogSeconds} s`
+  const there = usable.length
+  if (need <= there || there === 0) return { wanted: Math.max(need, 0), why }
+
+  const late = workSeconds > there * workersPerInstance * backlogSeconds * (1 + lateBy)
+  if (!late) return { wanted: there, why: `${why}, nearly` }
+  const worth = Math.min(need, worthStarting(snapshot, usable))
+  return worth > there
+    ? { wanted: worth, why }
+    : { wanted: there, why: `${why}: it is done before another would have started` }
+}
+
+/** As many as would each work for as long as they take to start. */
+function worthStarting(
+  { now, demand, workersPerInstance, startSeconds }: Snapshot,
+  usable: Instance[],
+): number {
+  let left = demand.workSeconds
+  for (const { state, since } of usable) {
+    const missing = state === 'starting' ? Math.max(0, startSeconds - (now - since)) : 0
+    left -= workersPerInstance * (startSeconds - missing)
+  }
+  return Math.floor(left / workersPerInstance / Math.max(1, startSeconds))
+}
+
+/** What is there beyond the target and may be held: the longest idle first. */
+function surplus(snapshot: Snapshot, usable: Instance[], target: number): string[] {
+  const { now, limits, startSeconds, backlogSeconds, workersPerInstance, arrivals } = snapshot
+  let over = usable.length - target
+  if (over <= 0) return []
+  const oldest = (state: InstanceState) =>
+    usable.filter((each) => each.state === state).toSorted((a, b) => a.since - b.since)
+  const idle = oldest('idle')
+  // What people set is done at once: it is not for us to keep warm.
+  const most = limits.size ?? limits.max
+  const must = usable.length - most
+  if (must > 0 && limits.size !== null) over = must
+  const warm = Math.max(1, Math.ceil(arrivals.workSeconds / backlogSeconds / workersPerInstance))
+  const rest = Math.min(startSeconds, restSeconds)
+  const held = idle.filter(({ since }, i) => {
+    const kept = i < idle.length - warm ? rest : keepWarmSeconds(startSeconds, arrivals)
+    return i < must || (i < over && now - since >= kept)
+  })
+  const busy = oldest('busy').slice(0, Math.max(0, must - idle.length))
+  return [...held, ...busy].map(({ name }) => name)
+}
