@@ -76,7 +76,7 @@ export function describeRun({ spans, committedAt, ...run }: Measured): RealRun {
 }
 
 /** Over the workers all of whose batches were their own. */
-export function setUpSeconds(spans: BatchSpan[]): number {
+function setUpSeconds(spans: BatchSpan[]): number {
   const workers = Object.values(Object.groupBy(spans, ({ worker }) => worker)).map((own) => own ?? [])
   const whole = workers.filter((own) => own.every(({ skipped }) => !skipped))
   const beside = whole.map((own) => {
