@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import type { Service } from '../src/cli/services.ts'
+import type { Service } from '../src/shared/role-process.ts'
 
 /** What Linux tells of running processes, under /proc. Elsewhere there is none of it, and every figure is missing. */
 type Process = { pid: number; role: string }

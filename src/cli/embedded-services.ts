@@ -3,7 +3,8 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { type Service, freePort, startService } from './services.ts'
+import type { Service } from '../shared/role-process.ts'
+import { freePort, startService } from './services.ts'
 
 /** Redis and Azurite as the embedded stack runs them: on ports of their own, with secrets made at the first start. */
 const Secrets = z.object({

@@ -3,7 +3,8 @@ import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type StartAgain, keptSecrets, startAzurite, startRedis } from './embedded-services.ts'
-import { type Service, freePort, startRole } from './services.ts'
+import { type Service, startRole } from '../shared/role-process.ts'
+import { freePort } from './services.ts'
 
 /**
  * The whole system on this machine: Redis (with its append-only file), Azurite with two accounts, a producer, workers
