@@ -49,6 +49,8 @@ export type JobStatus = {
   scoringAt?: number
   endedAt?: number
   model: string
+  /** `WIDTHxHEIGHT` of the video, upright, once it is planned. */
+  size?: string
   source: string
   /** Whose it is: a digest of the token. */
   client?: string
@@ -169,12 +171,13 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
      */
     async beginScoring(
       id: string,
-      plan: { frames: number; batches: number[] },
+      plan: { frames: number; batches: number[]; video?: { width: number; height: number } },
       committed: Map<number, number>,
     ): Promise<void> {
       await this.advance(id, 'scoring', {
         framesTotal: plan.frames,
         batchesTotal: plan.batches.length,
+        ...(plan.video ? { size: `${plan.video.width}x${plan.video.height}` } : {}),
         framesBefore: [...committed.values()].reduce((sum, frames) => sum + frames, 0),
         scoringAt: Date.now(),
       })
@@ -210,6 +213,7 @@ function parse(id: string, fields: Record<string, string>, underWay: number): Jo
     scoringAt: number('scoringAt'),
     endedAt: number('endedAt'),
     model: fields['model'] ?? '',
+    size: fields['size'],
     source: fields['source'] ?? '',
     client: fields['client'],
     framesTotal: total,

@@ -137,6 +137,8 @@ export const BatchPayload = z.strictObject({
   index: z.number().int().nonnegative(),
   first: z.number().int().nonnegative(),
   count: z.number().int().positive(),
+  /** A second try beside the first, which is slow: the worker that has the first one. Whichever commits first counts. */
+  copyOf: z.string().min(1).max(200).optional(),
 })
 export type BatchPayload = z.infer<typeof BatchPayload>
 
@@ -152,6 +154,9 @@ export const BatchResult = z.object({
   skipped: z.enum(['halted', 'committed', 'unplanned']).optional(),
   /** What the model ran on. */
   device: z.string().optional(),
+  /** `name@version`, and `WIDTHxHEIGHT` of the video. */
+  model: z.string().optional(),
+  size: z.string().optional(),
   ms: Timings,
 })
 export type BatchResult = z.infer<typeof BatchResult>

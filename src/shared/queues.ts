@@ -64,10 +64,20 @@ export const queues = {
     lease,
     keep: { completed: { age: days(30), count: 10_000 }, failed: { age: days(30), count: 10_000 } },
   },
+  // A scheduler's entries: one every few seconds, taken by whichever autoscaler is first. Nothing of a job is in it, and
+  // whoever takes from it makes it anew when it is broken.
+  autoscale: {
+    payload: Nothing,
+    maxBytes: 16 << 10,
+    result: Nothing,
+    attempts: 1,
+    lease,
+    keep: { completed: { age: 3_600, count: 20 }, failed: { age: days(1), count: 20 } },
+  },
 } as const satisfies Record<string, QueueSpec>
 
-/** The queues that workers take from. */
-export type QueueName = Exclude<keyof typeof queues, 'quarantine'>
+/** The queues whose entries are parts of jobs. */
+export type QueueName = Exclude<keyof typeof queues, 'quarantine' | 'autoscale'>
 export type AnyQueueName = keyof typeof queues
 export type Payload<Q extends QueueName> = z.infer<(typeof queues)[Q]['payload']>
 export type Result<Q extends QueueName> = z.infer<(typeof queues)[Q]['result']>
@@ -77,12 +87,14 @@ export const entryIds = {
   stitch: (jobId: string) => jobId,
   split: (jobId: string) => `${jobId}.split`,
   batch: (jobId: string, index: number) => `${jobId}.${String(index).padStart(6, '0')}`,
+  /** A copy of a slow batch: nobody's child. */
+  copy: (jobId: string, index: number) => `${entryIds.batch(jobId, index)}.copy`,
 }
 
 const idForms: Partial<Record<string, RegExp>> = {
   stitch: /^(.*)$/,
   split: /^(.*)\.split$/,
-  batch: /^(.*)\.\d{6,}$/,
+  batch: /^(.*)\.\d{6,}(?:\.copy)?$/,
 }
 
 /** The job that an entry belongs to, as its id says; undefined where no entry of ours has such an id. */
@@ -106,8 +118,19 @@ export function entryOptions(queue: QueueName, { isChild }: { isChild: boolean }
   }
 }
 
+/**
+ * BullMQ's options for a copy of a slow batch. It is tried once and nobody waits for it; one that failed is kept for a while,
+ * so that the same batch is not copied again and again.
+ */
+export const copyOptions: JobsOptions = {
+  attempts: 1,
+  removeOnComplete: true,
+  removeOnFail: { age: 3_600, count: 1_000 },
+  stackTraceLimit: 5,
+}
+
 /** BullMQ's options for a worker of a queue. */
-export function workerOptions(queue: QueueName) {
+export function workerOptions(queue: QueueName | 'autoscale') {
   const { lease: its } = queues[queue]
   return {
     lockDuration: its.lockMs,
