@@ -3,32 +3,71 @@ import { InputError } from '../shared/errors.ts'
 const maxBatches = 20_000
 /** A batch costs some tenths of a second beside its frames: two programs start, a segment is stored. */
 const leastFrames = 16
-/** What a worker that vanishes may lose. */
+/** What a worker that vanishes may lose: frames where nobody knows how long one takes, else seconds. */
 const mostFrames = 250
+const mostSeconds = 60
+
+/** What a video is cut by. */
+export type Pace = {
+  /** How many workers share it. */
+  workers: number
+  /** Seconds that one worker needs for a frame; undefined where that was never measured. */
+  secondsPerFrame?: number
+  /** Seconds that a batch costs beside its frames. */
+  setUpSeconds?: number
+}
+
+/** How batches shrink: the share of what remains that one takes, and the sizes it stays between. */
+type Rule = { shares: number; least: number; most: number }
 
 /**
- * Frames of the next batch, when so many remain of a video that so many workers share: half of an even share, so that
- * batches shrink towards the end, and no worker is left with a long one when the others have run out of work. A single
- * worker has nobody to wait for.
+ * Of a model that was never measured a batch takes half of an even share of what remains, so that batches shrink towards
+ * the end, and no worker is left with a long one when the others have run out of work. A single worker has nobody to
+ * wait for.
+ *
+ * Where paces are known, s seconds of set-up and an ideal end after M seconds are weighed: batches of b cost s/b of all
+ * work, and b/2 at the end, where workers wait for the last; so b = √(2sM) is the best of equal sizes. Here the
+ * longest are a fifth above that, for they shrink later, and the shortest are worth their set-up. A list that shrinks can give
+ * more than half of an even share at a time, because what limits the harm of a slow worker is the longest batch.
+ * These three numbers were tried out: docs/decisions/batches-that-shrink.md.
  */
-export function guidedSize(remaining: number, frames: number, workers: number): number {
-  // Of very long videos both grow, so that there are never too many: moving cuts to keyframes may shorten batches by a
-  // quarter, and the end of the video is in smaller ones.
-  const least = Math.max(leastFrames, Math.ceil(frames / maxBatches))
-  const most = Math.max(mostFrames, Math.ceil((frames * 5) / (maxBatches * 3)))
-  const shares = workers === 1 ? 1 : 2 * workers
-  return Math.min(most, Math.max(least, Math.ceil(remaining / shares)))
+function ruleFor(frames: number, { workers, secondsPerFrame, setUpSeconds = 0 }: Pace): Rule {
+  const even = (shares: number) => (workers === 1 ? 1 : shares * workers)
+  if (secondsPerFrame === undefined)
+    return bounded(frames, { shares: even(2), least: leastFrames, most: mostFrames })
+  const ideal = (frames * secondsPerFrame) / workers
+  const longest = Math.min(mostSeconds, 1.2 * Math.sqrt(2 * setUpSeconds * ideal))
+  const least = Math.max(leastFrames, Math.round((2.5 * setUpSeconds) / secondsPerFrame))
+  const most = Math.max(least, Math.round(longest / secondsPerFrame))
+  return bounded(frames, { shares: even(1.25), least, most })
 }
 
 /**
- * Cuts `frames` into batches: the frames in each, in order. A size that was asked for is kept to the frame. Else sizes are guided
- * by the number of workers, and cuts move to a keyframe near by, because a batch that starts between keyframes
+ * Of very long videos both sizes grow, so that there are never too many batches: moving cuts to keyframes may shorten them
+ * by a quarter, and the end of the video is in smaller ones.
+ */
+const bounded = (frames: number, { shares, least, most }: Rule): Rule => ({
+  shares,
+  least: Math.max(least, Math.ceil(frames / maxBatches)),
+  most: Math.max(most, Math.ceil((frames * 5) / (maxBatches * 3))),
+})
+
+const sizeBy = ({ shares, least, most }: Rule, remaining: number) =>
+  Math.min(most, Math.max(least, Math.ceil(remaining / shares)))
+
+/** Frames of the next batch, when so many remain of a video. */
+export const guidedSize = (remaining: number, frames: number, pace: Pace): number =>
+  sizeBy(ruleFor(frames, pace), remaining)
+
+/**
+ * Cuts `frames` into batches: the frames in each, in order. A size that was asked for is kept to the frame. Else sizes are
+ * guided by the pace, and cuts move to a keyframe near by, because a batch that starts between keyframes
  * decodes the frames since the last one in vain. Throws InputError when there would be too many.
  */
 export function planBatches(
   frames: number,
   keyframes: number[] | null,
-  { asked, workers }: { asked?: number; workers: number },
+  { asked, ...pace }: Pace & { asked?: number },
 ): number[] {
   if (asked !== undefined && Math.ceil(frames / asked) > maxBatches) {
     throw new InputError(
@@ -36,11 +75,12 @@ export function planBatches(
       `${frames} frames in batches of ${asked} make ${Math.ceil(frames / asked)} batches; ${maxBatches} are the limit. Ask for larger batches.`,
     )
   }
+  const rule = ruleFor(frames, pace)
   const batches: number[] = []
   let start = 0
   let key = 0
   while (start < frames) {
-    const size = asked ?? guidedSize(frames - start, frames, workers)
+    const size = asked ?? sizeBy(rule, frames - start)
     const reach = asked === undefined ? Math.floor(size / 4) : 0
     const ideal = start + size
     let cut = ideal
