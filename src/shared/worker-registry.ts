@@ -85,7 +85,7 @@ export function createWorkerRegistry(redis: Redis, prefix: string) {
     },
     /** Those that are there, by id. What is known of the others is forgotten. */
     async list(): Promise<WorkerRecord[]> {
-      const ids = await redis.zrange(keys.ids, 0, -1)
+      const ids = await redis.zrange(keys.ids, '0', '-1')
       const living: WorkerRecord[] = []
       for (let from = 0; from < ids.length; from += atOnce) {
         const some = ids.slice(from, from + atOnce)
