@@ -1,34 +1,33 @@
-/** Machines, or processes, that workers run on: what any kind of fleet can do for the autoscaler. */
+/** A machine, or a process, of the fleet, as whoever runs it knows it. `since`: ms of the clock, when that state began. */
+export type FleetInstance = {
+  name: string
+  state: 'starting' | 'running' | 'leaving' | 'failed'
+  since: number
+}
+
+/**
+ * What instances are asked of. The name of an instance is what its workers say they run on.
+ *
+ *   asked for ──► starting ──► running ──► leaving ──► gone        (leaving: removed by us, or taken away)
+ *                     └───────────┴──► failed ──► removed by us
+ */
 export type Fleet = {
   kind: 'local' | 'vmss'
-  look(signal: AbortSignal): Promise<FleetLook>
-  /** Asks for so many instances in all, and does not wait for them. Never lowers; throws `FleetRefusal`. */
+  /** `capacity`: how many there are to be, also those that no instance is listed for yet. */
+  look(signal: AbortSignal): Promise<{ capacity: number; instances: FleetInstance[] }>
+  /** Asks for a capacity of so many and does not wait for them; never lowers it. Throws FleetRefusal. */
   grow(to: number, signal: AbortSignal): Promise<void>
-  /** Removes exactly these. Those that are gone already are no error. */
+  /** Removes exactly these; those that are gone already are no error. */
   remove(names: string[], signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 
-export type FleetLook = {
-  /** How many instances the fleet is to have, as it says itself. */
-  capacity: number
-  instances: FleetInstance[]
-}
-
-export type FleetInstance = {
-  /** What its workers say of where they run: `WorkerRecord.instance`. */
-  name: string
-  state: 'starting' | 'running' | 'leaving' | 'failed'
-  /** In ms of the clock. */
-  since: number
-}
-
-/** The fleet can't grow now: a quota, no room on spot, too many requests. Growth waits for so long. */
+/** No more instances for now: a quota, no spot capacity, too many requests. Growth waits. */
 export class FleetRefusal extends Error {
   override name = 'FleetRefusal'
   readonly retryAfterMs: number
-  constructor(message: string, options: ErrorOptions & { retryAfterMs: number }) {
-    super(message, options)
-    this.retryAfterMs = options.retryAfterMs
+  constructor(message: string, retryAfterMs: number) {
+    super(message)
+    this.retryAfterMs = retryAfterMs
   }
 }

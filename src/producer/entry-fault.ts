@@ -105,7 +105,7 @@ function absurd(queue: AnyQueueName, { id, fields, dueAt = 0 }: RawEntry, now: n
 /** The id that follows from a payload that fits. */
 function expectedId(queue: AnyQueueName, payload: unknown): string | undefined {
   const { jobId, index } = payload as { jobId: string; index: number }
-  if (queue === 'quarantine') return undefined
+  if (queue === 'quarantine' || queue === 'autoscale') return undefined
   return queue === 'batch' ? entryIds.batch(jobId, index) : entryIds[queue](jobId)
 }
 

@@ -36,9 +36,10 @@ const places: { name: Place; head: [from: number, to: number]; chunks: number }[
   { name: 'completed', head: [-100, -1], chunks: 4 },
 ]
 // Quarantine first: what is wrong elsewhere is noted in it.
-const order = (Object.keys(queues) as AnyQueueName[]).toSorted(
-  (a, b) => Number(b === 'quarantine') - Number(a === 'quarantine'),
-)
+const order: AnyQueueName[] = (Object.keys(queues) as AnyQueueName[])
+  // The autoscalers mend their own queue.
+  .filter((name) => name !== 'autoscale')
+  .toSorted((a, b) => Number(b === 'quarantine') - Number(a === 'quarantine'))
 const chunk = 100
 const passMs = 4_000
 const mostHealed = 100
@@ -142,6 +143,7 @@ export function createSweeper({ everyMs = 5_000, settledMs = 30_000, ...deps }: 
     async function scanOn(): Promise<string[]> {
       const { cursor, ids, others: found } = await raw.scan(scanned)
       for (const [queue, some] of ids) {
+        if (!order.includes(queue)) continue
         for (const entry of await raw.orphans(queue, some)) {
           const fault = faultOf(queue, entry, Date.now())
           if (fault) await takeOut(queue, entry, fault)
