@@ -4,7 +4,14 @@ import { type BatchSpan, describeRun } from '../../bench/fleet/real/figures.ts'
 const span = (worker: string, index: number, from: number, to: number, frames: number): BatchSpan => ({
   ...{ worker, index, from, to, frames, pace: 1, skipped: false, inferMs: frames * 1_000 },
 })
-const run = { workers: 2, secondsPerFrame: 1, plan: [5, 5, 3], copies: 0, processor_busy: 0.25 }
+const run = {
+  workers: 2,
+  secondsPerFrame: 1,
+  plan: [5, 5, 3],
+  copies: 0,
+  processor_busy: 0.25,
+  processor_own: 0.2,
+}
 
 test('what overlaps in one worker is counted once, and waiting at the end is no set-up', () => {
   const spans = [span('a', 0, 0, 6_000, 5), span('a', 2, 5_000, 10_000, 3), span('b', 1, 0, 7_000, 5)]

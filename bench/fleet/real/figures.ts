@@ -44,13 +44,14 @@ export type RealRun = {
   model_s: number
   /** Copies of slow batches that were put on. */
   copies: number
-  /** Share of this machine's cores that was busy meanwhile, whoever it was, from 0 to 1. */
+  /** Share of this machine's cores that was busy from the POST to the end, from 0 to 1: with all there is, and with us alone. */
   processor_busy: number
+  processor_own: number
 }
 
 type Measured = Pick<
   RealRun,
-  'workers' | 'slow' | 'plan' | 'secondsPerFrame' | 'copies' | 'processor_busy'
+  'workers' | 'slow' | 'plan' | 'secondsPerFrame' | 'copies' | 'processor_busy' | 'processor_own'
 > & {
   spans: BatchSpan[]
   /** The last commit, whoever made it. */
@@ -72,6 +73,7 @@ export function describeRun({ spans, committedAt, ...run }: Measured): RealRun {
     batch_s: rounded(mean(done.map(({ from, to }) => (to - from) / 1_000))),
     model_s: rounded(mean(done.map(({ inferMs }) => inferMs / 1_000))),
     processor_busy: rounded(run.processor_busy),
+    processor_own: rounded(run.processor_own),
   }
 }
 

@@ -9,6 +9,7 @@ import { connectAccount, createBlobStore } from '../../../src/shared/blob-store.
 import { Report } from '../../../src/shared/job.ts'
 import { layout } from '../../../src/shared/layout.ts'
 import { type QueueNotes, openQueueNotes } from './queue-notes.ts'
+import { cpuByRole } from '../../processes.ts'
 import { waitVariable } from './waiting-model.ts'
 
 /** A whole system on this machine, every part of it real but for the time that models take. */
@@ -23,6 +24,8 @@ export type FleetSystem = {
   ends(id: string, wanted?: 'succeeded' | 'cancelled'): Promise<void>
   /** Scores short clips until every worker has the model loaded. */
   warm(clip: string): Promise<void>
+  /** CPU seconds that all its processes have taken so far. */
+  cpuSeconds(): Promise<number>
   /** Ends all that was started, and removes its folder. */
   stop(): Promise<void>
 }
@@ -84,6 +87,10 @@ export async function startFleetSystem(options: FleetOptions): Promise<FleetSyst
       ...customer(stack, notes, count, signal),
       notes,
       stop,
+      async cpuSeconds() {
+        const roles = await cpuByRole([...stack.roles(), ...stack.services(), ...workers])
+        return Object.values(roles).reduce((sum, seconds) => sum + seconds, 0)
+      },
       paceOf: (worker) => paceIn(paces, worker),
     }
   } catch (error) {

@@ -68,17 +68,16 @@ export async function measureReal(options: RealOptions): Promise<RealMeasure> {
   }
 }
 
-const describe = ({
-  workers,
-  slow,
-  batches,
-  makespan_s,
-  efficiency,
-  setUpSeconds,
-  processor_busy,
-}: RealRun) =>
-  `${workers} workers${slow ? `, one ${slow} times slower` : ''}: ${batches} batches in ${makespan_s} s, efficiency ${efficiency}; ` +
-  `${setUpSeconds} s a batch beside its frames; the processor was busy for ${Math.round(100 * processor_busy)} %`
+const percent = (share: number) => `${Math.round(100 * share)} %`
+
+function describe(run: RealRun): string {
+  const { workers, slow, batches, makespan_s, efficiency, setUpSeconds } = run
+  const who = `${workers} workers${slow ? `, one ${slow} times slower` : ''}`
+  return (
+    `${who}: ${batches} batches in ${makespan_s} s, efficiency ${efficiency}; ${setUpSeconds} s a batch beside its frames; ` +
+    `${percent(run.processor_busy)} of the processor busy, ${percent(run.processor_own)} with us`
+  )
+}
 
 function count(from: number, to: number) {
   return (text: string): number => {

@@ -20,7 +20,7 @@ export async function runFilm({ seconds, dir, ...options }: FilmOptions): Promis
   const system = await startFleetSystem(options)
   try {
     await system.warm(warmUp)
-    const busy = watchProcessor()
+    const shares = await watchProcessor(system.cpuSeconds)
     const { id } = await system.submit(film)
     await system.ends(id)
     const { batches } = Report.parse(await system.api.report(id))
@@ -31,23 +31,25 @@ export async function runFilm({ seconds, dir, ...options }: FilmOptions): Promis
       ...(slow === undefined ? {} : { slow }),
       plan: spans.map(({ frames }) => frames),
       copies: await system.notes.copies(id),
-      processor_busy: busy(),
+      ...(await shares()),
     })
   } finally {
     await system.stop()
   }
 }
 
-/** Answers how to ask which share of all cores was busy since now, from 0 to 1, with whatever it was. */
-function watchProcessor(): () => number {
-  const look = () => {
+/** Answers how to ask which share of all cores was busy since now, with whatever it was and with us. */
+async function watchProcessor(ownSeconds: () => Promise<number>) {
+  const look = async () => {
     const times = cpus().map((cpu) => cpu.times)
-    const all = times.flatMap((each) => Object.values(each)).reduce((a, b) => a + b, 0)
-    return { all, idle: times.reduce((sum, { idle }) => sum + idle, 0) }
+    const all = times.flatMap((each) => Object.values(each)).reduce((a, b) => a + b, 0) / 1_000
+    const idle = times.reduce((sum, { idle }) => sum + idle, 0) / 1_000
+    return { all, busy: all - idle, own: await ownSeconds() }
   }
-  const before = look()
-  return () => {
-    const after = look()
-    return 1 - (after.idle - before.idle) / (after.all - before.all)
+  const before = await look()
+  return async () => {
+    const after = await look()
+    const share = (of: 'busy' | 'own') => (after[of] - before[of]) / (after.all - before.all)
+    return { processor_busy: share('busy'), processor_own: share('own') }
   }
 }
