@@ -26,8 +26,8 @@ export type Fleet = {
 export class FleetRefusal extends Error {
   override name = 'FleetRefusal'
   readonly retryAfterMs: number
-  constructor(message: string, retryAfterMs: number) {
-    super(message)
-    this.retryAfterMs = retryAfterMs
+  constructor(message: string, options: ErrorOptions & { retryAfterMs: number }) {
+    super(message, options)
+    this.retryAfterMs = options.retryAfterMs
   }
 }
