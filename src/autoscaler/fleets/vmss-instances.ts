@@ -1,0 +1,50 @@
+import type { VirtualMachineScaleSetVM } from '@azure/arm-compute'
+import type { FleetInstance } from '../fleet.ts'
+
+/**
+ * What Azure says of a machine, in our words. `provisioningState` is of the latest change to it, also of one long after
+ * it started; `PowerState/…` of its instance view is what it is doing now, and is missing while it is being made.
+ *
+ *   Creating, or power `starting`            starting
+ *   power `running`                          running: also where its latest change has failed, for its worker may be busy
+ *   Deleting, power `stopping` …             leaving
+ *   power `deallocated`, `stopped`           failed: a spot machine that was evicted and stays, on some policies. It does
+ *                                            no work, counts against the quota and pays for its disk, and starting it
+ *                                            again is no surer than a new one: it is to be removed
+ *   Failed, and not running                  failed
+ */
+export function instanceState(vm: VirtualMachineScaleSetVM): FleetInstance['state'] {
+  const provisioning = vm.provisioningState?.toLowerCase()
+  const power = powerOf(vm)
+  if (provisioning === 'deleting' || power === 'deallocating' || power === 'stopping') return 'leaving'
+  if (power === 'deallocated' || power === 'stopped') return 'failed'
+  if (provisioning === 'creating' || power === 'starting') return 'starting'
+  if (power === 'running') return 'running'
+  return provisioning === 'failed' || provisioning === 'canceled' ? 'failed' : 'starting'
+}
+
+function powerOf(vm: VirtualMachineScaleSetVM): string | undefined {
+  const prefix = 'powerstate/'
+  return vm.instanceView?.statuses
+    ?.map(({ code }) => code?.toLowerCase() ?? '')
+    .find((code) => code.startsWith(prefix))
+    ?.slice(prefix.length)
+}
+
+/** An instance, and the number that Azure wants to be told when it is to go. */
+export type Machine = FleetInstance & { id: string }
+
+/** The machines of a listing. States have no times of their own at Azure: they began when we first saw them. */
+export function machinesOf(vms: VirtualMachineScaleSetVM[], before: Map<string, Machine>, now: number) {
+  const machines = new Map<string, Machine>()
+  for (const vm of vms) {
+    const { name, instanceId: id } = vm
+    if (name === undefined || id === undefined) continue
+    const state = instanceState(vm)
+    const known = before.get(name)
+    const made = state === 'starting' || state === 'running' ? vm.timeCreated?.getTime() : undefined
+    const since = known?.state === state && known.id === id ? known.since : (made ?? now)
+    machines.set(name, { name, id, state, since })
+  }
+  return machines
+}
