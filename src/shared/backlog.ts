@@ -112,6 +112,16 @@ export function createBacklog(redis: Redis, prefix: string) {
       const clients = await redis.smembers(keys.open)
       return (await Promise.all(clients.map((client) => redis.hkeys(lineOf(keys.open, client))))).flat()
     },
+    /** Frames that are not committed yet of each job in line, by whose it is. */
+    async left(): Promise<Map<string, Map<string, number>>> {
+      const clients = await redis.smembers(keys.open)
+      const reading = redis.pipeline()
+      for (const client of clients) reading.hgetall(lineOf(keys.open, client))
+      const lines = (await reading.exec()) ?? []
+      const framesOf = (line: unknown) =>
+        new Map(Object.entries(line ?? {}).map(([id, frames]) => [id, Math.max(0, Number(frames) || 0)]))
+      return new Map(clients.map((client, i) => [client, framesOf(lines[i]?.[1])]))
+    },
     /** Those who have jobs in line. */
     async clients(): Promise<string[]> {
       return await redis.smembers(keys.open)

@@ -54,6 +54,15 @@ export const fleetSettings = {
     .describe('never more instances, as long as nobody has set the fleet by the API'),
 }
 
+export const fairSettings = {
+  FRAMEFLEET_CLIENT_SHARE: z.coerce
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe('how much of the fleet one token may have while others wait'),
+}
+
 export const commonSettings = {
   FRAMEFLEET_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])

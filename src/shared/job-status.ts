@@ -54,6 +54,8 @@ export type JobStatus = {
   source: string
   /** Whose it is: a digest of the token. */
   client?: string
+  /** As it was asked for. */
+  priority?: number
   framesTotal?: number
   framesDone: number
   /** Of these, the ones that were done before scoring began, the last time it did. */
@@ -64,6 +66,13 @@ export type JobStatus = {
   error?: string
   output?: string
 }
+
+/** What tells how much there is to do, and for whom. */
+export type JobWork = Pick<
+  JobStatus,
+  'model' | 'size' | 'framesTotal' | 'batchesTotal' | 'client' | 'priority' | 'halt'
+>
+const workFields = ['model', 'size', 'framesTotal', 'batchesTotal', 'client', 'priority', 'halt'] as const
 
 const keepEndedIncidentsSeconds = 86_400
 
@@ -84,10 +93,11 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
       model: string
       source: string
       client?: string
+      priority?: number
       halt?: Halt
     }): Promise<void> {
-      const { createdAt, model, source, client = '-', halt = '' } = job
-      await run(createScript, job.id, createdAt, model, source, client, halt)
+      const { createdAt, model, source, client = '-', halt = '', priority = 5 } = job
+      await run(createScript, job.id, createdAt, model, source, client, halt, priority)
       await redis.zadd(list, 'NX', job.createdAt, job.id)
     },
     async get(id: string): Promise<JobStatus | undefined> {
@@ -96,6 +106,20 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
       if (!fields['state']) return undefined
       const underWay = running.reduce((sum, frames) => sum + Number(frames), 0)
       return parse(id, fields, underWay)
+    },
+    /** What is to be scored in each of these jobs; undefined for one that is not known. In trips of 500. */
+    async works(ids: string[]): Promise<(JobWork | undefined)[]> {
+      const found: (JobWork | undefined)[] = []
+      for (let from = 0; from < ids.length; from += 500) {
+        const reading = redis.pipeline()
+        for (const id of ids.slice(from, from + 500)) reading.hmget(keys(id)[0], ...workFields)
+        found.push(...((await reading.exec()) ?? []).map(([, fields]) => workOf(fields)))
+      }
+      return found
+    },
+    /** How many jobs were accepted after that, in ms. */
+    async since(at: number): Promise<number> {
+      return await redis.zcount(list, at, '+inf')
     },
     /** Newest first. */
     async list(offset: number, limit: number): Promise<string[]> {
@@ -203,6 +227,18 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
   }
 }
 
+function workOf(fields: unknown): JobWork | undefined {
+  if (!Array.isArray(fields)) return undefined
+  const [model, size, frames, batches, client, priority, halt] = fields as (string | null)[]
+  if (!model) return undefined
+  const count = (text?: string | null) => (text ? Number(text) : undefined)
+  return {
+    ...{ model, size: size ?? undefined, client: client ?? undefined },
+    ...{ framesTotal: count(frames), batchesTotal: count(batches), priority: count(priority) },
+    halt: (halt ?? undefined) as Halt | undefined,
+  }
+}
+
 function parse(id: string, fields: Record<string, string>, underWay: number): JobStatus {
   const number = (name: string) => (fields[name] === undefined ? undefined : Number(fields[name]))
   const total = number('framesTotal')
@@ -216,6 +252,7 @@ function parse(id: string, fields: Record<string, string>, underWay: number): Jo
     size: fields['size'],
     source: fields['source'] ?? '',
     client: fields['client'],
+    priority: number('priority'),
     framesTotal: total,
     framesDone: Math.min(total ?? Infinity, (number('framesDone') ?? 0) + underWay),
     framesBefore: number('framesBefore'),
