@@ -38,9 +38,9 @@ const lastPriority = 2 ** 21
 const Milliseconds = z.number().min(0).max(longestWaitMs)
 
 /** Options as BullMQ stores them, as far as they can do harm. */
-const optionsOf = (queue: AnyQueueName) =>
+const optionsWith = (attempts: number) =>
   z.looseObject({
-    attempts: z.number().int().min(0).max(queues[queue].attempts).optional(),
+    attempts: z.number().int().min(0).max(attempts).optional(),
     delay: Milliseconds.optional(),
     priority: z.number().int().min(0).max(lastPriority).optional(),
     backoff: z
@@ -48,6 +48,10 @@ const optionsOf = (queue: AnyQueueName) =>
       .optional(),
     repeat: z.undefined({ error: 'is not for our entries' }).optional(),
   })
+// Made once: making one takes longer than all that is done with it, and thousands of entries are looked at.
+const options = Object.fromEntries(
+  Object.entries(queues).map(([name, { attempts }]) => [name, optionsWith(attempts)]),
+) as Record<AnyQueueName, ReturnType<typeof optionsWith>>
 
 /** What makes an entry of a queue one that can't stay there; undefined when it is as we put it. */
 export function faultOf(queue: AnyQueueName, entry: RawEntry, now: number): Fault | undefined {
@@ -92,7 +96,7 @@ function absurd(queue: AnyQueueName, { id, fields, dueAt = 0 }: RawEntry, now: n
   const text = fields as Partial<Record<EntryField, string>>
   if (text.name !== queue) return `has the unknown name ${text.name?.slice(0, 100) ?? '(none)'}`
   if (text.rjk !== undefined) return 'is said to repeat'
-  const opts = optionsOf(queue).safeParse(parsed(text.opts ?? '{}')?.value)
+  const opts = options[queue].safeParse(parsed(text.opts ?? '{}')?.value)
   if (!opts.success) return `has options that make no sense: ${oneLine(opts.error)}`
   if (Number(text.priority ?? 0) > lastPriority) return 'has a priority that makes no sense'
   if (dueAt > now + longestWaitMs) return 'is delayed for more than an hour'
