@@ -58,6 +58,8 @@ export async function startSystem(model: ModelChoice, workers: number, signal: A
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^FRAMEFLEET_(?!DEVICE)/.test(name)),
   )
+  // Every round cuts the clip alike, whatever was measured before: its bytes are compared.
+  env['FRAMEFLEET_PLAN_FRAMES_PER_SECOND'] = 'unknown'
   const stack = await startStack({ dir, workers, env, port: 0, restart: false }).catch(async (error) => {
     await remove()
     throw error

@@ -148,11 +148,13 @@ async function placeProxies(direct: NodeJS.ProcessEnv, seed: number): Promise<Be
 
 const addressOf = ({ hostname, port }: URL) => ({ host: hostname, port: Number(port) })
 
-/** What is done once in minutes or hours elsewhere is done often enough here that its turn comes. */
+/** What is done once in minutes or hours elsewhere is done often enough here that its turn comes; and a video is cut alike. */
 const quick: NodeJS.ProcessEnv = {
   FRAMEFLEET_RECONCILE_SECONDS: '5',
   FRAMEFLEET_JANITOR_MINUTES: '0.1',
   FRAMEFLEET_STALL_SECONDS: '10',
+  // Outputs are compared, and where segments begin shows in their bytes.
+  FRAMEFLEET_PLAN_FRAMES_PER_SECOND: 'unknown',
 }
 
 /** Without settings of the machine that this runs on. */

@@ -14,6 +14,7 @@ import { maxStyleBytes } from '../shared/models/style-image.ts'
 import { publicUrl } from '../shared/redact.ts'
 import type { SourceReader } from '../shared/source.ts'
 import { type Admission, estimateFrames } from './admission.ts'
+import type { FairOrder } from './fair-queue.ts'
 import { addFlow } from './flow.ts'
 import { checkHost } from './source-policy.ts'
 
@@ -24,6 +25,7 @@ export type AcceptDeps = {
   sources: SourceReader
   models: ModelStore
   flows: FlowProducer
+  order: Pick<FairOrder, 'splitPriority'>
   backlog: Pick<Backlog, 'put' | 'drop'>
   admit: Admission
   /** Whether a job's flow is on the queues already. */
@@ -140,9 +142,12 @@ async function again(deps: AcceptDeps, spec: JobSpec, requestHash: string): Prom
  * shows as queued is queued. A flow that is there already is never added again. The job runs from then on, so it is
  * accepted: a status that can't be noted now is made anew by whoever looks at the open jobs.
  */
-async function queueJob({ files, statuses, flows, isQueued, log }: AcceptDeps, spec: JobSpec): Promise<void> {
+async function queueJob(
+  { files, statuses, isQueued, log, ...deps }: AcceptDeps,
+  spec: JobSpec,
+): Promise<void> {
   await files.markOpen(spec.id)
-  if (!(await isQueued(spec.id))) await addFlow(flows, spec)
+  if (!(await isQueued(spec.id))) await addFlow(deps, spec)
   await statuses.create(statusOf(spec)).catch((err: unknown) => {
     log.warn({ err, job: spec.id }, 'the status of an accepted job could not be noted')
   })
@@ -175,6 +180,7 @@ export const statusOf = (spec: JobSpec) => ({
   model: `${spec.model.name}@${spec.model.version}`,
   source: spec.source.url,
   client: spec.client,
+  priority: spec.request.priority,
 })
 
 function withoutSecrets(request: JobRequest): JobRequest {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   commonSettings,
   diskSettings,
+  fairSettings,
   fleetSettings,
   mediaSettings,
   redisSettings,
@@ -14,6 +15,7 @@ export const producerSettings = {
   ...mediaSettings,
   ...systemSettings,
   ...diskSettings,
+  ...fairSettings,
   ...fleetSettings,
   FRAMEFLEET_API_PORT: z.coerce
     .number()
@@ -59,6 +61,14 @@ export const producerSettings = {
     .max(1_000)
     .default(4)
     .describe('workers that a video is cut for: more make smaller batches, which end together'),
+  FRAMEFLEET_PLAN_FRAMES_PER_SECOND: z
+    .union([z.enum(['measured', 'unknown']), z.coerce.number().positive()], {
+      error: 'must be measured, unknown, or a number of frames',
+    })
+    .default('measured')
+    .describe(
+      'frames a second of one worker that a video is cut for: `measured`, a number, or `unknown`, where the number of frames alone decides; but for `measured` the same video is always cut alike',
+    ),
   FRAMEFLEET_SPLIT_CONCURRENCY: z.coerce
     .number()
     .int()

@@ -35,7 +35,8 @@ export function virtualStarts({
   return starts.map((start) => Math.round(begin + start * scale))
 }
 
-const usual = 5
+/** What a job has that asks for no other. */
+export const usualPriority = 5
 const leastWeight = 1 / 10_000
 
 /**
@@ -63,7 +64,7 @@ export function weightOf({
     most = Math.max(most, own)
     sum += own
   }
-  const all = most / usual
+  const all = most / usualPriority
   const allowed = othersWeight > 0 && share < 1 ? Math.min(all, (othersWeight * share) / (1 - share)) : all
   return Math.max(leastWeight, (allowed * priority) / sum)
 }

@@ -3,6 +3,8 @@ import type { Redis } from 'ioredis'
 import { batchStarts } from '../shared/frame-times.ts'
 import type { BatchPayload, JobSpec, Plan } from '../shared/job.ts'
 import { entryIds, entryOptions } from '../shared/queues.ts'
+import { firstTag } from './fair-order.ts'
+import type { FairOrder } from './fair-queue.ts'
 
 /**
  * A job's entries on the queues: the stitch is the parent, its split and its batches are the children.
@@ -13,14 +15,15 @@ import { entryIds, entryOptions } from '../shared/queues.ts'
  *            unless it is added again.
  */
 export type FlowQueues = Record<'split' | 'batch' | 'stitch', Queue>
-export type FlowDeps = { redis: Redis; queues: FlowQueues }
+export type FlowDeps = { redis: Redis; queues: FlowQueues; order: FairOrder }
+type Entries = Pick<FlowDeps, 'redis' | 'queues'>
 
 const chunk = 500
 const lively = new Set(['waiting', 'prioritized', 'delayed', 'active', 'waiting-children'])
 
 /** `alive`: it is there, and in a list that somebody takes from; `dead`: something is left of it. */
 async function standing(
-  { redis, queues }: FlowDeps,
+  { redis, queues }: Entries,
   queue: keyof FlowQueues,
   id: string,
 ): Promise<'alive' | 'dead' | 'absent'> {
@@ -32,26 +35,30 @@ async function standing(
   return there === 1 || state !== 'unknown' ? 'dead' : 'absent'
 }
 
-export const isAlive = async (deps: FlowDeps, queue: keyof FlowQueues, id: string): Promise<boolean> =>
+export const isAlive = async (deps: Entries, queue: keyof FlowQueues, id: string): Promise<boolean> =>
   (await standing(deps, queue, id)) === 'alive'
 
 /** Puts a job on the queues: one flow, the stitch as parent and the split as its first child. */
-export async function addFlow(flows: FlowProducer, spec: JobSpec): Promise<void> {
+export async function addFlow(
+  { flows, order }: { flows: FlowProducer; order: Pick<FairOrder, 'splitPriority'> },
+  spec: JobSpec,
+): Promise<void> {
+  const options = await splitOptions(order, spec)
   await flows.add({
     name: 'stitch',
     queueName: 'stitch',
     data: { jobId: spec.id },
     opts: stitchOptions(spec),
-    children: [{ name: 'split', queueName: 'split', data: { jobId: spec.id }, opts: splitOptions(spec) }],
+    children: [{ name: 'split', queueName: 'split', data: { jobId: spec.id }, opts: options }],
   })
 }
 
 /** Puts a job on the queues whose stitch is gone. A split that is at work goes on as the child of the new stitch. */
-export async function renewFlow(deps: FlowDeps, flows: FlowProducer, spec: JobSpec): Promise<void> {
+export async function renewFlow(deps: FlowDeps & { flows: FlowProducer }, spec: JobSpec): Promise<void> {
   await discard(deps, 'stitch', entryIds.stitch(spec.id))
   if (!(await isAlive(deps, 'split', entryIds.split(spec.id))))
     await discard(deps, 'split', entryIds.split(spec.id))
-  await addFlow(flows, spec)
+  await addFlow(deps, spec)
 }
 
 /** Adds the split again to a stitch that waits for it. */
@@ -60,7 +67,7 @@ export async function addSplit(deps: FlowDeps, spec: JobSpec): Promise<void> {
   await deps.queues.split.add(
     'split',
     { jobId: spec.id },
-    { ...splitOptions(spec), parent: parentOf(deps, spec) },
+    { ...(await splitOptions(deps.order, spec)), parent: parentOf(deps, spec) },
   )
 }
 
@@ -95,18 +102,20 @@ export async function addBatches(
   const refused = new Set(failed)
   // Looked at after the parent was asked: a batch that is done by its word had a segment then.
   const segments = await committed()
-  const starts = batchStarts(plan.batches)
+  const firsts = batchStarts(plan.batches)
+  const isDone = (index: number) => segments.get(index) === plan.batches[index]
+  let starts: number[] | undefined
   let mended = 0
   for (let from = 0; from < plan.batches.length; from += chunk) {
     const entries = plan.batches.slice(from, from + chunk).map((count, i) => {
       const index = from + i
       const id = entryIds.batch(spec.id, index)
       const key = queues.batch.toKey(id)
-      const data: BatchPayload = { jobId: spec.id, index, first: starts[index] as number, count }
+      const data: BatchPayload = { jobId: spec.id, index, first: firsts[index] as number, count }
       return {
-        ...{ id, data, key, isAwaited: awaited.has(key) },
+        ...{ id, index, data, key, isAwaited: awaited.has(key) },
         isDone: done.has(key),
-        isNeeded: segments.get(index) !== count && !refused.has(key) && (redo || !done.has(key)),
+        isNeeded: !isDone(index) && !refused.has(key) && (redo || !done.has(key)),
       }
     })
     const inQuestion = entries.filter(({ isNeeded, isAwaited }) => isNeeded || isAwaited)
@@ -124,7 +133,14 @@ export async function addBatches(
     // Alive, but no child of this stitch: it was the child of one that is gone.
     const strays = those('alive').filter(({ isAwaited }) => !isAwaited)
     await Promise.all(those('dead').map(async ({ id }) => await discard(deps, 'batch', id)))
-    await putOn(deps, spec, [...lost, ...strays])
+    const missing = [...lost, ...strays]
+    // One reckoning for all chunks: the second goes on where the first ends.
+    if (missing.length > 0) starts ??= await deps.order.startsOf(spec, plan, isDone)
+    await putOn(
+      deps,
+      spec,
+      missing.map(({ id, index, data }) => ({ id, data, priority: starts?.[index] ?? firstTag })),
+    )
     // Waited for though there is nothing to do: taking it away again is how BullMQ strikes it off.
     await removeAll(
       queues.batch,
@@ -158,7 +174,7 @@ export async function wakeStitch(deps: FlowDeps, spec: JobSpec, plan: Plan): Pro
   const id = entryIds.batch(spec.id, 0)
   const data: BatchPayload = { jobId: spec.id, index: 0, first: 0, count: plan.batches[0] as number }
   await discard(deps, 'batch', id)
-  await putOn(deps, spec, [{ id, data }])
+  await putOn(deps, spec, [{ id, data, priority: firstTag }])
   await removeAll(deps.queues.batch, [id])
 }
 
@@ -166,7 +182,7 @@ export async function wakeStitch(deps: FlowDeps, spec: JobSpec, plan: Plan): Pro
  * Takes the batches of a halted job off their queue, as far as nobody is at them; the last one that goes wakes the
  * stitch. Workers would drain them too, one by one. Answers how many it took.
  */
-export async function dropWaiting({ redis, queues }: FlowDeps, jobId: string): Promise<number> {
+export async function dropWaiting({ redis, queues }: Entries, jobId: string): Promise<number> {
   const prefix = queues.batch.toKey('')
   const keys = await redis.smembers(`${queues.stitch.toKey(entryIds.stitch(jobId))}:dependencies`)
   const ids = keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length))
@@ -177,7 +193,11 @@ export async function dropWaiting({ redis, queues }: FlowDeps, jobId: string): P
  * Takes every entry of a job that has ended off the queues, so that its id can be used anew. Answers false, and takes
  * none, while a stitcher is at it.
  */
-export async function removeFlow({ queues }: FlowDeps, jobId: string, batches: number): Promise<boolean> {
+export async function removeFlow(
+  { queues }: Pick<FlowDeps, 'queues'>,
+  jobId: string,
+  batches: number,
+): Promise<boolean> {
   // The parent first: a parent whose last child is removed would wake.
   if ((await removeAll(queues.stitch, [entryIds.stitch(jobId)])) === 0) return false
   await removeAll(queues.split, [entryIds.split(jobId)])
@@ -199,20 +219,20 @@ async function removeAll(queue: Queue, ids: string[]): Promise<number> {
 
 /** Puts batches on their queue as children of the job's stitch. Throws when the stitch is not there. */
 async function putOn(
-  deps: FlowDeps,
+  deps: Entries,
   spec: JobSpec,
-  entries: { id: string; data: BatchPayload }[],
+  entries: { id: string; data: BatchPayload; priority: number }[],
 ): Promise<void> {
   if (entries.length === 0) return
   const added = await deps.queues.batch.addBulk(
-    entries.map(({ id, data }) => ({
+    entries.map(({ id, data, priority }) => ({
       name: 'batch',
       data,
       opts: {
         ...entryOptions('batch', { isChild: true }),
         jobId: id,
         parent: parentOf(deps, spec),
-        priority: 11 - spec.request.priority,
+        priority,
       },
     })),
   )
@@ -224,7 +244,7 @@ async function putOn(
 }
 
 /** Takes away what is left of an entry that is not alive, without a word to its parent, whatever type its key has. */
-async function discard({ redis, queues }: FlowDeps, queue: keyof FlowQueues, id: string): Promise<void> {
+async function discard({ redis, queues }: Entries, queue: keyof FlowQueues, id: string): Promise<void> {
   const key = queues[queue].toKey(id)
   const own = ['', ':logs', ':dependencies', ':processed', ':failed', ':unsuccessful']
   await redis.del(...own.map((suffix) => `${key}${suffix}`))
@@ -232,7 +252,7 @@ async function discard({ redis, queues }: FlowDeps, queue: keyof FlowQueues, id:
   await queues[queue].remove(id, { removeChildren: false })
 }
 
-const parentOf = ({ queues }: FlowDeps, { id }: JobSpec) => ({
+const parentOf = ({ queues }: Entries, { id }: JobSpec) => ({
   id: entryIds.stitch(id),
   queue: queues.stitch.qualifiedName,
 })
@@ -242,8 +262,8 @@ const stitchOptions = ({ id }: JobSpec) => ({
   jobId: entryIds.stitch(id),
 })
 
-const splitOptions = ({ id, request }: JobSpec) => ({
+const splitOptions = async (order: Pick<FairOrder, 'splitPriority'>, spec: JobSpec) => ({
   ...entryOptions('split', { isChild: true }),
-  jobId: entryIds.split(id),
-  priority: 11 - request.priority,
+  jobId: entryIds.split(spec.id),
+  priority: await order.splitPriority(spec),
 })

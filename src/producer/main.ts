@@ -56,8 +56,9 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const queue = (name: AnyQueueName) => boardQueues.find((each) => each.name === name) as Queue
   const quarantine = createQuarantine(queue('quarantine'))
   const shownQuarantine = openQueue('quarantine', { connection: prompt, prefix })
-  const patient = openFlows(redis, { prefix, files, log })
-  const hasty = openFlows(prompt, { prefix, files, log })
+  const share = config.FRAMEFLEET_CLIENT_SHARE
+  const patient = openFlows(redis, { prefix, files, log, share })
+  const hasty = openFlows(prompt, { prefix, files, log, share })
   const split = splitWorkload({
     files,
     media,
@@ -67,7 +68,8 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     scratch,
     redis,
     queues: patient.queues,
-    workers: config.FRAMEFLEET_PLAN_WORKERS,
+    order: patient.order,
+    cut: { workers: config.FRAMEFLEET_PLAN_WORKERS, pace: config.FRAMEFLEET_PLAN_FRAMES_PER_SECOND },
   })
   const process = processorOf(split, { log, incidents: patient.incidents })
   const worker = new Worker('split', async (job, token, signal) => await process(job, token, signal), {
@@ -98,6 +100,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     sources,
     models,
     flows: hasty.flows,
+    order: hasty.order,
     media,
     log,
     boardQueues,

@@ -25,21 +25,21 @@ type Rule = { shares: number; least: number; most: number }
  * the end, and no worker is left with a long one when the others have run out of work. A single worker has nobody to
  * wait for.
  *
- * Where paces are known, s seconds of set-up and an ideal end after M seconds are weighed: batches of b cost s/b of all
- * work, and b/2 at the end, where workers wait for the last; so b = √(2sM) is the best of equal sizes. Here the
- * longest are a fifth above that, for they shrink later, and the shortest are worth their set-up. A list that shrinks can give
- * more than half of an even share at a time, because what limits the harm of a slow worker is the longest batch.
- * These three numbers were tried out: docs/decisions/batches-that-shrink.md.
+ * Where the pace is known, s seconds of set-up are weighed against the end, where workers wait for the last batch: with M
+ * seconds for all, equal batches of √(2sM) seconds would waste least. The longest are a fifth above that, which also limits
+ * what a slow worker can hold up; the others shrink less steeply than above, and the shortest are worth their set-up.
  */
 function ruleFor(frames: number, { workers, secondsPerFrame, setUpSeconds = 0 }: Pace): Rule {
   const even = (shares: number) => (workers === 1 ? 1 : shares * workers)
   if (secondsPerFrame === undefined)
     return bounded(frames, { shares: even(2), least: leastFrames, most: mostFrames })
-  const ideal = (frames * secondsPerFrame) / workers
-  const longest = Math.min(mostSeconds, 1.2 * Math.sqrt(2 * setUpSeconds * ideal))
-  const least = Math.max(leastFrames, Math.round((2.5 * setUpSeconds) / secondsPerFrame))
-  const most = Math.max(least, Math.round(longest / secondsPerFrame))
-  return bounded(frames, { shares: even(1.25), least, most })
+  const best = Math.sqrt((2 * setUpSeconds * frames * secondsPerFrame) / workers)
+  const framesOf = (seconds: number) => Math.max(leastFrames, Math.round(seconds / secondsPerFrame))
+  return bounded(frames, {
+    shares: even(1.25),
+    least: framesOf(Math.min(2.5 * setUpSeconds, best, mostSeconds)),
+    most: framesOf(Math.min(1.2 * best, mostSeconds)),
+  })
 }
 
 /**

@@ -14,6 +14,7 @@ import { openQueue } from '../shared/open-queue.ts'
 import { entryIds } from '../shared/queues.ts'
 import { statusOf } from './accept-job.ts'
 import { estimateFrames } from './admission.ts'
+import { createFairOrder } from './fair-queue.ts'
 import {
   type FlowDeps,
   addBatches,
@@ -38,7 +39,12 @@ export type ResumeDeps = FlowDeps & {
 /** What jobs are put on the queues with, over one connection. */
 export function openFlows(
   redis: Redis,
-  { prefix, files, log }: { prefix: string; files: JobFiles; log: Logger },
+  {
+    prefix,
+    files,
+    log,
+    share = 1,
+  }: { prefix: string; files: JobFiles; log: Logger; /** see createFairOrder */ share?: number },
 ) {
   const over = { connection: redis, prefix }
   const queues = {
@@ -49,6 +55,7 @@ export function openFlows(
   const flows = new FlowProducer(over)
   return {
     ...{ redis, prefix, files, log, queues, flows },
+    order: createFairOrder({ redis, prefix, share }),
     statuses: createJobStatuses(redis, prefix),
     backlog: createBacklog(redis, prefix),
     incidents: createIncidents(redis, prefix),
@@ -99,7 +106,7 @@ export async function resumeJob(
 }
 
 async function putBack(deps: ResumeDeps, spec: JobSpec): Promise<Resumed> {
-  const { files, statuses, backlog, flows } = deps
+  const { files, statuses, backlog } = deps
   const { id } = spec
   const [mark, plan] = await Promise.all([files.openMark(id), files.findPlan(id)])
   if (!mark) await files.markOpen(id)
@@ -112,7 +119,7 @@ async function putBack(deps: ResumeDeps, spec: JobSpec): Promise<Resumed> {
   }
   const status = await statuses.get(id)
   if (status && isEnded(status.state)) await addLoneStitch(deps, spec)
-  else await renewFlow(deps, flows, spec)
+  else await renewFlow(deps, spec)
   return 'resumed'
 }
 

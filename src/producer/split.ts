@@ -14,9 +14,11 @@ import { prepareStyle } from '../shared/models/style-image.ts'
 import type { Scratch } from '../shared/scratch.ts'
 import type { SourceReader } from '../shared/source.ts'
 import type { Workload } from '../shared/workload.ts'
+import type { FairOrder } from './fair-queue.ts'
 import { type FlowQueues, addBatches } from './flow.ts'
 import { indexFrames } from './frame-index.ts'
 import { planBatches } from './plan-batches.ts'
+import { type PaceWish, cuttingPace, paceFor } from './plan-pace.ts'
 import { probeSource } from './probe.ts'
 
 type SplitDeps = {
@@ -28,8 +30,9 @@ type SplitDeps = {
   scratch: Scratch
   redis: Redis
   queues: FlowQueues
-  /** How many workers videos are cut for. */
-  workers: number
+  order: FairOrder
+  /** What videos are cut for: how many workers, and how fast they are. */
+  cut: { workers: number; pace: PaceWish }
 }
 
 /**
@@ -77,7 +80,7 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
 }
 
 async function makePlan(
-  { files, sources, scratch, workers }: SplitDeps,
+  { files, sources, scratch, order, cut }: SplitDeps,
   spec: JobSpec,
   signal: AbortSignal,
 ): Promise<Plan> {
@@ -95,13 +98,20 @@ async function makePlan(
     })
     const times = packTimes(index.times)
     const { format, startSeconds, audio, subtitles, video } = facts
+    const { name, version } = spec.model
+    const work = { model: `${name}@${version}`, size: `${video.width}x${video.height}` }
+    const pace = paceFor(work, { ...cut, wish: cut.pace, reckoning: await order.reckon() })
     return {
       ...{ v: 1, jobId: spec.id, format, startSeconds, audio, subtitles },
       video: { ...video, variable: times.runs.length > 2 },
       times,
       keyframes: index.keyframes,
       frames: index.times.length,
-      batches: planBatches(index.times.length, index.keyframes, { asked: batch.frames, workers }),
+      batches: planBatches(index.times.length, index.keyframes, {
+        asked: batch.frames,
+        ...cuttingPace(pace),
+      }),
+      ...(batch.frames === undefined ? { pace } : {}),
       encoding,
       warnings: [...facts.warnings, ...index.warnings, ...whatIsNotCopied(facts, encoding.container)],
     }

@@ -126,6 +126,15 @@ export const Plan = z.object({
   frames: z.number().int().positive(),
   /** Frames in each batch, in order. */
   batches: z.array(z.number().int().positive()),
+  /** What they were cut by, unless their size was asked for; without `measured` by the number of frames alone. */
+  pace: z
+    .object({
+      workers: z.number().int().positive(),
+      secondsPerFrame: z.number().positive(),
+      setUpSeconds: z.number().nonnegative(),
+      measured: z.boolean(),
+    })
+    .optional(),
   encoding: Encoding,
   warnings: z.array(z.string()),
 })

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { FlowProducer, type Job, Queue, QueueEvents, Worker } from 'bullmq'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createFairOrder } from '../../src/producer/fair-queue.ts'
 import { addFlow } from '../../src/producer/flow.ts'
 import { splitWorkload } from '../../src/producer/split.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
@@ -130,6 +131,7 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
       return { frames: count, replaced: [], through: [], ms: {} }
     },
   })
+  const order = createFairOrder({ redis: test.connection, prefix: test.prefix, share: 1 })
   const split = test.work(
     splitWorkload({
       ...{
@@ -140,13 +142,14 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
         sources,
         redis: test.connection,
         queues: { split: test.queue('split'), batch: breaking, stitch: test.queue('stitch') },
-        workers: 4,
+        order,
+        cut: { workers: 4, pace: 'unknown' },
       },
       scratch: await openScratch(join(dir, 'scratch')),
     }),
   )
   const retried = ends(split, 'failed')
-  await addFlow(test.flows(), spec)
+  await addFlow({ flows: test.flows(), order }, spec)
   expect((await retried).failedReason).toBe('Redis went away')
   await done
 

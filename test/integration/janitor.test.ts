@@ -65,7 +65,7 @@ test('jobs that are older than they are kept go altogether, and their ids are fr
   const { deps, files, names } = await storage()
   const spec = specOf('tidy-0001')
   await deps.statuses.create({ id: spec.id, createdAt: 1, model: 'm', source: 's' })
-  await addFlow(deps.flows, spec)
+  await addFlow(deps, spec)
   // The times of blobs are whole seconds: a report may be from the second to come.
   const chore = janitorChore(deps, { everyMs: 1, keepDays: 1e-9 })
   await expect

@@ -68,7 +68,7 @@ async function system() {
       work(
         splitWorkload({
           ...{ ...flows, media, scratch, sources, models: createModelStore(media) },
-          workers: 1,
+          cut: { workers: 1, pace: 'unknown' },
         }),
       )
       work({
@@ -116,7 +116,7 @@ async function halfDone(batches: number, committed: number[]) {
   const spec = specOf()
   await keepJob(on.files, spec, batches)
   await on.statuses.create({ id: spec.id, createdAt: 1, model: 'm@1', source: 's' })
-  await addFlow(on.flows, spec)
+  await addFlow(on, spec)
   const plan = planOf(spec.id, batches)
   for (const index of committed) await commitSegment(on.media, spec.id, index)
   await on.statuses.beginScoring(spec.id, plan, new Map(committed.map((index) => [index, 10])))

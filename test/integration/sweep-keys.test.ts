@@ -41,7 +41,7 @@ async function running() {
   await keepJob(files, spec, 3)
   await on.backlog.put(id, client, plan.frames)
   await on.statuses.create({ id, createdAt: Date.parse(spec.createdAt), model: 'm@1', source: 's', client })
-  await addFlow(on.flows, spec)
+  await addFlow(on, spec)
   await commitSegment(media, id, 0)
   await on.statuses.beginScoring(id, plan, new Map([[0, 10]]))
   await addBatches(on, spec, plan, { committed: async () => await files.committed(id) })

@@ -1,0 +1,35 @@
+import type { Plan } from '../shared/job.ts'
+import type { Pace } from './plan-batches.ts'
+import type { Reckoning } from './reckoning.ts'
+
+/** How the pace is found that videos are cut by: as measured, as if it never were, or so many frames a second. */
+export type PaceWish = 'measured' | 'unknown' | number
+
+/** What a batch usually costs beside its frames, where somebody says how fast its frames are. */
+const usualSetUpSeconds = 0.5
+
+/**
+ * The pace to cut a video by. Where segments begin shows in the bytes of the result, so measured numbers count in powers of
+ * two: only a fleet that has become a good deal faster or slower cuts the same video in another way.
+ */
+export function paceFor(
+  work: { model: string; size: string },
+  { wish, workers, reckoning }: { wish: PaceWish; workers: number; reckoning: Reckoning },
+): NonNullable<Plan['pace']> {
+  if (typeof wish === 'number')
+    return { workers, secondsPerFrame: 1 / wish, setUpSeconds: usualSetUpSeconds, measured: true }
+  const { secondsPerFrame, setUpSeconds, measured } = reckoning(work)
+  return {
+    workers,
+    secondsPerFrame: roughly(secondsPerFrame),
+    setUpSeconds: roughly(setUpSeconds),
+    measured: measured && wish === 'measured',
+  }
+}
+
+/** As the cutting takes it: a pace that is only guessed counts for nothing. */
+export const cuttingPace = ({ workers, measured, ...pace }: NonNullable<Plan['pace']>): Pace =>
+  measured ? { workers, ...pace } : { workers }
+
+/** The nearest power of two, from a sixteenth of a millisecond on. */
+const roughly = (seconds: number) => 2 ** Math.round(Math.log2(Math.max(seconds, 2 ** -14)))

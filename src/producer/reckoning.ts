@@ -1,0 +1,26 @@
+import { type Rates, expectedRate } from '../shared/rates.ts'
+import type { WorkerRegistry } from '../shared/worker-registry.ts'
+
+type ReckoningDeps = { rates: Pick<Rates, 'all'>; registry: Pick<WorkerRegistry, 'list'> }
+
+/** How long a frame and a batch of some work are likely to take, and whether that was ever measured. */
+export type Reckoning = (work: { model: string; size?: string }) => ReturnType<typeof expectedRate>
+
+/** Reckons with what was measured so far on the device that most of the present workers have. */
+export async function readReckoning({ rates, registry }: ReckoningDeps): Promise<Reckoning> {
+  const [known, workers] = await Promise.all([rates.all(), registry.list()])
+  const device = mostCommon(workers.flatMap((worker) => worker.device ?? []))
+  const reckoned = new Map<string, ReturnType<typeof expectedRate>>()
+  return ({ model, size }) => {
+    const key = `${model}|${size ?? ''}`
+    const rate = reckoned.get(key) ?? expectedRate(known, { model, size, device })
+    reckoned.set(key, rate)
+    return rate
+  }
+}
+
+function mostCommon(devices: string[]): string | undefined {
+  const counts = new Map<string, number>()
+  for (const device of devices) counts.set(device, (counts.get(device) ?? 0) + 1)
+  return [...counts].toSorted(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))[0]?.[0]
+}
