@@ -7,8 +7,8 @@ import { type Service, startRole } from '../shared/role-process.ts'
 import { freePort } from './services.ts'
 
 /**
- * The whole system on this machine: Redis (with its append-only file), Azurite with two accounts, a producer, workers
- * and a stitcher, each a process of its own. Services that the environment names are used instead of embedded ones.
+ * The whole system on this machine: Redis (with its append-only file), Azurite with two accounts, a producer, a stitcher,
+ * and workers, or an autoscaler that starts them, each a process of its own. Services that the environment names are used instead of embedded ones.
  *
  *   starting ──ready──► running ──dies──► waiting a moment ──► starting      for ever, on the same port with the same data
  *       └───────── stop ────┴──────────────────┴──► gone
@@ -17,6 +17,8 @@ export type StackOptions = {
   /** Where all data of the stack lies. */
   dir: string
   workers: number
+  /** An autoscaler in place of the workers: never fewer, and never more than these. */
+  autoscale?: { min: number; max: number }
   /** Port of the API; 0 takes any free one. */
   port: number
   env: NodeJS.ProcessEnv
@@ -32,9 +34,9 @@ export type Stack = {
   token: string
   /** The settings the roles run with: secrets inside. */
   env: NodeJS.ProcessEnv
-  /** What runs at this moment. */
+  /** What runs at this moment; not those of an autoscaler. */
   workers: () => Service[]
-  /** The producer, the stitcher and the workers. */
+  /** The producer, the stitcher and the workers, or the autoscaler. */
   roles: () => Service[]
   /** Redis and Azurite, unless the environment named some. */
   services: () => Service[]
@@ -98,7 +100,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const services = { ...redis.env, ...azurite.env }
     const port = options.port || (await freePort())
     const env: NodeJS.ProcessEnv = {
-      ...roleDefaults(dir, options.workers),
+      ...roleDefaults(dir, options.autoscale?.max ?? options.workers),
+      ...(options.autoscale ? autoscalerDefaults(dir, options.autoscale) : {}),
       ...options.env,
       ...services,
       ...(await options.between?.(services)),
@@ -111,7 +114,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         await startRole({ name, main: roleMain(role), env, logFile, signal: cancel })
       keep(await start(signal), start)
     }
-    const workers = Array.from({ length: options.workers }, (_, i) => launch(`worker-${i + 1}`, 'worker'))
+    const workers = options.autoscale
+      ? [launch('autoscaler', 'autoscaler')]
+      : Array.from({ length: options.workers }, (_, i) => launch(`worker-${i + 1}`, 'worker'))
     await settleAll([launch('producer', 'producer'), launch('stitcher', 'stitcher'), ...workers])
     return {
       apiUrl: `http://127.0.0.1:${port}`,
@@ -141,6 +146,20 @@ async function settleAll(starts: Promise<void>[]): Promise<void> {
 function roleMain(role: string): URL {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   return new URL(`../${role}/main.${extension}`, import.meta.url)
+}
+
+/** For a fleet that starts within seconds, where somebody looks on. */
+function autoscalerDefaults(dir: string, { min, max }: { min: number; max: number }): NodeJS.ProcessEnv {
+  return {
+    FRAMEFLEET_FLEET: 'local',
+    FRAMEFLEET_LOCAL_DIR: dir,
+    FRAMEFLEET_FLEET_MIN: String(min),
+    FRAMEFLEET_FLEET_MAX: String(max),
+    FRAMEFLEET_BACKLOG_SECONDS: '20',
+    FRAMEFLEET_START_SECONDS: '3',
+    FRAMEFLEET_TICK_SECONDS: '1',
+    FRAMEFLEET_AUTOSCALER_PORT: '0',
+  }
 }
 
 function roleDefaults(dir: string, workers: number): NodeJS.ProcessEnv {

@@ -70,6 +70,9 @@ program
     count,
     1,
   )
+  .option('--autoscale', 'start workers when there is work, and stop them when there is none', false)
+  .option('--min <n>', 'with --autoscale: never fewer workers', page(64), 0)
+  .option('--max <n>', 'with --autoscale: never more workers', count, 4)
   .option('--port <n>', 'port of the API', port, 8080)
   .addOption(dir)
   .action((options) => ending(up(options, env, signal)))

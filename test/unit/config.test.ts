@@ -2,13 +2,19 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { z } from 'zod'
+import { autoscalerSettings } from '../../src/autoscaler/config.ts'
 import { producerSettings } from '../../src/producer/config.ts'
 import { readConfig } from '../../src/shared/config.ts'
 import { stitcherSettings } from '../../src/stitcher/config.ts'
 import { workerSettings } from '../../src/worker/config.ts'
 
 const root = join(import.meta.dirname, '../..')
-const roles = { producer: producerSettings, worker: workerSettings, stitcher: stitcherSettings }
+const roles = {
+  producer: producerSettings,
+  worker: workerSettings,
+  stitcher: stitcherSettings,
+  autoscaler: autoscalerSettings,
+}
 
 const needed = {
   FRAMEFLEET_REDIS_URL: 'rediss://cache.example.com:6380',

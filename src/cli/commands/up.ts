@@ -4,14 +4,31 @@ import { join, resolve } from 'node:path'
 import { saveEndpoint } from '../api-client.ts'
 import { startStack } from '../embedded-stack.ts'
 
+type UpOptions = {
+  workers: number
+  autoscale: boolean
+  min: number
+  max: number
+  port: number
+  dir: string
+}
+
 /** Runs the whole system on this machine until it is told to stop; data stays under `dir`. */
 export async function up(
-  options: { workers: number; port: number; dir: string },
+  { autoscale, min, max, ...options }: UpOptions,
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
 ): Promise<number> {
   const say = (line: string) => void process.stderr.write(`${line}\n`)
-  const stack = await startStack({ ...options, env, restart: true, onEvent: say })
+  if (autoscale && min > max) {
+    say(`framefleet: --min ${min} is above --max ${max}.`)
+    return 2
+  }
+  const stack = await startStack({
+    ...options,
+    ...(autoscale ? { autoscale: { min, max } } : {}),
+    ...{ env, restart: true, onEvent: say },
+  })
   const dir = resolve(options.dir)
   await saveEndpoint(dir, {
     apiUrl: stack.apiUrl,
@@ -21,7 +38,8 @@ export async function up(
     systemAccount: stack.env['FRAMEFLEET_SYSTEM_ACCOUNT'],
     systemContainer: stack.env['FRAMEFLEET_SYSTEM_CONTAINER'] ?? 'system',
   })
-  say(`framefleet is up; ${options.workers} ${options.workers === 1 ? 'worker' : 'workers'}`)
+  const workers = options.workers === 1 ? '1 worker' : `${options.workers} workers`
+  say(`framefleet is up; ${autoscale ? `${min} to ${max} workers, as there is work` : workers}`)
   say(`  API     ${stack.apiUrl}/v1/jobs   (docs at ${stack.apiUrl}/docs)`)
   say(`  queues  ${stack.apiUrl}/queues   (any user name; the token is the password)`)
   say(`  token   npx framefleet token`)
