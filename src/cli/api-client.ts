@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import type { FleetSettings, FleetView, WorkerRecord } from '../shared/fleet.ts'
 
 /** How to reach a running system: from the environment, or from what `framefleet up` left under `.framefleet/`. */
 export const Endpoint = z.object({
@@ -51,6 +52,14 @@ export type JobAnswer = {
 
 type RecordAnswer = { id: string; at: string; reason: string; message: string } & Record<string, unknown>
 
+export type FleetAnswer = {
+  settings: FleetSettings
+  autoscaler: FleetView | null
+  workers: WorkerRecord[]
+  workersTotal: number
+  rates: Record<string, unknown>[]
+}
+
 export type ApiClient = ReturnType<typeof createApiClient>
 
 export function createApiClient({ apiUrl, token }: Pick<Endpoint, 'apiUrl' | 'token'>) {
@@ -94,6 +103,8 @@ export function createApiClient({ apiUrl, token }: Pick<Endpoint, 'apiUrl' | 'to
       ),
     dropQuarantined: async (id: string) =>
       void (await call('DELETE', `/v1/quarantine/${encodeURIComponent(id)}`)),
+    fleet: () => json<FleetAnswer>(call('GET', '/v1/fleet')),
+    setFleet: (change: Partial<FleetSettings>) => json<FleetSettings>(call('PUT', '/v1/fleet', change)),
     models: () =>
       json<{ models: { name: string; version: string; title?: string; description?: string }[] }>(
         call('GET', '/v1/models'),

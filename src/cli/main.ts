@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { mostInstances } from '../shared/fleet.ts'
 import { redact } from '../shared/redact.ts'
 import { demo } from './commands/demo.ts'
 import { doctor } from './commands/doctor.ts'
+import { setFleet, showFleet } from './commands/fleet.ts'
 import { cancel, submit, token, watch } from './commands/jobs.ts'
 import { addModel, listModels } from './commands/models.ts'
 import { dropQuarantined, listQuarantine, retryQuarantined, showQuarantined } from './commands/quarantine.ts'
@@ -161,6 +163,27 @@ quarantine
   .addOption(dir)
   .addOption(json)
   .action((id, options) => ending(dropQuarantined(id, options, env)))
+
+const fleet = program.command('fleet').description('who is there to work, and how many may be')
+fleet
+  .command('show', { isDefault: true })
+  .description('what is set, what the autoscaler decided, and every worker')
+  .addOption(dir)
+  .addOption(json)
+  .action((options) => ending(showFleet(options, env)))
+fleet
+  .command('set')
+  .description('set what is given; the rest stays as it is')
+  .option('--min <n>', 'never fewer instances', page(mostInstances))
+  .option('--max <n>', 'never more instances', page(mostInstances))
+  .option('--size <n|auto>', 'exactly so many; auto leaves it to the autoscaler', (text) =>
+    text === 'auto' ? text : page(mostInstances)(text),
+  )
+  .addOption(new Option('--pause', 'the autoscaler changes nothing').conflicts('resume'))
+  .option('--resume', 'the autoscaler goes on')
+  .addOption(dir)
+  .addOption(json)
+  .action((options) => ending(setFleet(options, env)))
 
 const models = program.command('models').description('list the models, or add one')
 models

@@ -2,6 +2,7 @@ import { type Queue, Worker } from 'bullmq'
 import { readConfig } from '../shared/config.ts'
 import { openMedia, openSystem } from '../shared/stores.ts'
 import { createFileCache } from '../shared/file-cache.ts'
+import { createFleetSettings, fleetDefaults } from '../shared/fleet-settings.ts'
 import { createJobFiles } from '../shared/job-files.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
@@ -11,14 +12,17 @@ import { shippedModels } from '../shared/models/shipped.ts'
 import { createQuarantine } from '../shared/quarantine.ts'
 import { openQueue } from '../shared/open-queue.ts'
 import { type AnyQueueName, entryIds, queues, workerOptions } from '../shared/queues.ts'
+import { createRates } from '../shared/rates.ts'
 import { connectRedis } from '../shared/redis.ts'
 import { openScratch } from '../shared/scratch.ts'
 import { createSourceReader } from '../shared/source.ts'
 import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
+import { createWorkerRegistry } from '../shared/worker-registry.ts'
 import { processorOf } from '../shared/workload.ts'
 import { createAdmission } from './admission.ts'
 import { startChores } from './chores.ts'
 import { producerSettings } from './config.ts'
+import { readFleetView } from './fleet-routes.ts'
 import { janitorChore } from './janitor.ts'
 import { reconcileChore } from './reconcile.ts'
 import { openFlows, resumeJob } from './resume.ts'
@@ -95,6 +99,12 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     resume: hasty,
     quarantine: createQuarantine(shownQuarantine),
     runAgain: async (id) => await resumeJob(hasty, id, { again: true }),
+    fleet: {
+      settings: createFleetSettings(system, fleetDefaults(config), log),
+      workers: createWorkerRegistry(prompt, prefix),
+      rates: createRates(prompt, prefix),
+      view: readFleetView(prompt, prefix),
+    },
     maxRequestsPerSecond: config.FRAMEFLEET_MAX_REQUESTS_PER_SECOND,
     isQueued: async (id) => (await prompt.exists(queue('stitch').toKey(entryIds.stitch(id)))) === 1,
     sources,

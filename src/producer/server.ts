@@ -17,6 +17,7 @@ import type { Logger } from '../shared/log.ts'
 import { ModelManifest } from '../shared/models/manifest.ts'
 import { requireToken } from './auth.ts'
 import { limitRates } from './fair-share.ts'
+import { type FleetDeps, addFleetRoutes } from './fleet-routes.ts'
 import { type JobRoutesDeps, addJobRoutes } from './job-routes.ts'
 import { handleErrors, sendProblem } from './problem.ts'
 import { type QuarantineDeps, addQuarantineRoutes } from './quarantine-routes.ts'
@@ -25,6 +26,7 @@ import { BoardAdapter } from './board-adapter.ts'
 
 type ServerDeps = JobRoutesDeps &
   QuarantineDeps & {
+    fleet: FleetDeps
     health: Health
     log: Logger
     tokens: string[]
@@ -70,6 +72,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
       tags: [
         { name: 'jobs', description: 'Submit a video, follow it, fetch what came of it' },
         { name: 'models', description: 'What a job may name' },
+        { name: 'fleet', description: 'Who is there to work, and how many may be' },
         { name: 'quarantine', description: 'What was taken out of the way, with its evidence' },
       ],
     },
@@ -88,6 +91,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   addJobRoutes(app, deps)
   addResumeRoutes(app, deps.resume)
   addQuarantineRoutes(app, deps)
+  addFleetRoutes(app, deps.fleet)
   app.withTypeProvider<ZodTypeProvider>().get(
     '/v1/models',
     {

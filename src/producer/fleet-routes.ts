@@ -1,0 +1,112 @@
+import type { FastifyInstance } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import type { FleetSettingsStore } from '../shared/fleet-settings.ts'
+import { FleetSettings, FleetView, WorkerRecord, mostInstances } from '../shared/fleet.ts'
+import type { Rates } from '../shared/rates.ts'
+import type { WorkerRegistry } from '../shared/worker-registry.ts'
+import { Problem } from './problem.ts'
+
+export type FleetDeps = {
+  settings: Pick<FleetSettingsStore, 'read' | 'change'>
+  workers: Pick<WorkerRegistry, 'list'>
+  rates: Pick<Rates, 'all'>
+  /** What the autoscaler saw and decided at its last turn, unless that is too long ago. */
+  view(): Promise<FleetView | null>
+}
+
+/** Of the workers, those that beat last. */
+const mostShown = 1_000
+
+const size = z.number().int().min(0).max(mostInstances)
+const Change = z
+  .strictObject({
+    min: size.optional().describe('never fewer instances'),
+    max: size.optional().describe('never more instances'),
+    size: size.nullable().optional().describe('exactly so many; null gives the size back to the autoscaler'),
+    paused: z.boolean().optional().describe('the autoscaler changes nothing'),
+  })
+  .meta({ id: 'FleetChange' })
+
+const Rate = z
+  .object({
+    model: z.string().describe('name@version'),
+    size: z.string().describe('WIDTHxHEIGHT'),
+    device: z.string(),
+    secondsPerFrame: z.number().describe('of one busy worker'),
+    setUpSeconds: z.number().describe('of one batch'),
+    batches: z.number().int().describe('how many were measured'),
+    at: z.number().describe('when the last one was, in ms'),
+  })
+  .meta({ id: 'Rate' })
+
+const Fleet = z
+  .object({
+    settings: FleetSettings,
+    autoscaler: FleetView.nullable().describe('null where none has been at work for a minute'),
+    workers: z.array(WorkerRecord).describe(`those that beat last, at most ${mostShown}`),
+    workersTotal: z.number().int(),
+    rates: z.array(Rate),
+  })
+  .meta({ id: 'Fleet' })
+const tags = ['fleet']
+const errors = { 400: Problem, 401: Problem }
+
+/** `/v1/fleet`: who is there to work, what the autoscaler makes of it, and between which bounds. */
+export function addFleetRoutes(root: FastifyInstance, deps: FleetDeps): void {
+  const app = root.withTypeProvider<ZodTypeProvider>()
+
+  app.get(
+    '/v1/fleet',
+    {
+      schema: {
+        tags,
+        summary: 'The fleet: what was set, what the autoscaler decided, every worker, and how fast they are',
+        response: { 200: Fleet, ...errors },
+      },
+    },
+    async () => {
+      const [settings, autoscaler, all, measured] = await Promise.all([
+        deps.settings.read(),
+        deps.view(),
+        deps.workers.list(),
+        deps.rates.all(),
+      ])
+      const shown =
+        all.length > mostShown ? all.toSorted((a, b) => b.beatAt - a.beatAt).slice(0, mostShown) : all
+      return { settings, autoscaler, workers: shown, workersTotal: all.length, rates: measured }
+    },
+  )
+
+  app.put(
+    '/v1/fleet',
+    {
+      schema: {
+        tags,
+        summary: 'Set the fleet',
+        description:
+          'What is given takes the place of what was set; the rest stays. A size holds whatever there is to do, until it is null again. The autoscaler heeds it at its next turn.',
+        body: Change,
+        response: { 200: FleetSettings, 422: Problem, ...errors },
+      },
+    },
+    async (request) => {
+      const settings = await deps.settings.change(request.body)
+      request.log.info({ ...settings, client: request.client }, 'the fleet was set')
+      return settings
+    },
+  )
+}
+
+/** Reads what the autoscaler noted; what can't be read is as good as nothing. */
+export function readFleetView(redis: Redis, prefix: string) {
+  return async (): Promise<FleetView | null> => {
+    const text = await redis.get(`${prefix}:fleet:view`)
+    try {
+      return FleetView.safeParse(JSON.parse(text ?? 'null')).data ?? null
+    } catch {
+      return null
+    }
+  }
+}
