@@ -28,21 +28,27 @@ const longestPauseMs = 2_000
 
 export type Arm = ReturnType<typeof connectArm>
 
-/** What we ask of Azure Resource Manager. `within` gives every request made inside it that signal. */
+/**
+ * What we ask of Azure Resource Manager. `within` gives every request made inside it that signal. Where Azure asked to be
+ * left alone nothing is sent until then: every call throws `Throttled`.
+ */
 export function connectArm({
   vmssId,
   endpoint,
   credential,
+  now = Date.now,
 }: {
   vmssId: string
   /** `https://management.azure.com`, or that of another cloud. */
   endpoint: string
   credential: TokenCredential
+  now?: () => number
 }) {
   const { subscription, group, name } = parseVmssId(vmssId)
   const origin = new URL(endpoint).origin
   const scopes = [`${origin}/.default`]
   const signals = new AsyncLocalStorage<AbortSignal>()
+  let quietUntil = 0
   const client = new ComputeManagementClient(credential, subscription, {
     endpoint: origin,
     credentials: { scopes },
@@ -63,16 +69,12 @@ export function connectArm({
     {
       name: 'framefleetThrottled',
       async sendRequest(request, next) {
+        if (now() < quietUntil) throw throttled(quietUntil - now())
         const answer = await next(request)
         const pauseMs = pauseAsked(answer.status, answer.headers.get('retry-after'))
         if (pauseMs <= longestPauseMs) return answer
-        const seconds = Math.ceil(pauseMs / 1000)
-        throw new Throttled(
-          `Azure has had too many requests (${answer.status}): it takes more in ${seconds} s.`,
-          {
-            retryAfterMs: pauseMs,
-          },
-        )
+        quietUntil = now() + pauseMs
+        throw throttled(pauseMs)
       },
     },
     { afterPhase: 'Retry' },
@@ -91,6 +93,11 @@ export function connectArm({
       client.virtualMachineScaleSets.deleteInstances(group, name, { instanceIds }),
   }
 }
+
+const throttled = (pauseMs: number) =>
+  new Throttled(`Azure has had too many requests: it takes more in ${Math.ceil(pauseMs / 1000)} s.`, {
+    retryAfterMs: pauseMs,
+  })
 
 /** In ms; 0 when nothing was asked. Azure's own words are seconds; a date is allowed as well. */
 function pauseAsked(status: number, retryAfter: string | undefined): number {

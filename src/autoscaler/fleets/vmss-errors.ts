@@ -1,4 +1,3 @@
-import { RestError } from '@azure/storage-blob'
 import { TransientError } from '../../shared/errors.ts'
 import { redact } from '../../shared/redact.ts'
 import { FleetRefusal } from '../fleet.ts'
@@ -68,7 +67,7 @@ export function explain(error: unknown, set: string): Error {
 }
 
 export function statusOf(error: unknown): number | undefined {
-  return error instanceof RestError || isRest(error) ? error.statusCode : undefined
+  return isRest(error) ? error.statusCode : undefined
 }
 
 const codeOf = (error: unknown) => (isRest(error) ? error.code : undefined)

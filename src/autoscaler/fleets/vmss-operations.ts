@@ -1,4 +1,5 @@
 import type { Budget } from './vmss-budget.ts'
+import { statusOf } from './vmss-errors.ts'
 
 /** Something that Azure has begun and not yet ended; minutes, mostly. */
 export type Operation = {
@@ -53,11 +54,16 @@ async function endOf({ poll }: Operation): Promise<Error | 'running' | undefined
     const { status } = await poll()
     return status === 'running' || status === 'notStarted' ? 'running' : undefined
   } catch (error) {
-    // The SDK throws for an operation that ended badly, and `RestError` where its state could not be read: of those the
-    // machines will say what became of them. A newer request takes the place of an older one, which is no failure.
     if (!(error instanceof Error)) throw error
-    const unread = error.name !== 'Error'
-    const replaced = /was canceled|OperationPreempted|preempted/i.test(error.message)
-    return unread || replaced ? undefined : error
+    // A newer request takes the place of an older one, which is no failure.
+    if (/was canceled|OperationPreempted|preempted/i.test(error.message)) return undefined
+    // How the SDK throws an operation that ended badly, where its state is an answer's body.
+    if (error.name === 'Error') return error
+    // Told to stop, or to ask later.
+    if (error.name !== 'RestError') return 'running'
+    // Where its state is the answer itself, an error of the request that began it. Any other, and the state could not be
+    // read: the machines will say what became of it.
+    const status = statusOf(error) ?? 0
+    return status === 400 || status === 409 || status === 412 ? error : undefined
   }
 }

@@ -1,70 +1,53 @@
 import type { TokenCredential } from '@azure/identity'
-import { TransientError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
-import { type Fleet, type FleetInstance, FleetRefusal } from '../fleet.ts'
-import { connectArm, Throttled } from './vmss-arm.ts'
+import { type Fleet, FleetRefusal } from '../fleet.ts'
+import { connectArm } from './vmss-arm.ts'
 import { type ArmLimits, createBudgets } from './vmss-budget.ts'
 import { explain, refusalOf, roomLeft, statusOf } from './vmss-errors.ts'
-import { type Machine, machinesOf } from './vmss-instances.ts'
 import { createOperations } from './vmss-operations.ts'
 import { removeMachines } from './vmss-remove.ts'
+import { createVmssView, type ScaleSet } from './vmss-view.ts'
 
 export type VmssFleetOptions = {
   /** `/subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/virtualMachineScaleSets/NAME` */
   vmssId: string
+  /** `https://management.azure.com`, or that of another cloud; plain HTTP for loopback only. */
   endpoint: string
   credential: TokenCredential
   log: Logger
+  /** How often Azure may be asked. */
   limits?: ArmLimits
-  /** A running operation is looked at so often. */
+  /** An operation that is under way is looked at so often. */
   pollEveryMs?: number
   now?: () => number
 }
 
-/** Growing is more urgent than looking once more: so many gets are left to it. */
-const getsForGrowth = 4
-/** Where Azure may not be asked, what we know is good for so long. */
-const knownForMs = 5 * 60_000
-/** Machines that are to be there and that Azure does not make for so long are asked for once more. */
-const shortForMs = 60_000
-const notNamed = 15 * 60_000
-
-type ScaleSet = { capacity: number; sku: { name?: string; tier?: string }; etag?: string; working: boolean }
+/** A growth that failed for no reason that we know. */
+const failedPauseMs = 60_000
 
 /**
  * A VM scale set of Azure, of uniform orchestration. Its machines are called as Azure's metadata service calls them on
- * the machine itself (`compute.name`, such as `fleet_3`).
+ * the machine itself (`compute.name`, such as `fleet_3`). Every call throws one clear sentence.
  *
- * The identity needs, on the scale set (the role Virtual Machine Contributor has all): Microsoft.Compute/
- * virtualMachineScaleSets/read, …/write, …/delete/action, …/virtualMachines/read, …/virtualMachines/instanceView/read,
- * and Microsoft.Compute/locations/operations/read on the subscription; besides, where they are the set's own:
- * Microsoft.Network/virtualNetworks/subnets/join/action on its subnet, Microsoft.ManagedIdentity/userAssignedIdentities/
- * assign/action on the workers' identity, and Microsoft.Compute/galleries/images/versions/read on its image.
+ * The identity needs, of Microsoft.Compute/virtualMachineScaleSets on the set: read, write, delete/action,
+ * virtualMachines/read and virtualMachines/instanceView/read (Virtual Machine Contributor has them all); and, because
+ * growing counts as writing the whole set, Microsoft.Network/virtualNetworks/subnets/join/action on its subnet,
+ * Microsoft.ManagedIdentity/userAssignedIdentities/assign/action on the identities of its machines, and
+ * Microsoft.Compute/galleries/images/versions/read on an image of one's own. With Microsoft.Compute/locations/operations/
+ * read on the resource group it also hears why a growth failed later; without, it only sees the failed machines.
  *
  * Capacity is never lowered by us: Azure would choose who goes. Removing machines lowers it.
  */
-export function createVmssFleet({
-  vmssId,
-  endpoint,
-  credential,
-  log,
-  limits,
-  pollEveryMs = 10_000,
-  now = Date.now,
-}: VmssFleetOptions): Fleet {
-  const arm = connectArm({ vmssId, endpoint, credential })
+export function createVmssFleet(options: VmssFleetOptions): Fleet {
+  const { log, limits, pollEveryMs = 10_000, now = Date.now } = options
+  const arm = connectArm(options)
   const budgets = createBudgets(limits, now)
+  const view = createVmssView({ arm, budgets, log, now })
   const operations = createOperations({ budget: budgets.operation, pollEveryMs, now })
   const closed = new AbortController()
-
-  let set: (ScaleSet & { at: number }) | undefined
-  let listed: { machines: Map<string, Machine>; at: number } | undefined
-  /** Asked to go, and when: a listing shows it only later. */
-  const going = new Map<string, number>()
   /** Could not be removed with others: asked for alone, so that they hold nobody up. */
-  const alone = new Set<string>()
-  let quietUntil = 0
-  let shortSince: number | undefined
+  let alone = new Set<string>()
+  /** What an operation ended with, for the next call of its kind. */
   let growthFailed: { refusal: FleetRefusal; until: number } | undefined
   let removalFailed: Error | undefined
 
@@ -74,158 +57,81 @@ export function createVmssFleet({
     try {
       return await arm.within(stop, work)
     } catch (error) {
-      if (stop.aborted) throw error
-      if (error instanceof Throttled) quietUntil = now() + (error.retryAfterMs ?? 0)
-      throw explain(error, arm.name)
+      throw stop.aborted ? error : explain(error, arm.name)
     }
   }
 
   async function look() {
-    await noteFailures()
-    const fresh = await lookAfresh()
-    const oldest = Math.min(set?.at ?? -Infinity, listed?.at ?? -Infinity)
-    if (set === undefined || listed === undefined || now() - oldest > knownForMs) {
-      const seconds = Math.ceil(Math.max(1_000, quietUntil - now()) / 1000)
-      throw new TransientError(`Azure may not be asked about ${arm.name} for another ${seconds} s.`)
-    }
-    const instances = [...listed.machines.values()].map(seen)
-    const short = fresh && !set.working && instances.length < set.capacity
-    shortSince = short ? (shortSince ?? now()) : undefined
-    return { capacity: set.capacity, instances }
-  }
-
-  /** As far as Azure may be asked now; answers whether all of it is fresh. */
-  async function lookAfresh(): Promise<boolean> {
-    if (now() < quietUntil) return false
-    try {
-      const got = budgets.get.take(getsForGrowth)
-      if (got) await readSet()
-      const read = budgets.list.take()
-      if (read) await readMachines()
-      return got && read
-    } catch (error) {
-      if (!(error instanceof Throttled) || set === undefined || listed === undefined) throw error
-      quietUntil = now() + (error.retryAfterMs ?? 0)
-      log.warn({ err: error }, 'the scale set is not looked at for a while')
-      return false
-    }
-  }
-
-  async function readSet(): Promise<ScaleSet> {
-    const { sku, etag, orchestrationMode, provisioningState } = await arm.get()
-    if (orchestrationMode === 'Flexible') {
-      throw new Error(
-        `The scale set ${arm.name} has flexible orchestration: make one with --orchestration-mode Uniform.`,
-      )
-    }
-    const { name, tier, capacity = 0 } = sku ?? {}
-    const working = !/^(succeeded|failed|canceled)$/i.test(provisioningState ?? '')
-    set = { capacity, sku: { name, tier }, etag, working, at: now() }
-    return set
-  }
-
-  async function readMachines() {
-    const vms = []
-    let pages = 0
-    for await (const page of arm.list()) {
-      if (pages++ > 0) budgets.list.spend()
-      vms.push(...page)
-    }
-    const before = listed?.machines ?? new Map<string, Machine>()
-    const machines = machinesOf(vms, before, now())
-    listed = { machines, at: now() }
-    for (const name of before.keys()) {
-      if (machines.has(name)) continue
-      if (!going.has(name))
-        log.info({ instance: name }, 'gone without our doing: evicted, or removed by somebody')
-      going.delete(name)
-      alone.delete(name)
-    }
-    for (const [name, at] of going) if (now() - at > notNamed) going.delete(name)
-  }
-
-  function seen({ name, state, since }: Machine): FleetInstance {
-    const askedAt = going.get(name)
-    if (askedAt === undefined || state === 'leaving') return { name, state, since }
-    return { name, state: 'leaving', since: askedAt }
-  }
-
-  async function noteFailures() {
     for (const { operation, error } of await operations.failures()) {
       const { kind, names } = operation
-      const plain = explain(error, arm.name)
-      log.warn({ err: plain, instances: names }, `Azure did not ${kind}`)
+      const { message } = explain(error, arm.name)
+      log.warn({ instances: names, reason: message }, `Azure did not ${kind}, in the end`)
       if (kind === 'grow') {
         const refusal =
-          refusalOf(error, arm.name) ?? new FleetRefusal(plain.message, { retryAfterMs: shortForMs })
+          refusalOf(error, arm.name) ?? new FleetRefusal(message, { retryAfterMs: failedPauseMs })
         growthFailed = { refusal, until: now() + refusal.retryAfterMs }
-        continue
+      } else {
+        view.stays(names)
+        alone = new Set([...alone, ...names])
+        removalFailed = new Error(`Azure did not remove all of ${names.join(', ')}: ${message}`)
       }
-      for (const name of names) {
-        going.delete(name)
-        if (names.length > 1) alone.add(name)
-      }
-      removalFailed = new Error(`Azure did not remove all of ${names.join(', ')}: ${plain.message}`)
     }
+    return await view.look()
   }
 
   async function grow(to: number) {
     const leftMs = (growthFailed?.until ?? 0) - now()
-    if (growthFailed !== undefined && leftMs > 0)
+    if (growthFailed !== undefined && leftMs > 0) {
       throw new FleetRefusal(growthFailed.refusal.message, { retryAfterMs: leftMs })
+    }
     growthFailed = undefined
-    if (now() < quietUntil)
-      throw new FleetRefusal('Azure wants to be left alone.', { retryAfterMs: quietUntil - now() })
-
     // Somebody else may change the set between our look and our request: then once more, from what it is now.
     for (let turn = 0; turn < 3; turn++) {
       if (!budgets.get.take()) throw tooOften(budgets.get.waitMs())
-      const { capacity, etag, sku } = await readSet()
-      const short = shortSince !== undefined && now() - shortSince > shortForMs
-      if (to <= capacity && !short) return
-      const size = Math.max(to, capacity)
+      const set = await view.readSet()
+      if (to <= set.capacity && !view.isShort()) return
       try {
-        await resize({ ...sku, capacity: size }, etag)
-        shortSince = undefined
-        return
+        return await resize(set, Math.max(to, set.capacity))
       } catch (error) {
-        if (statusOf(error) === 412) continue
-        const asked = size - capacity
-        const fit = roomLeft(error, asked)
-        if (fit > 0) await resize({ ...sku, capacity: capacity + fit }, etag)
-        const refusal = refusalOf(error, arm.name)
-        if (refusal === undefined) throw error
-        const got = fit > 0 ? `${fit} of ${asked} machines were asked for. ` : ''
-        throw new FleetRefusal(`${got}${refusal.message}`, { retryAfterMs: refusal.retryAfterMs })
+        if (statusOf(error) !== 412) return await growInPart(set, to, error)
       }
     }
   }
 
-  async function resize(sku: { name?: string; tier?: string; capacity: number }, etag?: string) {
+  /** Azure gives all or none: for as many as a quota has room for we ask ourselves. Throws in any case. */
+  async function growInPart(set: ScaleSet, to: number, error: unknown): Promise<never> {
+    const asked = to - set.capacity
+    const fit = roomLeft(error, asked)
+    if (fit > 0) await resize(set, set.capacity + fit)
+    const refusal = refusalOf(error, arm.name)
+    if (refusal === undefined) throw error
+    const got = fit > 0 ? `${fit} of ${asked} machines were asked for. ` : ''
+    throw new FleetRefusal(`${got}${refusal.message}`, { retryAfterMs: refusal.retryAfterMs })
+  }
+
+  /** Begins, and throws what Azure says at once. What it says later, a look will hear. */
+  async function resize({ sku, etag }: ScaleSet, capacity: number) {
     if (!budgets.update.take()) throw tooOften(budgets.update.waitMs())
-    const poller = arm.resize(sku, etag)
+    const poller = arm.resize({ ...sku, capacity }, etag)
     await poller.submitted()
-    log.info({ capacity: sku.capacity }, 'the scale set grows')
+    view.toldAgain()
+    log.info({ capacity }, 'the scale set grows')
     operations.add({ kind: 'grow', names: [], poll: () => poller.poll() })
   }
 
   async function remove(names: string[]) {
-    if (now() < quietUntil) return
-    const asked = names.flatMap((name) => {
-      const machine = listed?.machines.get(name)
-      return machine === undefined || seen(machine).state === 'leaving' ? [] : [machine]
-    })
     const earlier = removalFailed
     removalFailed = undefined
+    alone = new Set([...alone].filter(view.isListed))
     await removeMachines({
-      machines: asked,
+      machines: view.present(names),
       alone,
       budget: budgets.delete,
       ask: async (machines) => {
         const poller = arm.delete(machines.map(({ id }) => id))
         await poller.submitted()
         const gone = machines.map(({ name }) => name)
-        for (const name of gone) going.set(name, now())
+        view.goes(gone)
         log.info({ instances: gone }, 'machines are removed')
         operations.add({ kind: 'remove', names: gone, poll: () => poller.poll() })
       },
@@ -238,11 +144,13 @@ export function createVmssFleet({
     kind: 'vmss',
     look: (signal) => call(signal, look),
     grow: (to, signal) =>
-      call(signal, () =>
-        grow(to).catch((error: unknown) => {
+      call(signal, async () => {
+        try {
+          await grow(to)
+        } catch (error) {
           throw refusalOf(error, arm.name) ?? error
-        }),
-      ),
+        }
+      }),
     remove: (names, signal) => call(signal, () => remove(names)),
     close: async () => closed.abort(),
   }

@@ -1,0 +1,156 @@
+import { TransientError } from '../../shared/errors.ts'
+import type { Logger } from '../../shared/log.ts'
+import type { FleetInstance } from '../fleet.ts'
+import { type Arm, Throttled } from './vmss-arm.ts'
+import type { createBudgets } from './vmss-budget.ts'
+import { type Machine, machinesOf } from './vmss-instances.ts'
+
+/** Growing is more urgent than looking once more: so many gets are left to it. */
+const getsForGrowth = 4
+/** Where Azure may not be asked, what we know is good for so long. */
+const knownForMs = 5 * 60_000
+/** How long the goal may still count what was removed. */
+const goalLagsMs = 2 * 60_000
+/** Machines that are to be there and that Azure has not made for so long are asked for once more. */
+const shortForMs = 60_000
+/** A machine that was to go and is there after so long may be asked to go again. */
+const stillThereMs = 15 * 60_000
+
+export type ScaleSet = {
+  /** How many there are to be: Azure's goal. */
+  capacity: number
+  sku: { name?: string; tier?: string }
+  etag?: string
+  /** Azure is at it. */
+  working: boolean
+}
+
+/**
+ * What we know of a scale set, and when we heard it. Azure may not be asked as often as we look.
+ *
+ *   listed ──asked to go──► leaving, for us ──► not listed any more: gone
+ *     ▲                          └── it did not go: back
+ *     └── not listed any more, and nobody asked: evicted, or removed by somebody
+ */
+export function createVmssView({
+  arm,
+  budgets,
+  log,
+  now,
+}: {
+  arm: Arm
+  budgets: ReturnType<typeof createBudgets>
+  log: Logger
+  now: () => number
+}) {
+  let set: (ScaleSet & { at: number }) | undefined
+  let listed: { machines: Map<string, Machine>; at: number } | undefined
+  /** Asked to go, and when: a listing shows it only later. */
+  const going = new Map<string, number>()
+  /** What the goal was when some were last asked to go, and how many. */
+  let removed: { of: number; count: number; at: number } | undefined
+  /** Since when Azure has made fewer than it was to, and has stopped. */
+  let shortSince: number | undefined
+  let warnedUntil = 0
+
+  /** Throws `Throttled` or `TransientError` where nothing recent is known and Azure may not be asked. */
+  async function look(): Promise<{ capacity: number; instances: FleetInstance[] }> {
+    const isFresh = await readBoth()
+    const oldest = Math.min(set?.at ?? -Infinity, listed?.at ?? -Infinity)
+    if (set === undefined || listed === undefined || now() - oldest > knownForMs) {
+      throw new TransientError(`Azure has been asked about ${arm.name} as often as it allows.`)
+    }
+    const instances = [...listed.machines.values()].map(seen)
+    if (isFresh) {
+      const isShort = !set.working && instances.length < set.capacity
+      shortSince = isShort ? (shortSince ?? now()) : undefined
+    }
+    return { capacity: coming(set, instances), instances }
+  }
+
+  /** As far as Azure may be asked now; answers whether all of it is fresh. */
+  async function readBoth(): Promise<boolean> {
+    try {
+      const asksSet = budgets.get.take(getsForGrowth)
+      if (asksSet) await readSet()
+      const asksMachines = budgets.list.take()
+      if (asksMachines) await readMachines()
+      return asksSet && asksMachines
+    } catch (error) {
+      if (!(error instanceof Throttled) || set === undefined || listed === undefined) throw error
+      if (now() >= warnedUntil)
+        log.warn({ err: error }, 'what is known of the scale set has to do for a while')
+      warnedUntil = now() + (error.retryAfterMs ?? 0)
+      return false
+    }
+  }
+
+  async function readSet(): Promise<ScaleSet> {
+    const { sku, etag, orchestrationMode, provisioningState } = await arm.get()
+    if (orchestrationMode === 'Flexible') {
+      throw new Error(
+        `The scale set ${arm.name} has flexible orchestration: make one with --orchestration-mode Uniform.`,
+      )
+    }
+    const { name, tier, capacity = 0 } = sku ?? {}
+    const working = !/^(succeeded|failed|canceled)$/i.test(provisioningState ?? '')
+    set = { capacity, sku: { name, tier }, etag, working, at: now() }
+    return set
+  }
+
+  async function readMachines() {
+    const vms = []
+    let pages = 0
+    for await (const page of arm.list()) {
+      if (pages++ > 0) budgets.list.spend()
+      vms.push(...page)
+    }
+    const before = listed?.machines ?? new Map<string, Machine>()
+    const machines = machinesOf(vms, before, now())
+    listed = { machines, at: now() }
+    const gone = [...before.keys()].filter((name) => !machines.has(name))
+    const lost = gone.filter((name) => !going.has(name))
+    if (lost.length > 0)
+      log.info({ instances: lost }, 'gone without our doing: evicted, or removed by somebody')
+    for (const [name, at] of going) if (!machines.has(name) || now() - at > stillThereMs) going.delete(name)
+  }
+
+  function seen({ name, state, since }: Machine): FleetInstance {
+    const askedAt = going.get(name)
+    if (askedAt === undefined || state === 'leaving') return { name, state, since }
+    return { name, state: 'leaving', since: askedAt }
+  }
+
+  /** How many there are to be, of which Azure's word is only the goal. */
+  function coming({ capacity, working }: ScaleSet, instances: FleetInstance[]): number {
+    // It takes a moment until the goal is without those that were removed: they are not to be waited for.
+    const lags = removed !== undefined && removed.of === capacity && now() - removed.at < goalLagsMs
+    const goal = lags ? Math.max(0, capacity - (removed?.count ?? 0)) : capacity
+    // Azure gives up on those that it has no room for, and the goal stays.
+    return working ? goal : Math.min(goal, instances.filter(({ state }) => state !== 'leaving').length)
+  }
+
+  return {
+    look,
+    readSet,
+    /** Azure has stopped short of its goal, and not only now: it is to be told once more. */
+    isShort: () => shortSince !== undefined && now() - shortSince > shortForMs,
+    toldAgain: () => (shortSince = undefined),
+    isListed: (name: string) => listed?.machines.has(name) ?? false,
+    /** Of these, the ones that are there and not on their way out. */
+    present: (names: string[]): Machine[] =>
+      names.flatMap((name) => {
+        const machine = listed?.machines.get(name)
+        return machine === undefined || seen(machine).state === 'leaving' ? [] : [machine]
+      }),
+    goes(names: string[]) {
+      for (const name of names) going.set(name, now())
+      const of = set?.capacity ?? 0
+      removed = { of, count: names.length + (removed?.of === of ? removed.count : 0), at: now() }
+    },
+    stays(names: string[]) {
+      for (const name of names) going.delete(name)
+      removed = undefined
+    },
+  }
+}
