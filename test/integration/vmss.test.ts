@@ -154,7 +154,7 @@ test('a growth that a newer one replaced is no failure', async () => {
   expect(arm.set.capacity()).toBe(3)
 })
 
-test('evicted machines are gone, or failed where the set keeps them; a failed change to a running one is none of ours', async () => {
+test('evicted machines are gone, also where the set keeps them; a failed change to a running one is none of ours', async () => {
   const gone = await start({ capacity: 2 })
   await gone.look()
   gone.arm.set.evict('fleet_0')
@@ -165,13 +165,20 @@ test('evicted machines are gone, or failed where the set keeps them; a failed ch
   kept.arm.set.evict('fleet_0')
   kept.arm.set.fail('fleet_1', 'running')
   kept.arm.set.fail('fleet_2')
+  // The one that is kept does not fill a place.
   expect(await kept.look()).toEqual({
-    capacity: 3,
-    states: { fleet_0: 'failed', fleet_1: 'running', fleet_2: 'failed' },
+    capacity: 2,
+    states: { fleet_0: 'leaving', fleet_1: 'running', fleet_2: 'failed' },
   })
-  await kept.fleet.remove(['fleet_0'], kept.signal)
+  await kept.fleet.grow(3, kept.signal)
+  expect(kept.arm.set.capacity()).toBe(3)
   kept.arm.set.settle()
-  expect((await kept.look()).capacity).toBe(2)
+  expect(kept.arm.set.names()).toEqual(['fleet_1', 'fleet_2', 'fleet_3'])
+  kept.arm.set.evict('fleet_1')
+  await kept.look()
+  await kept.fleet.remove(['fleet_2'], kept.signal)
+  kept.arm.set.settle()
+  expect(await kept.look()).toEqual({ capacity: 1, states: { fleet_3: 'running' } })
 })
 
 test('one that is gone already, or may not go, holds up no other', async () => {

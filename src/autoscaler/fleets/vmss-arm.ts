@@ -10,7 +10,7 @@ export function parseVmssId(id: string): { subscription: string; group: string; 
   const [, subscription, group, name] = path.exec(id) ?? []
   if (subscription === undefined || group === undefined || name === undefined) {
     throw new Error(
-      'The id of a scale set is needed: /subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/virtualMachineScaleSets/NAME.',
+      'FRAMEFLEET_VMSS_ID must be the id of a scale set: /subscriptions/…/resourceGroups/…/providers/Microsoft.Compute/virtualMachineScaleSets/NAME.',
     )
   }
   return { subscription, group, name }

@@ -116,16 +116,22 @@ export function createVmssView({
   }
 
   function seen({ name, state, since }: Machine): FleetInstance {
+    if (state === 'evicted') return { name, state: 'leaving', since }
     const askedAt = going.get(name)
     if (askedAt === undefined || state === 'leaving') return { name, state, since }
     return { name, state: 'leaving', since: askedAt }
   }
 
+  /** There, and nothing that goes by itself. */
+  const mayGo = ({ name, state }: Machine) => state !== 'leaving' && !going.has(name)
+  const evicted = () =>
+    [...(listed?.machines.values() ?? [])].filter((each) => each.state === 'evicted' && mayGo(each))
+
   /** How many there are to be, of which Azure's word is only the goal. */
   function coming({ capacity, working }: ScaleSet, instances: FleetInstance[]): number {
     // It takes a moment until the goal is without those that were removed: they are not to be waited for.
     const lags = removed !== undefined && removed.of === capacity && now() - removed.at < goalLagsMs
-    const goal = lags ? Math.max(0, capacity - (removed?.count ?? 0)) : capacity
+    const goal = Math.max(0, capacity - evicted().length - (lags ? (removed?.count ?? 0) : 0))
     // Azure gives up on those that it has no room for, and the goal stays.
     return working ? goal : Math.min(goal, instances.filter(({ state }) => state !== 'leaving').length)
   }
@@ -136,12 +142,13 @@ export function createVmssView({
     /** Azure has stopped short of its goal, and not only now: it is to be told once more. */
     isShort: () => shortSince !== undefined && now() - shortSince > shortForMs,
     toldAgain: () => (shortSince = undefined),
+    evicted,
     isListed: (name: string) => listed?.machines.has(name) ?? false,
     /** Of these, the ones that are there and not on their way out. */
     present: (names: string[]): Machine[] =>
       names.flatMap((name) => {
         const machine = listed?.machines.get(name)
-        return machine === undefined || seen(machine).state === 'leaving' ? [] : [machine]
+        return machine !== undefined && mayGo(machine) ? [machine] : []
       }),
     goes(names: string[]) {
       for (const name of names) going.set(name, now())

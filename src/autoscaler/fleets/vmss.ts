@@ -4,6 +4,7 @@ import { type Fleet, FleetRefusal } from '../fleet.ts'
 import { connectArm } from './vmss-arm.ts'
 import { type ArmLimits, createBudgets } from './vmss-budget.ts'
 import { explain, refusalOf, roomLeft, statusOf } from './vmss-errors.ts'
+import type { Machine } from './vmss-instances.ts'
 import { createOperations } from './vmss-operations.ts'
 import { removeMachines } from './vmss-remove.ts'
 import { createVmssView, type ScaleSet } from './vmss-view.ts'
@@ -85,15 +86,17 @@ export function createVmssFleet(options: VmssFleetOptions): Fleet {
       throw new FleetRefusal(growthFailed.refusal.message, { retryAfterMs: leftMs })
     }
     growthFailed = undefined
+    await removeEvicted()
     // Somebody else may change the set between our look and our request: then once more, from what it is now.
     for (let turn = 0; turn < 3; turn++) {
       if (!budgets.get.take()) throw tooOften(budgets.get.waitMs())
       const set = await view.readSet()
-      if (to <= set.capacity && !view.isShort()) return
+      const size = to + view.evicted().length
+      if (size <= set.capacity && !view.isShort()) return
       try {
-        return await resize(set, Math.max(to, set.capacity))
+        return await resize(set, Math.max(size, set.capacity))
       } catch (error) {
-        if (statusOf(error) !== 412) return await growInPart(set, to, error)
+        if (statusOf(error) !== 412) return await growInPart(set, size, error)
       }
     }
   }
@@ -122,22 +125,37 @@ export function createVmssFleet(options: VmssFleetOptions): Fleet {
   async function remove(names: string[]) {
     const earlier = removalFailed
     removalFailed = undefined
+    const asked = new Set([...view.present(names), ...view.evicted()])
+    await removeThese([...asked])
+    if (earlier !== undefined) throw earlier
+  }
+
+  /** They take the room of new ones. Where they can't be removed, that is no reason not to grow. */
+  async function removeEvicted() {
+    const evicted = view.evicted()
+    if (evicted.length === 0) return
+    await removeThese(evicted).catch((error: unknown) => {
+      const { message } = explain(error, arm.name)
+      log.warn({ reason: message }, 'evicted machines could not be removed')
+    })
+  }
+
+  async function removeThese(machines: Machine[]) {
     alone = new Set([...alone].filter(view.isListed))
     await removeMachines({
-      machines: view.present(names),
+      machines,
       alone,
       budget: budgets.delete,
-      ask: async (machines) => {
-        const poller = arm.delete(machines.map(({ id }) => id))
+      ask: async (some) => {
+        const poller = arm.delete(some.map(({ id }) => id))
         await poller.submitted()
-        const gone = machines.map(({ name }) => name)
-        view.goes(gone)
-        log.info({ instances: gone }, 'machines are removed')
-        operations.add({ kind: 'remove', names: gone, poll: () => poller.poll() })
+        const names = some.map(({ name }) => name)
+        view.goes(names)
+        log.info({ instances: names }, 'machines are removed')
+        operations.add({ kind: 'remove', names, poll: () => poller.poll() })
       },
       sentence: (error) => explain(error, arm.name).message,
     })
-    if (earlier !== undefined) throw earlier
   }
 
   return {
