@@ -18,6 +18,7 @@ import {
 } from './memory.ts'
 import type { FleetMetrics } from './metrics.ts'
 import { type Decision, type Instance, type Snapshot, decide, present } from './policy.ts'
+import { createFleetView } from './view.ts'
 
 export type TickDeps = {
   redis: Redis
@@ -37,7 +38,6 @@ export type TickDeps = {
   handSizeMs: number
 }
 
-const viewMs = 60_000
 /** What was seen longer ago is not acted upon: somebody else may have had a turn since. */
 const staleMs = 10_000
 /** After a failure at the fleet that says nothing of when to try again. */
@@ -50,26 +50,36 @@ const retryMs = 30_000
 export function createTick(deps: TickDeps) {
   const { redis, prefix, fleet, settings, registry, metrics, log } = deps
   const memories = createMemory(redis, prefix)
+  const views = createFleetView(redis, prefix)
+
+  async function look(signal: AbortSignal) {
+    try {
+      return await fleet.look(signal)
+    } catch (error) {
+      if (!signal.aborted) await views.writeBlind(fleet.kind, deps.startSeconds, error)
+      throw error
+    }
+  }
 
   return async (signal: AbortSignal): Promise<FleetView> => {
     const began = Date.now()
-    const [memory, wanted, look, workers, held] = await Promise.all([
+    const [memory, wanted, seen, workers, held] = await Promise.all([
       memories.read(),
       settings.read(),
-      fleet.look(signal),
+      look(signal),
       registry.list(),
       registry.held(),
     ])
     const now = Date.now()
     const { instances, silent, starts } = joinInstances({
-      ...{ now, ...look, workers, held },
+      ...{ now, ...seen, workers, held },
       ...{ silent: memory?.silent ?? {}, lookedAt: memory?.lookedAt },
     })
     const startSeconds = withStarts(memory?.startSeconds ?? null, starts)
     const byHand =
       fleet.kind === 'local'
         ? null
-        : sizeByHand(memory, { now, ...look, settings: wanted, keepMs: deps.handSizeMs })
+        : sizeByHand(memory, { now, ...seen, settings: wanted, keepMs: deps.handSizeMs })
     const limits: FleetSettings = { ...wanted, size: wanted.size ?? byHand?.size ?? null }
     const healthy = instances.filter(({ state }) => state === 'idle' || state === 'busy').length
     const blockedUntil = Math.max(
@@ -92,7 +102,7 @@ export function createTick(deps: TickDeps) {
     const next: Memory = {
       ...nothingKnown,
       ...memory,
-      ...{ lookedAt: now, capacity: look.capacity, asked: look.capacity },
+      ...{ lookedAt: now, capacity: seen.capacity, asked: seen.capacity },
       loose: instances.filter(isLoose).length,
       ...{ byHand, silent, startSeconds },
       failures: withFailures(memory?.failures ?? {}, failedOf(instances, decision), now),
@@ -101,12 +111,12 @@ export function createTick(deps: TickDeps) {
     if (byHand && byHand.until !== memory?.byHand?.until)
       log.info({ size: byHand.size }, 'the size of the fleet was set by hand: it is kept for a while')
 
-    const gone = held.filter((name) => !look.instances.some((each) => each.name === name))
+    const gone = held.filter((name) => !seen.instances.some((each) => each.name === name))
     await registry.recall([...decision.recall, ...gone])
     await registry.hold(decision.hold)
     // What is about to be taken away counts for the fleet, but not for us.
     const leaving = instances.filter(({ state }) => state === 'leaving').length
-    const room = { capacity: look.capacity, growth, most: limits.max + leaving }
+    const room = { capacity: seen.capacity, growth, most: limits.max + leaving }
     const done = await act(decision, room, next, { began, signal })
     await memories.write(next)
 
@@ -121,7 +131,7 @@ export function createTick(deps: TickDeps) {
       byHand: byHand && { size: byHand.size, until: new Date(byHand.until).toISOString() },
       error: next.error,
     }
-    await redis.set(`${prefix}:fleet:view`, JSON.stringify(view), 'PX', viewMs)
+    await views.write(view)
     metrics.note(view, instances)
     const { hold, recall } = decision
     const counts = Object.entries({ hold: hold.length, recall: recall.length, ...done })

@@ -84,7 +84,7 @@ const wholeText = (error: unknown) =>
 function sentenceOf(error: unknown): string {
   const text = wholeText(error)
     .replace(/The long-running operation has failed\.?/, '')
-    .replace(/https?:\/\/\S+/g, '(link)')
+    .replace(/[^.]*https?:\/\/\S+/g, '')
     .replace(/\s+/g, ' ')
     .trim()
   return redact(text.length > 300 ? `${text.slice(0, 300)}…` : text)

@@ -1,0 +1,136 @@
+import { Registry } from 'prom-client'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { createVmssFleet } from '../../src/autoscaler/fleets/vmss.ts'
+import { createFleetMetrics } from '../../src/autoscaler/metrics.ts'
+import { createTick } from '../../src/autoscaler/tick.ts'
+import { createBacklog } from '../../src/shared/backlog.ts'
+import { createFleetSettings } from '../../src/shared/fleet-settings.ts'
+import { FleetView, type WorkerRecord } from '../../src/shared/fleet.ts'
+import { createJobStatuses } from '../../src/shared/job-status.ts'
+import { openQueue } from '../../src/shared/open-queue.ts'
+import { createRates } from '../../src/shared/rates.ts'
+import { createWorkerRegistry } from '../../src/shared/worker-registry.ts'
+import { type FakeArmOptions, startFakeArm } from '../support/fake-arm.ts'
+import { type TestServices, silent, startServices } from '../support/services.ts'
+import { aWorker } from '../support/workers.ts'
+
+/** Whole turns of the autoscaler on a scale set: what it sees there, and what its machines' workers say of themselves. */
+let services: TestServices
+const closing: (() => Promise<unknown>)[] = []
+beforeAll(async () => (services = await startServices()))
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close()
+})
+afterAll(async () => await services.stop())
+
+const signal = new AbortController().signal
+const often = { perMinute: 60_000, burst: 10_000 }
+
+async function start(options: FakeArmOptions = {}) {
+  const arm = await startFakeArm(options)
+  const redis = services.connect()
+  const prefix = services.prefix()
+  const { vmssId, endpoint, credential } = arm
+  const limits = { get: often, list: often, update: often, delete: often, operation: often }
+  const fleet = createVmssFleet({ vmssId, endpoint, credential, log: silent, limits, pollEveryMs: 0 })
+  const registry = createWorkerRegistry(redis, prefix)
+  const batches = openQueue('batch', { connection: redis, prefix })
+  const backlog = createBacklog(redis, prefix)
+  const statuses = createJobStatuses(redis, prefix)
+  const rates = createRates(redis, prefix)
+  const defaults = { min: 0, max: 10, size: null, paused: false }
+  const tick = createTick({
+    ...{ redis, prefix, fleet, registry, log: silent },
+    settings: createFleetSettings(await services.container(), defaults),
+    metrics: createFleetMetrics(new Registry()),
+    demand: { backlog, statuses, rates, batches },
+    ...{ backlogSeconds: 100, startSeconds: 1, workersPerInstance: 1, clientShare: 1 },
+    handSizeMs: 60_000,
+  })
+  closing.push(arm.stop, fleet.close, async () => await batches.close())
+  return {
+    ...{ arm, registry, tick: async () => await tick(signal) },
+    /** So many seconds of work for one worker come in, or there is none left. */
+    async demand(seconds: number) {
+      const model = 'm@1'
+      await rates.note({ model, size: '8x8', device: 'cpu' }, { frames: 100, seconds: 100, setUpSeconds: 0 })
+      await statuses.create({ id: 'a-job', createdAt: 1, model, source: 'a' })
+      await backlog.drop('a-job')
+      if (seconds > 0) await backlog.put('a-job', 'me', seconds)
+    },
+    async say(names: string[], more: Partial<WorkerRecord>) {
+      for (const name of names) await registry.beat(aWorker(`${name}/1`, more))
+    },
+    view: async () => FleetView.parse(JSON.parse((await redis.get(`${prefix}:fleet:view`)) ?? 'null')),
+  }
+}
+
+test('from nothing to what the work needs, a machine that is taken away is replaced, and idle ones go by name', async () => {
+  const { arm, registry, tick, demand, say } = await start()
+  expect(await tick()).toMatchObject({ instances: 0, target: 0 })
+  await demand(300)
+  expect(await tick()).toMatchObject({ target: 3 })
+  expect(arm.set.capacity()).toBe(3)
+  arm.set.settle()
+  await say(['fleet_0', 'fleet_1', 'fleet_2'], { state: 'busy' })
+  expect(await tick()).toMatchObject({ instances: 3, target: 3, byHand: null, error: null })
+
+  // It says so before it goes, and another is on its way by then.
+  await say(['fleet_1'], { state: 'draining', leaving: 'Preempt of this machine' })
+  await tick()
+  expect(arm.set.capacity()).toBe(4)
+  arm.set.settle()
+  arm.set.evict('fleet_1')
+  await registry.leave('fleet_1/1')
+  await say(['fleet_3'], { state: 'busy' })
+  expect(await tick()).toMatchObject({ instances: 3, target: 3, byHand: null })
+  expect(arm.set.names()).toEqual(['fleet_0', 'fleet_2', 'fleet_3'])
+
+  await demand(0)
+  await say(['fleet_0', 'fleet_2'], { state: 'idle', since: Date.now() - 60_000 })
+  await tick()
+  expect((await registry.held()).toSorted()).toEqual(['fleet_0', 'fleet_2'])
+  expect(arm.sent('POST', '/delete')).toHaveLength(0)
+  await say(['fleet_0'], { state: 'held' })
+  await tick()
+  expect(arm.sent('POST', '/delete').map(({ body }) => JSON.parse(body) as unknown)).toEqual([
+    { instanceIds: ['0'] },
+  ])
+  arm.set.settle()
+  await tick()
+  expect(await registry.held()).toEqual(['fleet_2'])
+  expect(arm.set.names()).toEqual(['fleet_2', 'fleet_3'])
+  expect(arm.sent('PATCH')).toHaveLength(2)
+})
+
+test('a size that somebody set at the scale set is kept, not fought', async () => {
+  const { arm, tick, demand, say } = await start({ capacity: 2 })
+  await demand(150)
+  await say(['fleet_0', 'fleet_1'], { state: 'busy' })
+  await tick()
+  arm.set.setCapacity(5)
+  await say(['fleet_2', 'fleet_3', 'fleet_4'], { state: 'idle', since: Date.now() - 60_000 })
+  expect(await tick()).toMatchObject({ instances: 5, target: 5, byHand: { size: 5 } })
+  expect(await tick()).toMatchObject({ instances: 5, target: 5, byHand: { size: 5 } })
+  expect(arm.sent('PATCH')).toHaveLength(0)
+  expect(arm.sent('POST', '/delete')).toHaveLength(0)
+})
+
+test('a quota is in the view for as long as growth waits, and so is what the identity may not do', async () => {
+  const { arm, tick, demand, view } = await start({ coreQuota: 11 })
+  await demand(500)
+  await tick()
+  expect(arm.set.capacity()).toBe(2)
+  expect((await view()).error).toMatch(
+    /^2 of 5 machines were asked for. Azure's quota is used up: .*Current Limit: 11/,
+  )
+  arm.set.settle()
+  const asked = arm.sent('PATCH').length
+  await tick()
+  expect(arm.sent('PATCH')).toHaveLength(asked)
+  expect((await view()).error).toContain("Azure's quota is used up")
+
+  arm.forbid('read', 'fleet')
+  await expect(tick()).rejects.toThrow(/Virtual Machine Contributor/)
+  expect((await view()).error).toMatch(/Virtual Machine Contributor on the scale set fleet/)
+})
