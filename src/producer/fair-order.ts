@@ -35,6 +35,12 @@ export function virtualStarts({
   return starts.map((start) => Math.round(begin + start * scale))
 }
 
+/**
+ * Which part of a step a job comes later that has so many others of its client beside it, 0 … 1: else the first batches
+ * of a thousand jobs would all go before the second of anybody else. By the golden ratio any number of them is spread evenly.
+ */
+export const stagger = (others: number): number => (others * ((Math.sqrt(5) - 1) / 2)) % 1
+
 /** What a job has that asks for no other. */
 export const usualPriority = 5
 const leastWeight = 1 / 10_000

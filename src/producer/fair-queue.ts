@@ -5,7 +5,7 @@ import { createJobStatuses } from '../shared/job-status.ts'
 import { jobOfEntry } from '../shared/queues.ts'
 import { createRates } from '../shared/rates.ts'
 import { createWorkerRegistry } from '../shared/worker-registry.ts'
-import { firstTag, lastTag, usualPriority, virtualStarts, weightOf } from './fair-order.ts'
+import { firstTag, lastTag, stagger, usualPriority, virtualStarts, weightOf } from './fair-order.ts'
 import { type Reckoning, readReckoning } from './reckoning.ts'
 
 /** BullMQ keeps the priority in the upper bits of a score, and the order of those alike in the lower 32. */
@@ -20,9 +20,9 @@ export function tagOf(score: string): number | undefined {
 const looked = 20
 
 /**
- * The virtual time: where the queue is. That is its head, or the latest claims where the head is a batch that was put
- * back; without the claims a job that comes when the queue is dry would go before what is tried again later. 0 when
- * nothing waits and nothing is at work.
+ * The virtual time: where the queue is. That is its head, or the latest claim where the head is a batch that was put
+ * back, or what is to be tried again: a job that comes when the queue is dry would go before that. 0 when there is
+ * nothing.
  */
 export async function virtualNow(redis: Redis, prefix: string): Promise<number> {
   const key = (name: string) => `${prefix}:batch:${name}`
@@ -30,11 +30,14 @@ export async function virtualNow(redis: Redis, prefix: string): Promise<number> 
     .pipeline()
     .zrange(key('prioritized'), '0', String(looked - 1), 'WITHSCORES')
     .lrange(key('active'), 0, looked - 1)
+    .zrange(key('delayed'), '0', String(looked - 1))
     .exec()
   // What lies under a key of the wrong type says nothing.
-  const [heads = [], claimed = []] = (seen ?? []).map(([error, list]) => (error ? [] : (list as string[])))
+  const [heads = [], active = [], delayed = []] = (seen ?? []).map(([error, list]) =>
+    error ? [] : (list as string[]),
+  )
   const reading = redis.pipeline()
-  for (const id of claimed) reading.hget(key(id), 'priority')
+  for (const id of [...active, ...delayed]) reading.hget(key(id), 'priority')
   const claims = ((await reading.exec()) ?? []).map(([, priority]) => Number(priority))
   const valid = claims.filter((tag) => tag >= firstTag && tag <= lastTag)
   return Math.max(0, headOf(heads) ?? 0, ...valid)
@@ -61,30 +64,36 @@ export function createFairOrder({ redis, prefix, share }: { redis: Redis; prefix
   const measured = { rates: createRates(redis, prefix), registry: createWorkerRegistry(redis, prefix) }
   const reckon = async (): Promise<Reckoning> => await readReckoning(measured)
 
-  async function weigh({ id, client, request }: JobSpec): Promise<number> {
+  /** The weight of a job, and how many others its client has. */
+  async function weigh({ id, client, request }: JobSpec): Promise<{ weight: number; others: number }> {
     const left = await backlog.left()
     const own = [...(left.get(client)?.keys() ?? [])].filter((other) => other !== id)
     const works = await statuses.works(own.slice(0, asked))
-    return weightOf({
+    const weight = weightOf({
       priority: request.priority,
       ownPriorities: own.map((_, i) => works[i]?.priority ?? usualPriority),
       othersWeight: [...left.keys()].filter((other) => other !== client).length,
       share,
     })
+    return { weight, others: own.length }
   }
 
   return {
     reckon,
     /** The virtual start times of a plan's batches; those that are done take no time. */
     async startsOf(spec: JobSpec, plan: Plan, isDone: (index: number) => boolean): Promise<number[]> {
-      const [now, weight, reckoning] = await Promise.all([virtualNow(redis, prefix), weigh(spec), reckon()])
+      const [now, { weight, others }, reckoning] = await Promise.all([
+        virtualNow(redis, prefix),
+        weigh(spec),
+        reckon(),
+      ])
       const { width, height } = plan.video
       const { name, version } = spec.model
       const rate = reckoning({ model: `${name}@${version}`, size: `${width}x${height}` })
       const costs = plan.batches.map((count, index) =>
         isDone(index) ? 0 : count * rate.secondsPerFrame + rate.setUpSeconds,
       )
-      return virtualStarts({ now, costs, weight })
+      return virtualStarts({ now: now + stagger(others) * ((costs[0] ?? 0) / weight), costs, weight })
     },
     /** The priority of a job's split: the more jobs of its client are in line, the later. */
     async splitPriority({ client, request }: JobSpec): Promise<number> {

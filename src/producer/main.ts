@@ -23,8 +23,10 @@ import { createAdmission } from './admission.ts'
 import { startChores } from './chores.ts'
 import { producerSettings } from './config.ts'
 import { readFleetView } from './fleet-routes.ts'
+import { createIndexer } from './indexer.ts'
 import { janitorChore } from './janitor.ts'
 import { reconcileChore } from './reconcile.ts'
+import { keepOrderChore } from './keep-order.ts'
 import { openFlows, resumeJob } from './resume.ts'
 import { createServer } from './server.ts'
 import { splitWorkload } from './split.ts'
@@ -63,7 +65,9 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const share = config.FRAMEFLEET_CLIENT_SHARE
   const patient = openFlows(redis, { prefix, files, log, share })
   const hasty = openFlows(prompt, { prefix, files, log, share })
+  const indexer = createIndexer()
   const split = splitWorkload({
+    index: indexer.index,
     files,
     media,
     models,
@@ -135,6 +139,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
         heal: async (id) => await resumeJob(patient, id),
         openJobs: files.openJobs,
       }),
+      keepOrderChore({ redis, prefix, share, order: patient.order }),
       reconcileChore(patient, config.FRAMEFLEET_RECONCILE_SECONDS * 1_000),
       janitorChore(
         { ...patient, media },
@@ -155,6 +160,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
       await Promise.all(
         [...boardQueues, shownQuarantine, patient, hasty].map(async (each) => await each.close()),
       )
+      await indexer.close()
       await scratch.close()
       redis.disconnect()
       working.disconnect()

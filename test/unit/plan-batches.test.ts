@@ -69,7 +69,7 @@ test.each(seeds(60))('wherever the keyframes lie (seed %i)', (seed) => {
   const cuts = cutsOf(batches)
   const off = cuts.slice(0, -1).map((cut, i) => {
     const start = cuts[i - 1] ?? 0
-    const size = guidedSize(frames - start, frames, workers)
+    const size = guidedSize(frames - start, frames, { workers })
     const [ideal, reach] = [start + size, Math.floor(size / 4)]
     const near = keyframes.map((key) => Math.abs(key - ideal)).filter((distance) => distance <= reach)
     return { moved: Math.abs(cut - ideal), reach, nearest: near.length > 0 ? Math.min(...near) : 0 }
@@ -104,3 +104,35 @@ test('20,000 batches are taken, and more are refused with what to do', () => {
     /200001 frames in batches of 10 make 20001 batches/,
   )
 })
+
+/** When the last of `workers` is done that take the batches in order; cost varies by `cv`, and one may be slow. */
+function makespan(costs: number[], { workers, setUp, slow = 1, seed }: Fleet): number {
+  const { next: even } = seeded(seed)
+  // Of twelve even numbers the sum is as good as normal.
+  const normal = () => sum(Array.from({ length: 12 }, () => even())) - 6
+  const free = Array.from({ length: workers }, () => 0)
+  const ends = costs.map((cost) => {
+    const first = free.indexOf(Math.min(...free))
+    const pace = (first === 0 ? slow : 1) * Math.max(0.5, 1 + 0.1 * normal())
+    return (free[first] = (free[first] ?? 0) + setUp + cost * pace)
+  })
+  return Math.max(...ends)
+}
+type Fleet = { workers: number; setUp: number; slow?: number; seed: number }
+
+test.each([
+  [16, 1, 0.9],
+  [64, 1, 0.75],
+  [16, 3, 0.8],
+  [64, 3, 0.6],
+])(
+  '72 minutes of work on %i workers, one of them %i times slower: more than %f of their time is work',
+  (n, slow, wanted) => {
+    const [frames, secondsPerFrame, setUp] = [86_400, 0.05, 3]
+    const batches = planBatches(frames, null, { workers: n, secondsPerFrame, setUpSeconds: setUp })
+    const costs = batches.map((count) => count * secondsPerFrame)
+    const spans = seeds(40).map((seed) => makespan(costs, { workers: n, setUp, slow, seed }))
+    const efficiency = (frames * secondsPerFrame) / n / (sum(spans) / spans.length)
+    expect(efficiency).toBeGreaterThan(wanted)
+  },
+)
