@@ -1,10 +1,11 @@
 import { InputError } from '../shared/errors.ts'
 import { readFrameTimes, readPackets } from '../shared/media/ffprobe.ts'
 import { type SourceFacts, maxFrames, notAVideo } from './probe.ts'
+import { type ShownFrames, createShownFrames, keyframesOf } from './shown-frames.ts'
 
 export type FrameIndex = {
   /** The time of every frame, ascending, in ticks of the stream's time base. */
-  times: number[]
+  times: ArrayLike<number>
   /** Frame numbers that decoding may start from; null when packets carry no times, and only a full decode is exact. */
   keyframes: number[] | null
   warnings: string[]
@@ -13,8 +14,6 @@ export type FrameIndex = {
 /** A week: longer than any recording, and short enough for every clock that a container keeps. */
 const maxSeconds = 7 * 86_400
 const cutShort = /ended prematurely|partial file|truncat/i
-
-type Shown = { pts: number; key: boolean }
 
 /**
  * The index of a source: when each frame is shown, and where decoding can start. Read from the packets, without
@@ -26,7 +25,8 @@ export async function indexFrames(
   signal?: AbortSignal,
 ): Promise<FrameIndex> {
   const index = await readIndex(path, facts, signal)
-  const [first = 0, last = 0] = [index.times[0], index.times.at(-1)]
+  const { times } = index
+  const [first = 0, last = 0] = [times[0], times[times.length - 1]]
   const seconds = ((last - first) * facts.video.timeBase[0]) / facts.video.timeBase[1]
   if (seconds > maxSeconds) {
     throw new InputError(
@@ -45,14 +45,13 @@ async function readIndex(path: string, facts: SourceFacts, signal?: AbortSignal)
   const { shown, dropped } = await withoutBrokenHead(path, facts, found, signal)
   const warnings =
     dropped > 0 ? [`${dropped} frames before the first keyframe can't be decoded and are left out`] : []
-  const keyframes = shown.flatMap((frame, number) => (frame.key ? [number] : []))
-  return { times: shown.map((frame) => frame.pts), keyframes, warnings }
+  return { times: shown.times, keyframes: keyframesOf(shown), warnings }
 }
 
-type Scan = { shown: Shown[]; beforeKey: number; untimed: boolean }
+type Scan = { shown: ShownFrames; beforeKey: number; untimed: boolean }
 
 async function scanPackets(path: string, facts: SourceFacts, signal?: AbortSignal): Promise<Scan> {
-  const shown: Shown[] = []
+  const frames = createShownFrames()
   const [packets, beforeKey, last] = [counter(), counter(), { dts: -Infinity }]
   let untimed = false
   let seenKey = false
@@ -69,7 +68,7 @@ async function scanPackets(path: string, facts: SourceFacts, signal?: AbortSigna
     if (packet.discard) continue
     if (!seenKey) beforeKey.up()
     else if (packet.pts === undefined) untimed = true
-    else shown.push({ pts: packet.pts, key: packet.key })
+    else frames.add(packet.pts, packet.key)
   }
   if (packets.value === 0)
     throw new InputError('no-frames', 'The source has a video stream without a single frame.')
@@ -83,8 +82,8 @@ async function scanPackets(path: string, facts: SourceFacts, signal?: AbortSigna
       `The source is cut short: ${packets.value} frames can be read${promised}.`,
     )
   }
-  shown.sort((a, b) => a.pts - b.pts)
-  untimed ||= shown.some((frame, i) => frame.pts === shown[i + 1]?.pts)
+  const shown = frames.inOrder()
+  untimed ||= shown.times.some((time, i) => time === shown.times[i + 1])
   return { shown, beforeKey: beforeKey.value, untimed }
 }
 
@@ -98,16 +97,21 @@ async function withoutBrokenHead(
   { shown, beforeKey }: Scan,
   signal?: AbortSignal,
 ) {
-  const firstKey = shown.findIndex((frame) => frame.key)
+  const { times, keys } = shown
+  const firstKey = keys.indexOf(1)
   if (firstKey <= 0) return { shown, dropped: beforeKey }
-  const keyTime = shown[firstKey]?.pts ?? 0
+  const keyTime = times[firstKey] ?? 0
   const decodable = new Set<number>()
   for await (const time of readFrameTimes(path, facts.video.index, signal)) {
     if (time === undefined || time >= keyTime) break
     decodable.add(time)
   }
-  const kept = shown.filter(({ pts }) => pts >= keyTime || decodable.has(pts))
-  return { shown: kept, dropped: beforeKey + shown.length - kept.length }
+  const kept = createShownFrames()
+  for (const [i, time] of times.entries()) {
+    if (time >= keyTime || decodable.has(time)) kept.add(time, keys[i] === 1)
+  }
+  const left = kept.inOrder()
+  return { shown: left, dropped: beforeKey + times.length - left.times.length }
 }
 
 /** Every frame that a full decode gives; those without a time get the one their neighbours leave for them. */

@@ -29,6 +29,7 @@ import { reconcileChore } from './reconcile.ts'
 import { keepOrderChore } from './keep-order.ts'
 import { openFlows, resumeJob } from './resume.ts'
 import { createServer } from './server.ts'
+import { speculateChore } from './speculate.ts'
 import { splitWorkload } from './split.ts'
 import { createSweeper } from './sweep-queues.ts'
 
@@ -139,6 +140,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
         heal: async (id) => await resumeJob(patient, id),
         openJobs: files.openJobs,
       }),
+      speculateChore({ redis, prefix, batches: queue('batch'), order: patient.order, registry, log }),
       keepOrderChore({ redis, prefix, share, order: patient.order }),
       reconcileChore(patient, config.FRAMEFLEET_RECONCILE_SECONDS * 1_000),
       janitorChore(

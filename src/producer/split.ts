@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { chooseEncoding, keepsAudio, keepsSubtitles } from '../shared/encoding.ts'
 import { CancelledError, InputError } from '../shared/errors.ts'
-import { packTimes } from '../shared/frame-times.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
 import type { JobSpec, Plan, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
@@ -16,10 +15,9 @@ import type { SourceReader } from '../shared/source.ts'
 import type { Workload } from '../shared/workload.ts'
 import type { FairOrder } from './fair-queue.ts'
 import { type FlowQueues, addBatches } from './flow.ts'
-import { indexFrames } from './frame-index.ts'
+import type { IndexedSource } from './index-source.ts'
 import { planBatches } from './plan-batches.ts'
 import { type PaceWish, cuttingPace, paceFor } from './plan-pace.ts'
-import { probeSource } from './probe.ts'
 
 type SplitDeps = {
   files: JobFiles
@@ -28,6 +26,7 @@ type SplitDeps = {
   statuses: JobStatuses
   sources: SourceReader
   scratch: Scratch
+  index(path: string, signal: AbortSignal): Promise<IndexedSource>
   redis: Redis
   queues: FlowQueues
   order: FairOrder
@@ -80,7 +79,7 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
 }
 
 async function makePlan(
-  { files, sources, scratch, order, cut }: SplitDeps,
+  { files, sources, scratch, index, order, cut }: SplitDeps,
   spec: JobSpec,
   signal: AbortSignal,
 ): Promise<Plan> {
@@ -88,15 +87,13 @@ async function makePlan(
     const path = join(dir, 'source')
     const { sourceQuery } = await files.secret(spec)
     await sources.open(spec.source, sourceQuery, path, signal)
-    const facts = await probeSource(path, signal)
-    const index = await indexFrames(path, facts, signal)
+    const { facts, times, frames, keyframes, warnings } = await index(path, signal)
     const { output, batch } = spec.request
     const encoding = chooseEncoding(output, {
       format: facts.format,
       videoCodec: facts.video.codec,
       audioCodecs: facts.audio.map((stream) => stream.codec),
     })
-    const times = packTimes(index.times)
     const { format, startSeconds, audio, subtitles, video } = facts
     const { name, version } = spec.model
     const work = { model: `${name}@${version}`, size: `${video.width}x${video.height}` }
@@ -104,16 +101,14 @@ async function makePlan(
     return {
       ...{ v: 1, jobId: spec.id, format, startSeconds, audio, subtitles },
       video: { ...video, variable: times.runs.length > 2 },
-      times,
-      keyframes: index.keyframes,
-      frames: index.times.length,
-      batches: planBatches(index.times.length, index.keyframes, {
+      ...{ times, keyframes, frames },
+      batches: planBatches(frames, keyframes, {
         asked: batch.frames,
         ...cuttingPace(pace),
       }),
       ...(batch.frames === undefined ? { pace } : {}),
       encoding,
-      warnings: [...facts.warnings, ...index.warnings, ...whatIsNotCopied(facts, encoding.container)],
+      warnings: [...facts.warnings, ...warnings, ...whatIsNotCopied(facts, encoding.container)],
     }
   })
 }

@@ -4,7 +4,8 @@ import { classify } from '../shared/classify.ts'
 import { LostError, ResourceError } from '../shared/errors.ts'
 import type { BatchPayload, BatchResult } from '../shared/job.ts'
 import type { Logger } from '../shared/log.ts'
-import { type FromEngine, type Manner, type ToEngine, aliveMs, unpackError } from './engine-protocol.ts'
+import { unpackError } from '../shared/packed-error.ts'
+import { type FromEngine, type Manner, type ToEngine, aliveMs } from './engine-protocol.ts'
 
 export type ScoreCall = {
   signal: AbortSignal

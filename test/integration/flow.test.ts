@@ -3,6 +3,7 @@ import { FlowProducer, type Job, Queue, QueueEvents, Worker } from 'bullmq'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createFairOrder } from '../../src/producer/fair-queue.ts'
 import { addFlow } from '../../src/producer/flow.ts'
+import { indexSource } from '../../src/producer/index-source.ts'
 import { splitWorkload } from '../../src/producer/split.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
 import type { JobSpec } from '../../src/shared/job.ts'
@@ -134,6 +135,7 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
   const order = createFairOrder({ redis: test.connection, prefix: test.prefix, share: 1 })
   const split = test.work(
     splitWorkload({
+      index: indexSource,
       ...{
         files,
         media,

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { addBatches, addFlow, dropWaiting } from '../../src/producer/flow.ts'
 import { createResumeOpen, reconcileChore } from '../../src/producer/reconcile.ts'
 import { openFlows, resumeJob } from '../../src/producer/resume.ts'
+import { indexSource } from '../../src/producer/index-source.ts'
 import { splitWorkload } from '../../src/producer/split.ts'
 import { createIncidents } from '../../src/shared/incidents.ts'
 import { type JobFiles, createJobFiles } from '../../src/shared/job-files.ts'
@@ -67,6 +68,7 @@ async function system() {
     async runs(how: { stitch?: 'real'; files?: JobFiles } = {}): Promise<{ segments: number; job: Job }> {
       work(
         splitWorkload({
+          index: indexSource,
           ...{ ...flows, media, scratch, sources, models: createModelStore(media) },
           cut: { workers: 1, pace: 'unknown' },
         }),

@@ -8,7 +8,7 @@ import {
   ResourceError,
   TransientError,
 } from '../../src/shared/errors.ts'
-import { packError, unpackError } from '../../src/worker/engine-protocol.ts'
+import { packError, unpackError } from '../../src/shared/packed-error.ts'
 
 const travelled = (error: unknown) => unpackError(JSON.parse(JSON.stringify(packError(error))))
 
