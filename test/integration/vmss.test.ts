@@ -219,6 +219,9 @@ test('a request that is throttled for a moment is sent again; for longer, growth
   time += 37_001
   await fleet.grow(3, signal)
   expect(arm.set.capacity()).toBe(3)
+  // Where Azure does not say for how long: its limits are by the minute.
+  arm.throttle()
+  expect((await refusal(4)).retryAfterMs).toBe(60_000)
 })
 
 test('Azure is asked no more often than it allows, and growth keeps its share of what it allows', async () => {

@@ -145,12 +145,13 @@ export async function startFakeArm({ pageSize = 2, ...options }: FakeArmOptions 
     sent: (method: string, end = '') =>
       requests.filter((each) => each.method === method && each.path.endsWith(end)),
     /** "Troubleshooting API throttling errors": 429, and after how many seconds to come back. */
-    throttle({ count = 1, retryAfter }: { count?: number; retryAfter: string }) {
+    throttle({ count = 1, retryAfter }: { count?: number; retryAfter?: string } = {}) {
       const message =
         'The server rejected the request because too many requests have been received for this subscription.'
       const details = [{ code: 'TooManyRequests', target: 'HighCostGetVMScaleSet' }]
       const json = { error: { code: 'OperationNotAllowed', message, details } }
-      faults.push({ count, only: '', status: 429, headers: { 'Retry-After': retryAfter }, json })
+      const headers = retryAfter === undefined ? {} : { 'Retry-After': retryAfter }
+      faults.push({ count, only: '', status: 429, headers, json })
     },
     /** "Troubleshoot Azure RBAC": the sentence names the action that is missing. */
     forbid(action: string, only: string) {

@@ -33,8 +33,6 @@ export class ArmError extends Error {
 const coresEach = 4
 const nameOf = ({ id }: Vm) => `fleet_${id}`
 
-export type FakeScaleSet = ReturnType<typeof createFakeScaleSet>
-
 export function createFakeScaleSet({
   capacity = 0,
   orchestrationMode = 'Uniform',

@@ -25,6 +25,9 @@ export class Throttled extends TransientError {
 const answerWithinMs = 20_000
 /** The SDK sleeps for as long as it is told to: not while a turn of ours waits. */
 const longestPauseMs = 2_000
+/** Azure's limits are by the minute: whoever was refused may ask again after one. */
+const windowMs = 60_000
+const longestQuietMs = 30 * 60_000
 
 export type Arm = ReturnType<typeof connectArm>
 
@@ -101,10 +104,10 @@ const throttled = (pauseMs: number) =>
 
 /** In ms; 0 when nothing was asked. Azure's own words are seconds; a date is allowed as well. */
 function pauseAsked(status: number, retryAfter: string | undefined): number {
-  if ((status !== 429 && status !== 503) || retryAfter === undefined) return 0
+  if (status !== 429 && (status !== 503 || retryAfter === undefined)) return 0
   const seconds = Number(retryAfter)
-  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(retryAfter) - Date.now()
-  return Number.isFinite(ms) ? ms : 0
+  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(retryAfter ?? '') - Date.now()
+  return Number.isFinite(ms) ? Math.min(ms, longestQuietMs) : windowMs
 }
 
 /** The SDK sends no token without TLS. On this machine alone we do: settings allow plain HTTP for loopback only. */

@@ -14,7 +14,7 @@ export type ArmLimits = typeof armLimits
 
 export type Budget = ReturnType<typeof createBudget>
 
-export function createBudget({ perMinute, burst }: { perMinute: number; burst: number }, now = Date.now) {
+function createBudget({ perMinute, burst }: { perMinute: number; burst: number }, now = Date.now) {
   let left = burst
   let at = now()
   const fill = () => {
