@@ -132,12 +132,15 @@ export function createBlobStore(
     writeJson: (name: string, value: unknown, options: { ifAbsent?: boolean; ifMatch?: string } = {}) =>
       write(name, Buffer.from(JSON.stringify(value)), { ...options, contentType: 'application/json' }),
     write,
-    /** Uploads a file in blocks that become the blob all at once. With `ifAbsent` the first writer wins. */
+    /**
+     * Uploads a file in blocks that become the blob all at once. With `ifAbsent` the first writer wins: answers false when the
+     * blob was there already.
+     */
     async uploadFile(
       name: string,
       path: string,
       { contentType, metadata, ifAbsent = false, signal }: UploadOptions = {},
-    ) {
+    ): Promise<boolean> {
       const upload = blob(name).uploadFile(path, {
         ...uploadOptions,
         conditions: ifAbsent ? { ifNoneMatch: '*' } : undefined,
@@ -145,9 +148,13 @@ export function createBlobStore(
         metadata,
         abortSignal: signal,
       })
-      await upload.catch((error: unknown) => {
+      try {
+        await upload
+        return true
+      } catch (error) {
         if (!ifAbsent || !isTaken(error)) throw error
-      })
+        return false
+      }
     },
     /** Downloads into a file; with `ifMatch` only that version: a changed blob throws a 412. */
     async download(

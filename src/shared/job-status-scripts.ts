@@ -38,12 +38,14 @@ for _, client in ipairs(redis.call('SMEMBERS', KEYS[5])) do
   end
 end`
 
-// One trip a second from each working batch: it reports progress and learns whether the job was halted.
+// One trip a second from each working batch: it reports progress, if it has any, and learns whether anybody waits for it.
 export const progressScript = `
 local job = redis.call('HMGET', KEYS[1], 'state', 'halt')
-local ended = job[1] == 'succeeded' or job[1] == 'failed' or job[1] == 'cancelled'
-if job[1] and not job[2] and not ended then redis.call('HSET', KEYS[3], ARGV[1], ARGV[2]) end
-return job[2]`
+if job[2] or not job[1] then return job[2] end
+if job[1] == 'succeeded' or job[1] == 'failed' or job[1] == 'cancelled' then return 'ended' end
+if redis.call('GETBIT', KEYS[2], ARGV[1]) == 1 then return 'committed' end
+if ARGV[2] ~= '' then redis.call('HSET', KEYS[3], ARGV[1], ARGV[2]) end
+return false`
 
 export const createScript = `
 if redis.call('HSETNX', KEYS[1], 'createdAt', ARGV[1]) == 0 then return 0 end

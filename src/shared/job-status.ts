@@ -181,9 +181,17 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
     async halted(id: string): Promise<Halt | undefined> {
       return ((await redis.hget(keys(id)[0], 'halt')) ?? undefined) as Halt | undefined
     },
-    /** Reports frames done so far in a batch; answers the halt word if there is one. */
-    async progress(id: string, batch: number, frames: number): Promise<Halt | undefined> {
-      return ((await run(progressScript, id, batch, frames)) ?? undefined) as Halt | undefined
+    /**
+     * Reports frames done so far in a batch, unless somebody else does; answers why nobody waits for it any more, if so: the halt
+     * word, that the job has ended, or that the batch was committed meanwhile.
+     */
+    async progress(
+      id: string,
+      batch: number,
+      frames?: number,
+    ): Promise<Halt | 'ended' | 'committed' | undefined> {
+      const word = await run(progressScript, id, batch, frames ?? '')
+      return (word ?? undefined) as Halt | 'ended' | 'committed' | undefined
     },
     /** Counts a batch as done, once; answers whether it came too late for that, or the job is not known. */
     async commit(id: string, batch: number, frames: number): Promise<'counted' | 'ended' | 'unknown'> {

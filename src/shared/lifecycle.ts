@@ -10,7 +10,7 @@ import type { Logger } from './log.ts'
  * `start` builds the role and answers how to `drain` it (take nothing new, let work end within that time, or give it
  * back) and how to `close` what it opened. Only main.ts files call this.
  */
-export type RunningRole = { drain(withinMs: number): Promise<void>; close(): Promise<void> }
+export type RunningRole = { drain(withinMs: number, why: string): Promise<void>; close(): Promise<void> }
 
 /** Why a role leaves by itself. */
 export type LeaveOrder = {
@@ -45,7 +45,7 @@ export async function runRole(
     leaving = exitAfter(withinMs)
     log.info({ why, withinMs }, 'leaving: taking nothing new')
     try {
-      await role?.drain(withinMs)
+      await role?.drain(withinMs, why)
       await whenEmpty?.()
       await role?.close()
       log.info('left')
@@ -62,7 +62,7 @@ export async function runRole(
     log.info({ why, withinMs }, 'leaving sooner')
     clearTimeout(leaving.deadline)
     leaving = exitAfter(withinMs)
-    role?.drain(withinMs).catch((err: unknown) => log.error({ err }, 'leaving failed'))
+    role?.drain(withinMs, why).catch((err: unknown) => log.error({ err }, 'leaving failed'))
   }
   const hear = (why: string) => {
     if (++signals > 1) {

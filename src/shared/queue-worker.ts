@@ -8,19 +8,22 @@ import type { WorkMetrics } from './metrics.ts'
 import { type Payload, type QueueName, queues } from './queues.ts'
 import { sparingly } from './sparingly.ts'
 
+type Done = { ms?: Record<string, number>; frames?: number; skipped?: string }
+
 /**
  * Wires a BullMQ worker's events to metrics and log lines, and a lost lock to the work that holds it; keeps it from
  * spinning where claims fail.
  */
 export function observeWorker(worker: Worker, metrics: WorkMetrics, log: Logger): void {
   const { name: queue } = worker
-  worker.on('completed', (job, result: { ms?: Record<string, number>; frames?: number } | null) => {
+  worker.on('completed', (job, result: Done | null) => {
     metrics.outcomes.inc({ queue, outcome: 'done' })
     const seconds = ((job.finishedOn ?? 0) - (job.processedOn ?? 0)) / 1_000
     metrics.seconds.observe({ queue, phase: 'total' }, seconds)
     for (const [phase, ms] of Object.entries(result?.ms ?? {}))
       metrics.seconds.observe({ queue, phase }, ms / 1_000)
-    if (result?.frames) metrics.frames.inc(result.frames)
+    // What somebody else has committed is counted by whoever that was.
+    if (result?.frames && result.skipped === undefined) metrics.frames.inc(result.frames)
   })
   worker.on('failed', (_job, error) => {
     const { kind } = error as Error & { kind?: string }

@@ -41,7 +41,10 @@ async function publishTo(
   { url, query, path, contentType, signal }: Destination,
 ): Promise<void> {
   const own = query === '' ? media.nameOf(url) : undefined
-  if (own !== undefined) return await media.uploadFile(own, path, { contentType, signal })
+  if (own !== undefined) {
+    await media.uploadFile(own, path, { contentType, signal })
+    return
+  }
   if (query === '')
     throw new InputError(
       'output-forbidden',

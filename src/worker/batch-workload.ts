@@ -13,10 +13,12 @@ export type BatchDeps = {
   statuses: Pick<JobStatuses, 'halt' | 'halted'>
   incidents: Incidents
   quarantine: Pick<Quarantine, 'put'>
+  /** What became of a batch that somebody else has committed. */
+  committed(batch: BatchPayload): Promise<BatchResult | undefined>
 }
 
 /** What a worker does with an entry of the batch queue, and with one that will not be tried again. */
-export function createBatchWork({ score, statuses, incidents, quarantine }: BatchDeps) {
+export function createBatchWork({ score, statuses, incidents, quarantine, committed }: BatchDeps) {
   return {
     workload: (onDecoded: () => void) => ({
       queue: 'batch' as const,
@@ -24,15 +26,28 @@ export function createBatchWork({ score, statuses, incidents, quarantine }: Batc
         // Asked here too, so that the batches of a job that was halted drain without troubling the engine.
         if (await statuses.halted(batch.jobId))
           return { frames: 0, replaced: [], through: [], ms: {}, skipped: 'halted' }
-        return await score(batch, context, onDecoded)
+        try {
+          return await score(batch, context, onDecoded)
+        } catch (error) {
+          if (context.signal.aborted) throw error
+          // It has a copy that went well, or is one: then nothing was lost by its failure.
+          const there = await committed(batch).catch(() => undefined)
+          if (!there) throw error
+          context.log.warn({ err: error }, 'failed, and was committed by somebody else')
+          return there
+        }
       },
       onTerminalFailure: end,
     }),
-    /** Halts the job of a batch that has failed for good; what may be poison goes into quarantine with its evidence. */
+    /**
+     * Halts the job of a batch that has failed for good; what may be poison goes into quarantine with its evidence. Nobody waits
+     * for a copy: its failure is nothing but an incident.
+     */
     end,
   }
 
   async function end(batch: BatchPayload, error: Error, kind: ErrorClass = classify(error)): Promise<void> {
+    if (batch.copyOf !== undefined) return
     if (suspect.has(kind)) {
       const frames = error instanceof PoisonError ? error.frames : []
       await quarantine.put(await recordOf(incidents, batch, error, frames))

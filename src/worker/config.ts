@@ -34,6 +34,13 @@ export const workerSettings = {
     .describe(
       "Azure's metadata service, where a machine hears of its end: `http://169.254.169.254` on Azure, else nothing",
     ),
+  FRAMEFLEET_INSTANCE: z
+    .string()
+    .regex(/^[\w.-]{0,120}$/, 'may have letters, digits, dots, dashes and underscores, 120 at most')
+    .default('')
+    .describe(
+      'what the fleet calls the machine this worker runs on; nothing takes the name IMDS gives, else the host and the process',
+    ),
   FRAMEFLEET_DEVICE: z
     .enum(deviceChoices)
     .default('auto')

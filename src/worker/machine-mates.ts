@@ -10,11 +10,12 @@ import type { Redis } from 'ioredis'
 export function createMachineMates(redis: Redis, prefix: string) {
   const me = randomUUID()
   const key = (machine: string) => `${prefix}:machine:${machine}`
+  let left = false
   return {
-    /** This worker is there; to be said again within the minute. */
+    /** This worker is there; to be said again within the minute. Says nothing once it has left. */
     async stay(machine: string): Promise<void> {
       // Where Redis is away nothing is to be queued up for it.
-      if (redis.status !== 'ready') return
+      if (left || redis.status !== 'ready') return
       await redis
         .multi()
         .zadd(key(machine), Date.now() + staysMs, me)
@@ -23,6 +24,7 @@ export function createMachineMates(redis: Redis, prefix: string) {
     },
     /** This worker is empty; answers whether it was the last one of the machine. */
     async leave(machine: string): Promise<boolean> {
+      left = true
       if (redis.status !== 'ready') return true
       await redis.zrem(key(machine), me)
       return (await redis.zcount(key(machine), Date.now(), '+inf')) === 0

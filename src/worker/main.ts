@@ -1,4 +1,4 @@
-import { type Job, Worker } from 'bullmq'
+import { Worker } from 'bullmq'
 import { readConfig } from '../shared/config.ts'
 import { startHealthServer } from '../shared/health-server.ts'
 import { createIncidents } from '../shared/incidents.ts'
@@ -14,13 +14,22 @@ import { workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
 import { openMedia } from '../shared/stores.ts'
 import { processorOf } from '../shared/workload.ts'
+import { createRates } from '../shared/rates.ts'
+import { createWorkerRegistry } from '../shared/worker-registry.ts'
+import { createAttendance } from './attendance.ts'
 import { createBatchWork, quarantineUnscored } from './batch-workload.ts'
+import { committedBatch } from './committed-batch.ts'
 import { workerSettings } from './config.ts'
 import { createEngineHost } from './engine-host.ts'
 import { createCarefulScorer } from './score-with-care.ts'
 import { watchScheduledEvents } from './scheduled-events.ts'
 import { createMachineMates } from './machine-mates.ts'
-import { createHands } from './two-hands.ts'
+import { instanceName, workerId } from './instance-name.ts'
+import { measuredHand } from './measured-hand.ts'
+import { passOwnCopyBy } from './own-copy.ts'
+import { createPace } from './pace.ts'
+import { createStateGauge } from './state-gauge.ts'
+import { HandWorker, createHands } from './two-hands.ts'
 import { createDeviceGauge } from './device-gauge.ts'
 
 const config = readConfig(workerSettings, process.env)
@@ -28,7 +37,8 @@ const log = createLogger('worker', config.FRAMEFLEET_LOG_LEVEL)
 
 /**
  * Claims batches and renews their leases; the scoring itself runs in the engine, a child process (engine-main).
- * Two-step leaving: nothing new is taken; what does not end in time is given back at no cost of an attempt.
+ * Two-step leaving: nothing new is taken; what does not end in time is given back at no cost of an attempt. The fleet's
+ * registry is told what it does, and may hold it.
  */
 await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
   const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'worker' })
@@ -43,9 +53,12 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const openEngine = () => createEngineHost(new URL(`./engine-main.${extension}`, import.meta.url), log)
   const engine = openEngine()
-  const { spec } = createJobFiles(openMedia(config))
+  engine.begin()
+  const media = openMedia(config)
+  const { spec } = createJobFiles(media)
   const work = createBatchWork({
     ...{ statuses, incidents, quarantine },
+    committed: async (batch) => await committedBatch(media, batch),
     score: createCarefulScorer({
       shared: engine,
       openLone: openEngine,
@@ -58,21 +71,46 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
     }),
   })
 
+  const imds = config.FRAMEFLEET_IMDS_URL
+  const instance = await instanceName({ given: config.FRAMEFLEET_INSTANCE, imdsUrl: imds, log })
+  const id = workerId(instance)
   const options = {
     ...workerOptions('batch'),
     connection: redis,
     prefix,
     autorun: false,
-    name: `worker-${process.pid}`,
+    // An entry under way says by it who has it.
+    name: id,
+    // A worker that is held while it waits for work says so only after that.
+    drainDelay: 2,
   }
-  const hands = createHands(
-    (process) => new Worker('batch', process, { ...options, concurrency: 1, skipStalledCheck: true }),
+  const pace = createPace()
+  const score = measuredHand(
     async (job, token, signal, passOn) =>
       await processorOf(work.workload(passOn), { log, incidents })(job, token, signal),
+    {
+      ...{ pace, rates: createRates(redis, prefix), log },
+      onScored(result) {
+        device.note(result)
+        attendance.note(result)
+      },
+    },
   )
+  const hands = createHands(
+    (process) => new HandWorker('batch', process, { ...options, concurrency: 1, skipStalledCheck: true }),
+    async (job, token, signal, passOn) => {
+      await passOwnCopyBy(job, token, id)
+      return await score(job, token, signal, passOn)
+    },
+    () => attendance.told(),
+  )
+  const attendance = createAttendance({
+    ...{ registry: createWorkerRegistry(redis, prefix), id, instance, hands, log },
+    framesPerSecond: pace.framesPerSecond,
+  })
+  createStateGauge(registry, hands.state)
   for (const worker of hands.workers) {
     observeWorker(worker, metrics, log)
-    worker.on('completed', (_job: Job, result) => device.note(result))
     onFinalFailure(worker, 'batch', log, work.end)
   }
   // A hand that is closed does not look for stalled work, so a third worker, which takes nothing, does.
@@ -81,16 +119,16 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
   const all = [...hands.workers, watch]
   await Promise.all(all.map(async (worker) => await worker.waitUntilReady()))
   await watch.startStalledCheckTimer()
-  engine.begin()
 
   const health = await startHealthServer(
     {
       registry,
-      isReady: async () => redis.status === 'ready' && hands.workers.some((worker) => worker.isRunning()),
+      isReady: async () =>
+        redis.status === 'ready' &&
+        (hands.state() === 'held' || hands.workers.some((worker) => worker.isRunning())),
     },
     { host: config.FRAMEFLEET_HOST, port: config.FRAMEFLEET_WORKER_PORT },
   )
-  const imds = config.FRAMEFLEET_IMDS_URL
   let doomed = false
   if (imds !== '') {
     const mates = createMachineMates(redis, prefix)
@@ -101,19 +139,25 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
         const whenEmpty = async () => {
           if (await mates.leave(machine)) await events.acknowledge(notice)
         }
-        leave({ why: `${type} of this machine`, withinMs, whenEmpty })
+        const why = `${type} of this machine`
+        attendance.leaving(why)
+        leave({ why, withinMs, whenEmpty })
       },
     })
     doomed = await events.doomed
   }
+  // One on an instance that is held must not take anything before it knows.
+  await attendance.open()
   // A worker that is started again on a machine about to go must not take what it can't end.
   if (!doomed) hands.begin()
   return {
-    async drain(withinMs) {
+    async drain(withinMs, why) {
+      attendance.leaving(why)
       hands.stop()
       await Promise.all(all.map(async (worker) => await drainWorker(worker, redis, withinMs)))
     },
     async close() {
+      if (redis.status === 'ready') await attendance.leave()
       await engine.close()
       await quarantineQueue.close()
       await health.close()

@@ -54,24 +54,29 @@ export function noticeFor({ Events: events }: Events, machine: string, now: numb
   return notices.sort((a, b) => a.withinMs - b.withinMs)[0]
 }
 
+async function askImds(url: string, path: string, init: RequestInit = {}): Promise<Response> {
+  const answer = await fetch(new URL(path, url), {
+    ...init,
+    headers: { metadata: 'true' },
+    redirect: 'error',
+    signal: AbortSignal.timeout(patienceMs),
+  })
+  if (answer.ok) return answer
+  await answer.body?.cancel()
+  throw new Error(`IMDS answered ${answer.status}`)
+}
+
+/** Azure's name of this machine, such as `gpus_7`. Throws while IMDS does not answer. */
+export const readMachineName = async (url: string): Promise<string> =>
+  (await (await askImds(url, namePath)).text()).trim()
+
 /**
  * Asks IMDS at `url` once a second, for as long as the process lives; each notice is given once. `acknowledge` tells Azure
  * that it need not wait for the time it gave: to be called when nothing is under way here any more.
  */
 export function watchScheduledEvents(url: string, log: Logger, { onLook, onNotice }: Watch) {
   let away = false
-
-  async function ask(path: string, init: RequestInit = {}): Promise<Response> {
-    const answer = await fetch(new URL(path, url), {
-      ...init,
-      headers: { metadata: 'true' },
-      redirect: 'error',
-      signal: AbortSignal.timeout(patienceMs),
-    })
-    if (answer.ok) return answer
-    await answer.body?.cancel()
-    throw new Error(`IMDS answered ${answer.status}`)
-  }
+  const ask = async (path: string, init: RequestInit = {}) => await askImds(url, path, init)
 
   const told = new Set<string>()
   let looked: (doomed: boolean) => void = () => {}
@@ -83,7 +88,7 @@ export function watchScheduledEvents(url: string, log: Logger, { onLook, onNotic
     let machine: string | undefined
     for (;;) {
       try {
-        machine ??= (await (await ask(namePath)).text()).trim()
+        machine ??= await readMachineName(url)
         const notice = noticeFor(Events.parse(await (await ask(eventsPath)).json()), machine, Date.now())
         if (away) log.info('scheduled events are heard again')
         away = false

@@ -10,9 +10,10 @@ import { resizeRgb } from '../shared/image.ts'
 import { haltSignal } from '../shared/halt-signal.ts'
 import { layout } from '../shared/layout.ts'
 import type { Scratch } from '../shared/scratch.ts'
-import { readSegmentFacts, writeSegmentFacts } from '../shared/segment-metadata.ts'
+import { writeSegmentFacts } from '../shared/segment-metadata.ts'
 import type { SourceReader } from '../shared/source.ts'
 import type { Logger } from '../shared/log.ts'
+import { committedBatch } from './committed-batch.ts'
 import { ShortDecode, damagedFrames, findUndecodable } from './decode-range.ts'
 import { decoderThreads } from './decoder-threads.ts'
 import { encodeSegment } from './encode-segment.ts'
@@ -42,7 +43,8 @@ export type ScoreDeps = {
  *
  * Once the last frame is decoded the next batch may begin: its frames fill the gaps that this one leaves at the model.
  *
- * Safe to run twice: the segment's name depends on the plan alone, and the first commit wins.
+ * Safe to run twice, and by two at once, as a slow batch and its copy are: the segment's name depends on the plan alone, and
+ * the first commit wins. Whoever comes second hears of it with the next report of progress, and ends there.
  */
 export function createScorer(deps: ScoreDeps) {
   const { files, statuses, media } = deps
@@ -50,7 +52,10 @@ export function createScorer(deps: ScoreDeps) {
     const { jobId, index } = entry
     const started = performance.now()
     const { trial } = steps.manner
-    if (await statuses.halted(jobId)) return { ...nothing, skipped: 'halted' }
+    const isCopy = entry.copyOf !== undefined
+    // Nobody waits for a copy: its job may have ended long ago.
+    const useless = isCopy ? await statuses.progress(jobId, index) : await statuses.halted(jobId)
+    if (useless && useless !== 'committed') return { ...nothing, skipped: 'halted' }
     const [spec, plan] = await Promise.all([files.spec(jobId), files.plan(jobId)])
     const count = plan.batches[index]
     // The plan is law: anybody can write on a queue.
@@ -59,29 +64,28 @@ export function createScorer(deps: ScoreDeps) {
       return { ...nothing, skipped: 'unplanned' }
     }
     const batch = { jobId, index, first: batchStarts(plan.batches)[index] ?? 0, count }
-    const there = steps.manner.again && !trial ? await media.head(layout.segment(jobId, index)) : undefined
+    const there = (steps.manner.again || isCopy) && !trial ? await committedBatch(media, batch) : undefined
     if (there) {
       await statuses.commit(jobId, index, count)
-      const { replaced, through } = readSegmentFacts(there.metadata)
-      const inVideo = (frames: number[]) => frames.map((frame) => batch.first + frame)
-      return {
-        ...nothing,
-        frames: count,
-        replaced: inVideo(replaced),
-        through: inVideo(through),
-        skipped: 'committed',
-      }
+      return there
     }
     let framesDone = 0
-    const stop = haltSignal(steps.signal, async () =>
-      trial ? await statuses.halted(jobId) : await statuses.progress(jobId, index, framesDone),
-    )
+    let elsewhere: BatchResult | undefined
+    const stop = haltSignal(steps.signal, async () => {
+      if (trial) return await statuses.halted(jobId)
+      // Of two at once, the first shows how far it is.
+      const word = await statuses.progress(jobId, index, isCopy ? undefined : framesDone)
+      if (word !== 'committed') return word
+      // A segment that was lost since is to be made again, whatever Redis says.
+      elsewhere = await committedBatch(media, batch)
+      return elsewhere && word
+    })
     try {
-      const { ms, ...made } = await deps.scratch.within(
+      const { ms, first, ...made } = await deps.scratch.within(
         'batch',
         async (dir) =>
           await scoreInto(deps, {
-            ...{ dir, spec, plan, batch, steps, signal: stop.signal },
+            ...{ dir, spec, plan, batch, steps, started, signal: stop.signal },
             onFrame: (done) => (framesDone = done),
           }),
       )
@@ -90,12 +94,13 @@ export function createScorer(deps: ScoreDeps) {
       const outcome = trial ? undefined : await statuses.commit(jobId, index, count)
       // Nobody will join it any more: the end has cleared up before this segment came.
       if (outcome === 'ended') await media.remove([layout.segment(jobId, index)])
+      if (!first) return (await committedBatch(media, batch)) ?? { ...nothing, skipped: 'committed' }
       const totalMs = performance.now() - started
       return { frames: trial?.count ?? count, ...made, ms: rounded({ ...ms, totalMs }) }
     } catch (error) {
       stop.close()
-      await statuses.release(jobId, index)
-      if (error instanceof CancelledError) return { ...nothing, skipped: 'halted' }
+      if (!isCopy) await statuses.release(jobId, index)
+      if (error instanceof CancelledError) return elsewhere ?? { ...nothing, skipped: 'halted' }
       throw error
     }
   }
@@ -119,11 +124,16 @@ type Scoring = {
   plan: Plan
   batch: BatchPayload
   steps: ScoreSteps
+  /** When the batch was taken up. */
+  started: number
   signal: AbortSignal
   onFrame(done: number): void
 }
 
-async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signal, onFrame }: Scoring) {
+async function scoreInto(
+  deps: ScoreDeps,
+  { dir, spec, plan, batch, steps, started, signal, onFrame }: Scoring,
+) {
   const began = performance.now()
   const path = join(dir, 'source')
   const { sourceQuery } = await deps.files.secret(spec)
@@ -136,8 +146,12 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signa
 
   const range = trial ?? { first: batch.first, count: batch.count }
   const segment = join(dir, 'segment.mp4')
+  let setUpMs: number | undefined
   const score = async (missing: number[], seek: boolean) => {
-    await using ring = await engine.openRing(steps.onScoring)
+    await using ring = await engine.openRing(() => {
+      setUpMs ??= performance.now() - started
+      onScoring()
+    })
     const encoder = encodeSegment({
       plan,
       signal,
@@ -193,9 +207,10 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signa
 
   if (steps.signal.aborted) throw new LostError('told to leave')
   const through = manner.through ?? []
-  if (trial) return { replaced: made.replaced, through, device: engine.device, ms: { fetchMs, ...made.ms } }
+  const { device } = engine
+  if (trial) return { first: true, replaced: made.replaced, through, device, ms: { fetchMs, ...made.ms } }
   const uploading = performance.now()
-  await deps.media.uploadFile(layout.segment(spec.id, batch.index), segment, {
+  const first = await deps.media.uploadFile(layout.segment(spec.id, batch.index), segment, {
     contentType: 'video/mp4',
     metadata: writeSegmentFacts({
       frames: batch.count,
@@ -204,11 +219,16 @@ async function scoreInto(deps: ScoreDeps, { dir, spec, plan, batch, steps, signa
     }),
     ifAbsent: true,
   })
+  const { model } = spec
   return {
+    /** Whether nobody had committed it before. */
+    first,
     replaced: made.replaced,
     through,
-    device: engine.device,
-    ms: { fetchMs, ...made.ms, uploadMs: performance.now() - uploading },
+    device,
+    model: `${model.name}@${model.version}`,
+    size: `${plan.video.width}x${plan.video.height}`,
+    ms: { fetchMs, setUpMs: setUpMs ?? 0, ...made.ms, uploadMs: performance.now() - uploading },
   }
 }
 

@@ -113,9 +113,9 @@ export function createCarefulScorer({ shared, openLone, spec, onUnfit, onUnscore
 
 type Context = Omit<WorkContext, 'childFailures'>
 
-const fieldsOf = ({ jobId, index }: BatchPayload, { attempt }: Context) => ({
+const fieldsOf = ({ jobId, index, copyOf }: BatchPayload, { attempt }: Context) => ({
   queue: 'batch',
-  entry: entryIds.batch(jobId, index),
+  entry: copyOf === undefined ? entryIds.batch(jobId, index) : entryIds.copy(jobId, index),
   attempt,
 })
 

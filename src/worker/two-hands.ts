@@ -1,4 +1,5 @@
-import type { Job, Worker } from 'bullmq'
+import { type Job, WaitingError, Worker } from 'bullmq'
+import type { WorkerState } from '../shared/fleet.ts'
 
 export type Hand = (
   job: Job,
@@ -7,6 +8,20 @@ export type Hand = (
   /** To be called when the other hand may take the next batch. */
   passOn: () => void,
 ) => Promise<unknown>
+
+/** A BullMQ worker that tells when its loop has ended: what is paused by then can claim nothing until it is resumed. */
+export class HandWorker extends Worker {
+  #loop: Promise<void> = Promise.resolve()
+
+  override async run(): Promise<void> {
+    this.#loop = super.run().catch((error: Error) => void this.emit('error', error))
+    await this.#loop
+  }
+
+  async ended(): Promise<void> {
+    await this.#loop
+  }
+}
 
 /**
  * Two BullMQ workers that take turns at claiming, so that the next batch is decoding while the last one is still being
@@ -17,25 +32,57 @@ export type Hand = (
  *
  * Only one hand is open at a time, and a hand that has claimed closes itself: a batch taken too early would be one that
  * an idle worker elsewhere can't have.
+ *
+ * Both are held, and leave, together. What they have ends in peace; a claim that was on its way is given back at once, no
+ * attempt spent; once both loops have ended nothing can be claimed any more, and only then is it said that they are held:
+ *
+ *   idle ◄──► busy ──hold──► draining ──both loops end──► held
+ *     ▲                          └────────recall──────────┤
+ *     └───────────────────────────────────────────────────┘
  */
-export function createHands(make: (process: HandProcessor) => Worker, hand: Hand) {
-  const workers: [Worker, Worker] = [makeHand(0), makeHand(1)]
-  let leaving = false
+export function createHands(
+  make: (process: HandProcessor) => HandWorker,
+  hand: Hand,
+  /** Told when the state may be another one. */
+  onChange: () => void = () => {},
+) {
+  const workers: [HandWorker, HandWorker] = [makeHand(0), makeHand(1)]
+  let wanted: 'work' | 'hold' | 'leave' = 'work'
+  /** Whose turn it is to claim; nobody's while a hand has claimed and not passed on. */
+  let turn: 0 | 1 | undefined
+  let inHand = 0
 
-  function makeHand(side: 0 | 1): Worker {
+  function makeHand(side: 0 | 1): HandWorker {
     return make(async (job, token, signal) => {
+      if (wanted !== 'work') {
+        await job.moveToWait(token)
+        throw new WaitingError()
+      }
+      turn = undefined
+      inHand++
+      onChange()
       await workers[side].pause(true)
       let passed = false
       const passOn = () => {
-        if (passed || leaving) return
+        if (passed) return
         passed = true
-        void workers[side === 0 ? 1 : 0].resume()
+        turn = side === 0 ? 1 : 0
+        open()
       }
       try {
         return await hand(job, token, signal, passOn)
       } finally {
+        inHand--
         passOn()
+        onChange()
       }
+    })
+  }
+
+  function open(): void {
+    // Not at once: a loop that is just ending still says that it runs, and would not be started again.
+    setImmediate(() => {
+      if (wanted === 'work' && turn !== undefined) void workers[turn].resume()
     })
   }
 
@@ -43,14 +90,36 @@ export function createHands(make: (process: HandProcessor) => Worker, hand: Hand
     workers,
     /** Opens the first hand. */
     begin(): void {
-      void workers[0].run()
+      turn = 0
+      open()
+    },
+    /** Takes nothing new until it is recalled. */
+    hold(): void {
+      if (wanted !== 'work') return
+      wanted = 'hold'
+      for (const worker of workers) void worker.pause(true)
+      onChange()
+      void Promise.all(workers.map(async (worker) => await worker.ended())).then(onChange)
+    },
+    recall(): void {
+      if (wanted !== 'hold') return
+      wanted = 'work'
+      open()
+      onChange()
     },
     /** Takes nothing new, from now on. */
     stop(): void {
-      leaving = true
+      wanted = 'leave'
+      onChange()
+    },
+    state(): WorkerState {
+      if (wanted === 'work') return inHand > 0 ? 'busy' : 'idle'
+      return workers.some((worker) => worker.isRunning()) ? 'draining' : 'held'
     },
   }
 }
+
+export type Hands = ReturnType<typeof createHands>
 
 type HandProcessor = (
   job: Job,

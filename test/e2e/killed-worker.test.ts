@@ -95,7 +95,7 @@ async function inMidBatch() {
       const [active] = await queue.getActive()
       const worker = stack.stack
         .workers()
-        .find(({ process }) => active?.processedBy === `worker-${process.pid}`)
+        .find(({ process }) => active?.processedBy?.includes(`/${process.pid}-`))
       if (worker) return worker
     }
   } finally {

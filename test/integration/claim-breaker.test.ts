@@ -3,7 +3,7 @@ import { Registry } from 'prom-client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createWorkMetrics } from '../../src/shared/metrics.ts'
 import { observeWorker } from '../../src/shared/queue-worker.ts'
-import { createHands } from '../../src/worker/two-hands.ts'
+import { HandWorker, createHands } from '../../src/worker/two-hands.ts'
 import { type TestServices, silent, startServices } from '../support/services.ts'
 
 let services: TestServices
@@ -80,7 +80,7 @@ test('hands that take turns keep to them through a spell of failing claims', asy
   const all = Promise.withResolvers<void>()
   const connection = services.connect()
   const hands = createHands(
-    (process) => new Worker('work', process, { prefix, connection, autorun: false, concurrency: 1 }),
+    (process) => new HandWorker('work', process, { prefix, connection, autorun: false, concurrency: 1 }),
     async (_job, _token, _signal, passOn) => {
       most = Math.max(most, ++atOnce)
       if (++seen === 1) await broken.breakIt()

@@ -1,0 +1,102 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Rate, createRates, expectedRate } from '../../src/shared/rates.ts'
+import { type TestServices, startServices } from '../support/services.ts'
+
+let services: TestServices
+beforeAll(async () => {
+  services = await startServices()
+})
+afterAll(async () => await services?.stop())
+
+function someRates() {
+  const redis = services.connect()
+  const prefix = services.prefix()
+  return { redis, key: `${prefix}:rates`, rates: createRates(redis, prefix) }
+}
+
+const key = { model: 'm@1', size: '640x360', device: 'cpu' }
+
+test('the first batch is the rate, the next ones move it, and a lasting change is seen within a few', async () => {
+  const { rates } = someRates()
+  await rates.note(key, { frames: 10, seconds: 1, setUpSeconds: 2 })
+  const [first] = await rates.all()
+  expect(first).toMatchObject({ ...key, batches: 1, setUpSeconds: 2 })
+  expect(first?.secondsPerFrame).toBeCloseTo(0.1)
+  expect(first?.at).toBeGreaterThan(Date.now() - 60_000)
+  await rates.note(key, { frames: 10, seconds: 3 })
+  const [second] = await rates.all()
+  expect(second).toMatchObject({ batches: 2, setUpSeconds: 2 })
+  expect(second?.secondsPerFrame).toBeCloseTo(0.2)
+  for (let i = 0; i < 20; i++) await rates.note(key, { frames: 100, seconds: 100, setUpSeconds: 0.5 })
+  const [later] = await rates.all()
+  expect(later?.secondsPerFrame).toBeGreaterThan(0.95)
+  expect(later?.setUpSeconds).toBeLessThan(0.6)
+  expect(later?.batches).toBe(22)
+})
+
+test('a set-up that nobody has measured is the usual one, and counts for nothing once it is', async () => {
+  const { rates } = someRates()
+  await rates.note(key, { frames: 10, seconds: 1 })
+  expect(await rates.all()).toMatchObject([{ setUpSeconds: 0.5 }])
+  await rates.note(key, { frames: 10, seconds: 1, setUpSeconds: 4 })
+  expect(await rates.all()).toMatchObject([{ setUpSeconds: 4, batches: 2 }])
+})
+
+test('workers that note at once lose nothing', async () => {
+  const { rates } = someRates()
+  await Promise.all(Array.from({ length: 50 }, async () => await rates.note(key, { frames: 1, seconds: 1 })))
+  expect(await rates.all()).toMatchObject([{ batches: 50, secondsPerFrame: 1 }])
+})
+
+test('what others wrote there is left out, and measured anew', async () => {
+  const { redis, key: hash, rates } = someRates()
+  await redis.hset(hash, 'm@1|640x360|cpu', '{"model', 'x', '7', 'y', '{"batches":1}', 'z', 'null')
+  expect(await rates.all()).toEqual([])
+  await rates.note(key, { frames: 10, seconds: 1 })
+  expect(await rates.all()).toMatchObject([{ ...key, batches: 1 }])
+})
+
+test('of more than five hundred the stalest goes', async () => {
+  const { redis, key: hash, rates } = someRates()
+  const old = (i: number) => ({
+    ...key,
+    device: `d${i}`,
+    secondsPerFrame: 1,
+    setUpSeconds: 1,
+    batches: 1,
+    at: i,
+  })
+  const fields = Array.from({ length: 501 }, (_, i) => [`f${i}`, JSON.stringify(old(i + 1))])
+  await redis.hset(hash, ...fields.flat(), 'rubbish', '{')
+  await rates.note(key, { frames: 10, seconds: 1 })
+  const left = await rates.all()
+  expect(left).toHaveLength(500)
+  expect(await redis.hexists(hash, 'rubbish')).toBe(0)
+  expect(Math.min(...left.map(({ at }) => at))).toBe(3)
+  expect(left.some(({ device }) => device === 'cpu')).toBe(true)
+})
+
+const rate = (more: Partial<Rate>): Rate => ({
+  ...{ ...key, secondsPerFrame: 0.1, setUpSeconds: 1, batches: 5, at: 1 },
+  ...more,
+})
+const cuda = rate({ device: 'cuda', secondsPerFrame: 0.01, batches: 9 })
+const large = rate({ size: '1280x720', secondsPerFrame: 0.5, batches: 100 })
+const other = rate({ model: 'n@1', secondsPerFrame: 9 })
+const known = [other, rate({}), cuda, large]
+const { model, size, device } = key
+
+test.each([
+  ['as measured', { model, size, device }, 0.1, true],
+  ['on another device, the most measured', { model, size, device: 'tensorrt' }, 0.01, true],
+  ['on any device', { model, size }, 0.01, true],
+  ['at another size, by its pixels, on this device', { model, size: '1280x360', device: 'cuda' }, 0.02, true],
+  ['at another size, from the most measured', { model, size: '640x720' }, 0.25, true],
+  ['at a size nobody knows yet', { model }, 0.5, true],
+  ['of a model that nobody has run', { model: 'new@1', size: '1000x1000', device }, 0.1, false],
+  ['of a model that nobody has run, larger', { model: 'new@1', size: '2000x1000' }, 0.2, false],
+])('what a frame should take: %s', (_, wanted, seconds, measured) => {
+  const expected = expectedRate(known, wanted)
+  expect(expected.secondsPerFrame).toBeCloseTo(seconds)
+  expect(expected).toMatchObject({ measured, setUpSeconds: measured ? 1 : 0.5 })
+})
