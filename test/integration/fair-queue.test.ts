@@ -104,7 +104,7 @@ test.each([1, 4])('a clip that comes behind a film is claimed beside it, by %i h
   expect(countOf(claimed.slice(0, 10), 'the-clip-1')).toBeGreaterThanOrEqual(4)
   expect(countOf(claimed.slice(0, 10), 'the-film-1')).toBeGreaterThanOrEqual(4)
   expect(countOf(claimed, 'the-clip-1')).toBe(5)
-  expect(numbersOf(claimed, 'the-clip-1').toSorted()).toEqual([0, 1, 2, 3, 4])
+  expect(new Set(numbersOf(claimed, 'the-clip-1'))).toEqual(new Set([0, 1, 2, 3, 4]))
 })
 
 test('a film that comes behind another starves neither', async () => {

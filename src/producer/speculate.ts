@@ -1,0 +1,119 @@
+import type { Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { Counter, type Registry } from 'prom-client'
+import { BatchPayload } from '../shared/job.ts'
+import { createJobStatuses } from '../shared/job-status.ts'
+import type { Logger } from '../shared/log.ts'
+import { copyOptions, entryIds } from '../shared/queues.ts'
+import { createWorkerRegistry } from '../shared/worker-registry.ts'
+import type { Chore } from './chores.ts'
+import { firstTag } from './fair-order.ts'
+import type { FairOrder } from './fair-queue.ts'
+import { type ActiveBatch, slowBatches } from './speculation.ts'
+
+export type SpeculateDeps = {
+  redis: Redis
+  prefix: string
+  batches: Queue
+  order: Pick<FairOrder, 'reckon'>
+  registry: Registry
+  log: Logger
+}
+
+/** Batches at work that are looked at in one turn: as many as there may be workers that have something to do. */
+const mostLooked = 5_000
+
+/**
+ * Puts a copy on the queue of each batch that holds up the end of its job: nothing waits, somebody is idle, and the batch
+ * takes more than twice as long as it should. Whichever commits first counts; the other one hears of it. Safe to do
+ * twice: a copy has one name, and one that ended is remembered for a while.
+ */
+export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
+  const { redis, prefix, batches, log } = deps
+  const statuses = createJobStatuses(redis, prefix)
+  const workers = createWorkerRegistry(redis, prefix)
+  const copies = new Counter({
+    name: 'framefleet_copies_total',
+    help: 'Copies of slow batches that were put on the queue',
+    registers: [deps.registry],
+  })
+
+  return {
+    name: 'speculate',
+    everyMs,
+    async run(): Promise<Record<string, number>> {
+      const counts = await batches.getJobCounts('waiting', 'prioritized', 'delayed', 'active')
+      const waiting = (counts['waiting'] ?? 0) + (counts['prioritized'] ?? 0) + (counts['delayed'] ?? 0)
+      // Most turns end here: there is more than enough to do, or nothing.
+      if (waiting > 0 || !counts['active']) return {}
+      const idleWorkers = (await workers.list()).filter(({ state }) => state === 'idle').length
+      if (idleWorkers === 0) return {}
+      const active = await atWork()
+      const slow = slowBatches({ now: Date.now(), waiting, idleWorkers, active })
+      for (const entry of slow) {
+        const batch = active.find((each) => each.entry === entry)
+        if (batch) await copy(batch)
+      }
+      return { copied: slow.length }
+    },
+  }
+
+  async function copy({ payload, worker, startedAt, expectedSeconds }: AtWork): Promise<void> {
+    const { jobId, index } = payload
+    await batches.add(
+      'batch',
+      { ...payload, copyOf: worker },
+      { ...copyOptions, jobId: entryIds.copy(jobId, index), priority: firstTag },
+    )
+    copies.inc()
+    const seconds = Math.round((Date.now() - startedAt) / 1_000)
+    const expected = Math.round(expectedSeconds)
+    log.info({ job: jobId, batch: index, worker, seconds, expected }, 'a slow batch was copied')
+  }
+
+  /** The batches at work of which it is known how long they should take, but for copies. */
+  async function atWork(): Promise<AtWork[]> {
+    const ids = await redis.lrange(batches.toKey('active'), 0, mostLooked - 1)
+    const reading = redis.pipeline()
+    for (const id of ids) reading.hmget(batches.toKey(id), 'processedOn', 'pb', 'data')
+    const found = ((await reading.exec()) ?? []).flatMap(([error, fields], i) =>
+      error ? [] : claimOf(ids[i] ?? '', fields as (string | null)[]),
+    )
+    const [works, copied, reckoning] = await Promise.all([
+      statuses.works(found.map(({ payload }) => payload.jobId)),
+      copiesOf(found),
+      deps.order.reckon(),
+    ])
+    return found.flatMap((claim, i) => {
+      const work = works[i]
+      if (!work || work.halt) return []
+      const { secondsPerFrame, setUpSeconds, measured } = reckoning(work)
+      // What was only guessed is no reason to do anything twice.
+      if (!measured) return []
+      const expectedSeconds = claim.payload.count * secondsPerFrame + setUpSeconds
+      return [{ ...claim, expectedSeconds, copied: copied[i] ?? false }]
+    })
+  }
+
+  async function copiesOf(claims: Claim[]): Promise<boolean[]> {
+    const asking = redis.pipeline()
+    for (const { payload } of claims)
+      asking.exists(batches.toKey(entryIds.copy(payload.jobId, payload.index)))
+    return ((await asking.exec()) ?? []).map(([, count]) => count === 1)
+  }
+}
+
+type Claim = Pick<ActiveBatch, 'entry' | 'worker' | 'startedAt'> & { payload: BatchPayload }
+type AtWork = ActiveBatch & Claim
+
+/** Nothing of what can't be read, or is a copy itself. */
+function claimOf(entry: string, [processedOn, worker, data]: (string | null)[]): Claim[] {
+  const startedAt = Number(processedOn)
+  if (!(startedAt > 0) || !worker) return []
+  try {
+    const payload = BatchPayload.parse(JSON.parse(data ?? ''))
+    return payload.copyOf === undefined ? [{ entry, worker, startedAt, payload }] : []
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,129 @@
+import { Worker } from 'bullmq'
+import { Registry } from 'prom-client'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { statusOf } from '../../src/producer/accept-job.ts'
+import { addBatches, addFlow } from '../../src/producer/flow.ts'
+import { openFlows } from '../../src/producer/resume.ts'
+import { speculateChore } from '../../src/producer/speculate.ts'
+import type { WorkerRecord } from '../../src/shared/fleet.ts'
+import { createJobFiles } from '../../src/shared/job-files.ts'
+import { entryIds, workerOptions } from '../../src/shared/queues.ts'
+import { createRates } from '../../src/shared/rates.ts'
+import { createWorkerRegistry } from '../../src/shared/worker-registry.ts'
+import { planOf, specOf } from '../support/jobs.ts'
+import { type TestServices, silent, startServices } from '../support/services.ts'
+
+let services: TestServices
+const open: { close(): Promise<unknown> }[] = []
+beforeAll(async () => {
+  services = await startServices()
+})
+afterEach(async () => {
+  for (const each of open.splice(0).toReversed()) await each.close()
+})
+afterAll(async () => await services?.stop())
+
+const jobId = 'the-film-1'
+const { signal } = new AbortController()
+
+/** Three batches that take ten seconds each, all of them claimed by the worker `busy-1`. */
+async function atWork() {
+  const prefix = services.prefix()
+  const redis = services.connect()
+  const files = createJobFiles(await services.container())
+  const on = openFlows(redis, { prefix, files, log: silent })
+  open.push(on)
+  const [spec, plan] = [specOf(jobId), planOf(jobId, 3)]
+  await on.statuses.create(statusOf(spec))
+  await addFlow(on, spec)
+  await on.statuses.beginScoring(jobId, plan, new Map())
+  await addBatches(on, spec, plan, { committed: async () => new Map() })
+  const claiming = (name: string) => {
+    const options = { ...workerOptions('batch'), connection: services.connect(), prefix, name }
+    const worker = new Worker('batch', null, options)
+    open.push(worker)
+    return worker
+  }
+  const busy = claiming('busy-1')
+  for (const token of ['a', 'b', 'c']) await busy.getNextJob(token)
+
+  const workers = createWorkerRegistry(redis, prefix)
+  const registry = new Registry()
+  const deps = { redis, prefix, batches: on.queues.batch, order: on.order, registry, log: silent }
+  const chore = speculateChore(deps)
+  const entry = (index: number) => on.queues.batch.toKey(entryIds.batch(jobId, index))
+  return {
+    ...{ on, claiming, registry },
+    speculate: async () => await chore.run(signal),
+    /** The pace is known. */
+    async measure() {
+      const size = '16x16'
+      await createRates(redis, prefix).note(
+        { model: 'm@1', size, device: 'cpu' },
+        { frames: 10, seconds: 10, setUpSeconds: 0 },
+      )
+    },
+    async register(id: string, state: WorkerRecord['state']) {
+      const now = Date.now()
+      await workers.beat({
+        ...{ id, instance: id, state, since: now, startedAt: now, beatAt: now, device: 'cpu' },
+        ...{ models: [], framesPerSecond: null, batches: 0, leaving: null },
+      })
+    },
+    /** Makes a batch one that was claimed so many seconds ago. */
+    async takesSince(index: number, seconds: number) {
+      await redis.hset(entry(index), 'processedOn', Date.now() - seconds * 1_000)
+    },
+    copyOf: async (index: number) => await on.queues.batch.getJob(entryIds.copy(jobId, index)),
+  }
+}
+
+test('a batch that takes too long is copied once, when the queue is dry and somebody is idle', async () => {
+  const { measure, register, takesSince, speculate, copyOf, claiming, registry } = await atWork()
+  await takesSince(1, 200)
+  expect(await speculate(), 'nobody is idle').toEqual({})
+  await register('busy-1', 'busy')
+  await register('leaving-1', 'held')
+  expect(await speculate(), 'who is held takes nothing').toEqual({})
+  await register('idle-1', 'idle')
+  await register('idle-2', 'idle')
+  expect(await speculate(), 'it is not known how long it should take').toEqual({ copied: 0 })
+  await measure()
+  // One worker has all three, one behind the other.
+  await takesSince(1, 19)
+  expect(await speculate(), 'it is not slow').toEqual({ copied: 0 })
+  await takesSince(1, 21)
+  expect(await speculate()).toEqual({ copied: 1 })
+
+  const copy = await copyOf(1)
+  expect(copy).toMatchObject({
+    ...{ name: 'batch', data: { jobId, index: 1, first: 10, count: 10, copyOf: 'busy-1' } },
+    ...{ parent: undefined, opts: { priority: 1, attempts: 1 } },
+  })
+  expect(await speculate(), 'something waits').toEqual({})
+  expect((await claiming('idle-1').getNextJob('token'))?.id).toBe(copy?.id)
+  expect(await speculate(), 'it was copied').toEqual({ copied: 0 })
+  await copy?.moveToFailed(new Error('it failed'), 'token')
+  expect(await speculate(), 'its copy failed').toEqual({ copied: 0 })
+  expect(await registry.getSingleMetric('framefleet_copies_total')?.get()).toMatchObject({
+    values: [{ value: 1 }],
+  })
+})
+
+test('the slowest are copied first, as many as somebody is idle for, and none of a job that was halted', async () => {
+  const { on, measure, register, takesSince, speculate, copyOf } = await atWork()
+  await measure()
+  await register('idle-1', 'idle')
+  await takesSince(0, 100)
+  await takesSince(1, 500)
+  await takesSince(2, 90)
+  await on.statuses.halt(jobId, 'cancelled')
+  expect(await speculate()).toEqual({ copied: 0 })
+  await on.statuses.forget(jobId)
+  expect(await speculate(), 'nothing is known of the job').toEqual({ copied: 0 })
+  await on.statuses.create(statusOf(specOf(jobId)))
+  await on.statuses.beginScoring(jobId, planOf(jobId, 3), new Map())
+  expect(await speculate()).toEqual({ copied: 1 })
+  expect(await copyOf(1)).toBeDefined()
+  expect(await copyOf(0)).toBeUndefined()
+})
