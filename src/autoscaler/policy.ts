@@ -65,22 +65,29 @@ export function decide(snapshot: Snapshot): Decision {
   const nothing = { grow: present, hold: [], recall: [], remove: [] }
   if (limits.paused) return { target: usable.length, why: 'paused', ...nothing }
 
-  const { wanted, why } = limits.size === null ? demanded(snapshot, usable) : byHand(limits.size)
-  const target = Math.min(limits.max, Math.max(limits.min, wanted))
-  const missing = Math.max(0, target - usable.length)
-  const recall = resting.slice(0, missing).map(({ name }) => name)
-  const growth = missing - recall.length
-  const blocked = growth > 0 && now < growthBlockedUntil
+  const within = (wanted: number) => Math.min(limits.max, Math.max(limits.min, wanted))
+  const { need, why } = limits.size === null ? demanded(snapshot) : byHand(limits.size)
+  // Those that are still there cost nothing to start.
+  const recalled = resting.slice(0, Math.max(0, within(need) - usable.length))
+  const there = [...usable, ...recalled.map((each) => ({ ...each, state: 'idle' as const }))]
+  const start = limits.size === null ? worthStarting(snapshot, there, need) : { wanted: need, why: '' }
+  const target = within(start.wanted)
+  const growth = Math.max(0, target - there.length)
   return {
     target,
-    why: target === wanted ? why : `${why}; ${target > wanted ? `at least ${target}` : `at most ${target}`}`,
-    grow: present + (blocked ? 0 : growth),
+    why: [why + start.why, limitedBy(start.wanted, target)].filter(Boolean).join('; '),
+    grow: present + (now < growthBlockedUntil ? 0 : growth),
     hold: surplus(snapshot, usable, target),
-    recall,
-    remove: [...failed, ...resting.slice(recall.length).filter(({ state }) => state === 'held')].map(
+    recall: recalled.map(({ name }) => name),
+    remove: [...failed, ...resting.slice(recalled.length).filter(({ state }) => state === 'held')].map(
       ({ name }) => name,
     ),
   }
+}
+
+function limitedBy(wanted: number, target: number): string {
+  if (target === wanted) return ''
+  return target > wanted ? `at least ${target}` : `at most ${target}`
 }
 
 /**
@@ -108,39 +115,35 @@ function sort({ now, instances, startSeconds }: Snapshot) {
   return { failed, usable, resting, present: usable.length + resting.length }
 }
 
-const byHand = (size: number) => ({ wanted: size, why: 'the size was set by hand' })
+const byHand = (size: number) => ({ need: size, why: 'the size was set by hand' })
 
-function demanded(snapshot: Snapshot, usable: Instance[]): { wanted: number; why: string } {
-  const { demand, workersPerInstance, backlogSeconds } = snapshot
+function demanded({ demand, workersPerInstance, backlogSeconds }: Snapshot): { need: number; why: string } {
   const { workSeconds, entries, unplannedJobs } = demand
-  if (workSeconds <= 0 && entries === 0 && unplannedJobs === 0) return { wanted: 0, why: 'nothing to do' }
+  if (workSeconds <= 0 && entries === 0 && unplannedJobs === 0) return { need: 0, why: 'nothing to do' }
   const inTime = Math.ceil(workSeconds / backlogSeconds / workersPerInstance)
   // More than one for each batch would have nothing to do.
   const atWork = unplannedJobs > 0 ? Infinity : Math.ceil(entries / workersPerInstance)
   const need = Math.max(1, Math.min(inTime, atWork))
-  const why = `${Math.round(workSeconds)} s of work in ${backlogSeconds} s`
-  const there = usable.length
-  if (need <= there || there === 0) return { wanted: Math.max(need, 0), why }
-
-  const late = workSeconds > there * workersPerInstance * backlogSeconds * (1 + lateBy)
-  if (!late) return { wanted: there, why: `${why}, nearly` }
-  const worth = Math.min(need, worthStarting(snapshot, usable))
-  return worth > there
-    ? { wanted: worth, why }
-    : { wanted: there, why: `${why}: it is done before another would have started` }
+  return { need, why: `${Math.round(workSeconds)} s of work in ${backlogSeconds} s` }
 }
 
-/** As many as would each work for as long as they take to start. */
+/** As many as are needed, of those that are not there as many as each would work for as long as it takes to start. */
 function worthStarting(
-  { now, demand, workersPerInstance, startSeconds }: Snapshot,
-  usable: Instance[],
-): number {
+  { now, demand, workersPerInstance, startSeconds, backlogSeconds }: Snapshot,
+  there: Instance[],
+  need: number,
+): { wanted: number; why: string } {
+  if (need <= there.length || there.length === 0) return { wanted: need, why: '' }
+  const late = demand.workSeconds > there.length * workersPerInstance * backlogSeconds * (1 + lateBy)
+  if (!late) return { wanted: there.length, why: ', nearly' }
   let left = demand.workSeconds
-  for (const { state, since } of usable) {
+  for (const { state, since } of there) {
     const missing = state === 'starting' ? Math.max(0, startSeconds - (now - since)) : 0
     left -= workersPerInstance * (startSeconds - missing)
   }
-  return Math.floor(left / workersPerInstance / Math.max(1, startSeconds))
+  const worth = Math.min(need, Math.floor(left / workersPerInstance / Math.max(1, startSeconds)))
+  if (worth > there.length) return { wanted: worth, why: '' }
+  return { wanted: there.length, why: ': it is done before another would have started' }
 }
 
 /** What is there beyond the target and may be held: the longest idle first. */

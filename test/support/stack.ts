@@ -10,18 +10,23 @@ import { uploadModel, uploadVideo } from '../../src/cli/local-files.ts'
 import { parseManifest } from '../../src/shared/models/manifest.ts'
 import { connectAccount, createBlobStore } from '../../src/shared/blob-store.ts'
 
-type Options = { workers?: number; restart?: boolean; env?: NodeJS.ProcessEnv }
+type Options = {
+  workers?: number
+  autoscale?: { min: number; max: number }
+  restart?: boolean
+  env?: NodeJS.ProcessEnv
+}
 type JobOptions = Record<string, unknown> & { model?: string }
 
 const ended = ['succeeded', 'failed', 'cancelled']
 
 /** The whole system, real in every part, with a folder, ports and data of its own. */
-export async function startTestStack({ workers = 2, restart = true, env = {} }: Options = {}) {
+export async function startTestStack({ workers = 2, autoscale, restart = true, env = {} }: Options = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'framefleet-test-'))
   const stack = await startStack({
     dir,
-    workers,
-    restart,
+    ...{ workers, restart },
+    ...(autoscale ? { autoscale } : {}),
     port: 0,
     env: { ...cleanEnv(), ...alike, ...env },
   }).catch(async (error: unknown) => {

@@ -81,6 +81,11 @@ test.each<[string, Changes, Partial<Decision>]>([
     { grow: 3, recall: ['held-0'], remove: ['held-1'] },
   ],
   [
+    'who is called back costs no start: it need not be worth one',
+    { demand: work(100), backlogSeconds: 20, instances: some({ busy: 1, held: 2 }) },
+    { target: 3, grow: 3, recall: ['held-0', 'held-1'], remove: [] },
+  ],
+  [
     'a quota was met: nothing is started, but what is there is called back',
     { demand: work(3_600), instances: some({ busy: 2, held: 1 }), growthBlockedUntil: now + 60 },
     { target: 6, grow: 3, recall: ['held-0'] },
