@@ -39,7 +39,7 @@ async function start(options: FakeArmOptions = {}, more: Partial<VmssFleetOption
 }
 
 test('machines of all pages are seen as they start, run and go; growing does not wait for them', async () => {
-  const { arm, fleet, signal, look } = await start({ capacity: 1 })
+  const { arm, fleet, signal, look, lines } = await start({ capacity: 1 })
   await fleet.grow(5, signal)
   expect(await look()).toEqual({
     capacity: 5,
@@ -66,6 +66,7 @@ test('machines of all pages are seen as they start, run and go; growing does not
   arm.set.settle()
   expect(Object.keys((await look()).states)).toEqual(['fleet_0', 'fleet_2', 'fleet_4'])
   expect(arm.sent('PATCH')).toHaveLength(1)
+  expect(lines.filter((line) => line.includes('--disable-overprovision'))).toHaveLength(1)
 })
 
 test('capacity is never lowered, also when somebody else raises it between our look and our request', async () => {

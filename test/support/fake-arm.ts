@@ -150,7 +150,7 @@ export async function startFakeArm({ pageSize = 2, ...options }: FakeArmOptions 
         'The server rejected the request because too many requests have been received for this subscription.'
       const details = [{ code: 'TooManyRequests', target: 'HighCostGetVMScaleSet' }]
       const json = { error: { code: 'OperationNotAllowed', message, details } }
-      const headers = retryAfter === undefined ? {} : { 'Retry-After': retryAfter }
+      const headers = retryAfter === undefined ? undefined : { 'Retry-After': retryAfter }
       faults.push({ count, only: '', status: 429, headers, json })
     },
     /** "Troubleshoot Azure RBAC": the sentence names the action that is missing. */

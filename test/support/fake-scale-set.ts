@@ -85,7 +85,8 @@ export function createFakeScaleSet({
     json: () => ({
       ...{ sku, etag: `"${version}"`, location: 'westeurope' },
       properties: {
-        orchestrationMode,
+        // What a set has unless one says otherwise.
+        ...{ orchestrationMode, overprovision: true },
         provisioningState: pending().length > 0 ? 'Updating' : 'Succeeded',
         virtualMachineProfile: { priority: 'Spot', evictionPolicy },
       },

@@ -1,3 +1,4 @@
+import type { VirtualMachineScaleSet } from '@azure/arm-compute'
 import { TransientError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { FleetInstance } from '../fleet.ts'
@@ -86,16 +87,28 @@ export function createVmssView({
   }
 
   async function readSet(): Promise<ScaleSet> {
-    const { sku, etag, orchestrationMode, provisioningState } = await arm.get()
+    const found = await arm.get()
+    const { sku, etag, orchestrationMode, provisioningState } = found
     if (orchestrationMode === 'Flexible') {
       throw new Error(
         `The scale set ${arm.name} has flexible orchestration: make one with --orchestration-mode Uniform.`,
       )
     }
+    if (set === undefined) warnOf(found)
     const { name, tier, capacity = 0 } = sku ?? {}
     const working = !/^(succeeded|failed|canceled)$/i.test(provisioningState ?? '')
     set = { capacity, sku: { name, tier }, etag, working, at: now() }
     return set
+  }
+
+  /** What makes machines that nobody asked for: they look like a size that somebody set. */
+  function warnOf({ overprovision, spotRestorePolicy }: VirtualMachineScaleSet) {
+    if (overprovision === true)
+      log.warn('the scale set overprovisions: turn that off (--disable-overprovision)')
+    if (spotRestorePolicy?.enabled === true)
+      log.warn(
+        'the scale set restores evicted machines by itself: turn that off (--enable-spot-restore false)',
+      )
   }
 
   async function readMachines() {
