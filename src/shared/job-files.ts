@@ -9,10 +9,11 @@ export type JobFiles = ReturnType<typeof createJobFiles>
 
 /** A job's documents in Blob. Spec and plan never change once written, so they are kept in memory for a while. */
 export function createJobFiles(media: BlobStore) {
-  const specs = new LRUCache<string, JobSpec>({ max: 32 })
-  const secrets = new LRUCache<string, JobSecret>({ max: 32 })
-  // A long film's plan may have millions of numbers.
-  const plans = new LRUCache<string, Plan>({ maxSize: 16e6, sizeCalculation: numbersIn })
+  // Many jobs share the fleet, and each worker has a batch of this one and then of that.
+  const specs = new LRUCache<string, JobSpec>({ max: 500 })
+  const secrets = new LRUCache<string, JobSecret>({ max: 500 })
+  // A long film's plan may have millions of numbers, and of short ones there may be many.
+  const plans = new LRUCache<string, Plan>({ max: 500, maxSize: 16e6, sizeCalculation: numbersIn })
 
   async function findSpec(id: string): Promise<JobSpec | undefined> {
     const spec = specs.get(id) ?? (await media.readJson(layout.spec(id), JobSpec))

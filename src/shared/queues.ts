@@ -24,6 +24,9 @@ export type QueueSpec = {
 }
 type Keep = { age: number; count: number }
 
+/** Entries that have been kept long enough go when others end, so many with each: BullMQ's own thousand would hold Redis up. */
+const goAtOnce = 100
+
 const days = (n: number) => n * 86_400
 const lease = { lockMs: 10_000, checkMs: 5_000, maxStalled: 20, maxStarted: 40 }
 const JobRef = z.strictObject({ jobId: JobId })
@@ -109,8 +112,8 @@ export function entryOptions(queue: QueueName, { isChild }: { isChild: boolean }
   return {
     attempts,
     backoff: { type: 'patient' },
-    removeOnComplete: keep.completed,
-    removeOnFail: keep.failed,
+    removeOnComplete: { ...keep.completed, limit: goAtOnce },
+    removeOnFail: { ...keep.failed, limit: goAtOnce },
     stackTraceLimit: 5,
     // Without this a failed child leaves its parent waiting for ever; with removeOnFail instead the parent would run
     // with a hole it can't see. So: the parent wakes after all children, and reads the failures itself.

@@ -33,9 +33,10 @@ export function createModelStore(system: BlobStore) {
     return stored
   }
 
-  async function versions(): Promise<{ name: string; version: string }[]> {
+  /** Of all models, or of one. */
+  async function versions(of?: string): Promise<{ name: string; version: string }[]> {
     const found = []
-    for await (const { name } of system.list('models/')) {
+    for await (const { name } of system.list(of === undefined ? 'models/' : `models/${of}/`)) {
       const match = /^models\/([^/]+)\/([^/]+)\/model\.json$/.exec(name)
       if (match) found.push({ name: match[1] as string, version: match[2] as string })
     }
@@ -51,10 +52,11 @@ export function createModelStore(system: BlobStore) {
     /** Finds `name` (its newest version) or `name@version`; throws InputError naming what there is. */
     async resolve(ref: string): Promise<StoredModel> {
       const [name = '', version] = ref.split('@')
-      const known = await versions()
-      const match = known.find((entry) => entry.name === name && (version ?? entry.version) === entry.version)
-      const found = match && (await manifest(match.name, match.version))
+      // Asked with every job: there may be a thousand other models.
+      const newest = version ?? (await versions(name))[0]?.version
+      const found = newest === undefined ? undefined : await manifest(name, newest)
       if (found) return found
+      const known = await versions()
       const names = [...new Set(known.map((entry) => entry.name))].join(', ') || 'none'
       throw new InputError('unknown-model', `There is no model ${ref}. Known: ${names}.`)
     },
