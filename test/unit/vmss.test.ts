@@ -81,10 +81,12 @@ test('what is said of an error is one line, without links and secrets; what may 
   expect(explain(rest(503, 'Busy', 'x'.repeat(5_000)), 'fleet').message.length).toBeLessThan(400)
   expect(explain(rest(503, 'Busy', 'Later.'), 'fleet').name).toBe('TransientError')
   expect(explain(rest(400, 'BadRequest', 'No.'), 'fleet').name).toBe('Error')
-  const unable = Object.assign(new Error('EnvironmentCredential is unavailable'), {
+  const unable = Object.assign(new Error('Several\nlines: AADSTS7000215: Invalid client secret.'), {
     name: 'CredentialUnavailableError',
   })
-  expect(explain(unable, 'fleet').message).toMatch(/^There is no credential for Azure: /)
+  expect(explain(unable, 'fleet').message).toMatch(
+    /^There is no credential for Azure \(AADSTS7000215\): give/,
+  )
 })
 
 test('the id of a scale set is taken in any case of its letters, and nothing else is', () => {

@@ -59,10 +59,15 @@ export function explain(error: unknown, set: string): Error {
   if (status === 404) return new Error(`There is no scale set ${set}: check FRAMEFLEET_VMSS_ID.`)
   if (status === 401) return new Error(`Azure does not know who we are: ${sentenceOf(error)}`)
   if (error instanceof Error && /Credential|Authentication/.test(error.name)) {
-    return new Error(`There is no credential for Azure: ${sentenceOf(error)}`)
+    const why = /AADSTS\d+/.exec(error.message)
+    return new Error(
+      `There is no credential for Azure${why ? ` (${why[0]})` : ''}: give this machine a managed identity, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET.`,
+    )
   }
+  if (status === undefined)
+    return new TransientError(`Azure, about the scale set ${set}: ${sentenceOf(error)}`)
   const sentence = `Azure's answer about the scale set ${set}: ${sentenceOf(error)}`
-  const passes = status === undefined || status === 408 || status === 429 || status >= 500
+  const passes = status === 408 || status === 429 || status >= 500
   return passes ? new TransientError(sentence) : new Error(sentence)
 }
 
