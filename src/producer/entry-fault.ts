@@ -108,8 +108,9 @@ function absurd(queue: AnyQueueName, { id, fields, dueAt = 0 }: RawEntry, now: n
 
 /** The id that follows from a payload that fits. */
 function expectedId(queue: AnyQueueName, payload: unknown): string | undefined {
-  const { jobId, index } = payload as { jobId: string; index: number }
+  const { jobId, index, copyOf } = payload as { jobId: string; index: number; copyOf?: string }
   if (queue === 'quarantine' || queue === 'autoscale') return undefined
+  if (queue === 'batch' && copyOf !== undefined) return entryIds.copy(jobId, index)
   return queue === 'batch' ? entryIds.batch(jobId, index) : entryIds[queue](jobId)
 }
 

@@ -3,6 +3,7 @@ import { backlogTypes, createBacklog } from '../shared/backlog.ts'
 import { incidentTypes } from '../shared/incidents.ts'
 import { JobId } from '../shared/job.ts'
 import { listType, statusTypes } from '../shared/job-status.ts'
+import { fleetKeyTypes, machineKeyTypes, workerKeyTypes } from '../shared/worker-registry.ts'
 import type { KeyType, KeyTypes } from '../shared/key-types.ts'
 import type { Logger } from '../shared/log.ts'
 import type { EvidenceKeeper } from './evidence.ts'
@@ -23,8 +24,8 @@ const jobsAtOnce = 200
 const clientsAtOnce = 500
 
 /**
- * Takes keys of the wrong type out of what lies beside the queues: the list of jobs, the line, the pace, and what is
- * known of each job. One of them would make a request or a job fail each time it is tried.
+ * Takes keys of the wrong type out of what lies beside the queues: the list of jobs, the line, the pace, the fleet, and what
+ * is known of each job. One of them would make a request, a beat or a job fail each time it is tried.
  */
 export function createKeySweeper({ redis, prefix, evidence, log }: KeySweepDeps) {
   const backlog = createBacklog(redis, prefix)
@@ -72,6 +73,16 @@ export function createKeySweeper({ redis, prefix, evidence, log }: KeySweepDeps)
     }
   }
 
+  /** The fleet says all of it anew: no job misses anything. */
+  async function dropOfFleet(workers: string[], machines: string[]): Promise<number> {
+    const types = [
+      fleetKeyTypes(prefix),
+      ...workers.map((id) => workerKeyTypes(prefix, id)),
+      ...machines.map((name) => machineKeyTypes(prefix, name)),
+    ]
+    return (await drop(Object.assign({}, ...types) as KeyTypes)).length
+  }
+
   async function dropOfLine(clients: string[], swept: Swept): Promise<void> {
     for (let from = 0; from < clients.length; from += clientsAtOnce) {
       const gone = await drop(backlogTypes(prefix, Date.now(), clients.slice(from, from + clientsAtOnce)))
@@ -96,6 +107,7 @@ export function createKeySweeper({ redis, prefix, evidence, log }: KeySweepDeps)
         others.map((key) => key.split(':')).flatMap(([kind, id]) => (kind === first && id ? [id] : [])),
       ),
     ]
+    swept.quarantined += await dropOfFleet(named('worker'), named('machine'))
     await dropOfLine([...new Set([...(await backlog.clients()), ...named('open')])], swept)
     const inLine = await backlog.list()
     if (cursor >= inLine.length) cursor = 0

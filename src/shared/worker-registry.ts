@@ -29,11 +29,19 @@ export function fleetKeyTypes(prefix: string): KeyTypes {
   const { ids, held } = keysOf(prefix)
   return {
     ...{ [ids]: 'zset', [held]: 'hash', [ratesKey(prefix)]: 'hash' },
-    ...{ [`${prefix}:fleet:view`]: 'lease', [`${prefix}:fleet:memory`]: 'string' },
+    ...{ [`${prefix}:fleet:view`]: 'lease', [`${prefix}:fleet:alive`]: 'lease' },
+    [`${prefix}:fleet:memory`]: 'string',
   }
 }
 
 export const ratesKey = (prefix: string) => `${prefix}:rates`
+
+/** What the key is by which the workers of a machine know each other. */
+export const machineKeyTypes = (prefix: string, machine: string): KeyTypes => ({
+  [machineKey(prefix, machine)]: 'zset',
+})
+
+export const machineKey = (prefix: string, machine: string) => `${prefix}:machine:${machine}`
 
 /** What the key of a worker is. */
 export const workerKeyTypes = (prefix: string, id: string): KeyTypes => ({

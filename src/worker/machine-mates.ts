@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
+import { machineKey } from '../shared/worker-registry.ts'
 
 /**
  * The workers of one machine, one for each GPU: it ends for all of them at once, and may end as soon as Azure is told that
@@ -9,7 +10,7 @@ import type { Redis } from 'ioredis'
  */
 export function createMachineMates(redis: Redis, prefix: string) {
   const me = randomUUID()
-  const key = (machine: string) => `${prefix}:machine:${machine}`
+  const key = (machine: string) => machineKey(prefix, machine)
   let left = false
   return {
     /** This worker is there; to be said again within the minute. Says nothing once it has left. */

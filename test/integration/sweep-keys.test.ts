@@ -7,8 +7,12 @@ import { createJobFiles } from '../../src/shared/job-files.ts'
 import { openQueue } from '../../src/shared/open-queue.ts'
 import { createQuarantine } from '../../src/shared/quarantine.ts'
 import { entryIds } from '../../src/shared/queues.ts'
+import { createRates } from '../../src/shared/rates.ts'
+import { createWorkerRegistry } from '../../src/shared/worker-registry.ts'
+import { createMachineMates } from '../../src/worker/machine-mates.ts'
 import { commitSegment, keepJob, planOf, someIncident, specOf } from '../support/jobs.ts'
 import { type TestServices, silent, startServices } from '../support/services.ts'
+import { aWorker } from '../support/workers.ts'
 
 let services: TestServices
 const open: { close(): Promise<unknown> }[] = []
@@ -64,7 +68,7 @@ async function running() {
 }
 
 /** Everything that jobs and requests do with the keys beside the queues. */
-async function expectToWork({ id, statuses, backlog, incidents, client }: Running) {
+async function expectToWork({ id, statuses, backlog, incidents, client, redis, prefix }: Running) {
   expect(await statuses.get(id)).toMatchObject({ state: 'scoring', framesDone: 10, framesTotal: 30 })
   expect(await statuses.list(0, 10)).toEqual([id])
   expect(await backlog.list()).toEqual([id])
@@ -76,6 +80,15 @@ async function expectToWork({ id, statuses, backlog, incidents, client }: Runnin
   expect(await statuses.commit(id, 1, 10)).toBe('counted')
   expect(await statuses.get(id)).toMatchObject({ framesDone: 20 })
   expect(await backlog.pace()).toBeGreaterThan(0)
+  const workers = createWorkerRegistry(redis, prefix)
+  expect(await workers.beat(aWorker('a/1'))).toEqual({ held: false })
+  expect(await workers.list()).toMatchObject([{ id: 'a/1' }])
+  const rates = createRates(redis, prefix)
+  await rates.note({ model: 'm@1', size: '16x16', device: 'cpu' }, { frames: 1, seconds: 1 })
+  expect(await rates.all()).toHaveLength(1)
+  const mates = createMachineMates(redis, prefix)
+  await mates.stay('vm_1')
+  expect(await mates.leave('vm_1')).toBe(true)
 }
 type Running = Awaited<ReturnType<typeof running>>
 
@@ -93,6 +106,7 @@ test.for([
   ['what is known of a job', ({ id }) => [`job:${id}`]],
   ['its progress', ({ id }) => [`job:${id}:active`]],
   ['its incidents', ({ id }) => ['incidents', 'failures'].map((part) => `job:${id}:${part}`)],
+  ['the fleet', () => ['workers', 'worker:a/1', 'held', 'rates', 'machine:vm_1']],
   ['the pace', () => [backlogKeys('').pace(Date.now()).slice(1)]],
   [
     'all at once',
@@ -117,7 +131,8 @@ test('a counter that is none, and a lease that never ends, hold nobody up', asyn
   const { redis, id, prefix } = on
   await redis.set(backlogKeys(prefix).pace(Date.now()), 'many')
   await redis.set(`${prefix}:job:${id}:resuming`, 'for ever')
-  expect(await on.sweep()).toMatchObject({ quarantined: 2 })
+  await redis.set(`${prefix}:fleet:view`, '{}')
+  expect(await on.sweep()).toMatchObject({ quarantined: 3 })
   expect(await redis.exists(`${prefix}:job:${id}:resuming`)).toBe(0)
   await expectToWork(on)
 })

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { type RawEntry, faultOf } from '../../src/producer/entry-fault.ts'
-import { entryIds, entryOptions } from '../../src/shared/queues.ts'
+import { type RawEntry, faultOf, jobOf } from '../../src/producer/entry-fault.ts'
+import { copyOptions, entryIds, entryOptions } from '../../src/shared/queues.ts'
 
 const jobId = 'b3a4d2f0-0000-4000-8000-000000000001'
 const now = Date.parse('2030-01-01T00:00:00Z')
@@ -25,6 +25,16 @@ const opts = (options: Record<string, unknown>) => batch({ fields: { opts: JSON.
 test('an entry as we put it has no fault, also when it waits to be tried again', () => {
   expect(faultOf('batch', batch(), now)).toBeUndefined()
   expect(faultOf('batch', batch({ dueAt: now + 300_000, fields: { delay: '61234.5' } }), now)).toBeUndefined()
+})
+
+test('a copy of a batch is as good as the batch, under its own name', () => {
+  const data = JSON.stringify({ jobId, index: 3, first: 90, count: 30, copyOf: 'vm_1/7-00ff' })
+  const copy = { id: Buffer.from(entryIds.copy(jobId, 3)) }
+  const more = { data, opts: JSON.stringify({ ...copyOptions, jobId: 'x' }) }
+  expect(faultOf('batch', batch({ ...copy, fields: more }), now)).toBeUndefined()
+  expect(faultOf('batch', batch({ fields: more }), now)?.why).toMatch(/should be called .*\.000003\.copy,/)
+  expect(faultOf('batch', batch(copy), now)?.why).toMatch(/should be called .*\.000003,/)
+  expect(jobOf('batch', copy.id)).toBe(jobId)
 })
 
 const nothing = { name: undefined, data: undefined, opts: undefined }
