@@ -241,6 +241,7 @@ test('Azure is asked no more often than it allows, and growth keeps its share of
   for (let turn = 0; turn < 30; turn++) await look()
   for (let to = 6; to < 9; to++) await fleet.grow(to, signal)
   expect(arm.set.capacity()).toBe(8)
+  expect((await look()).capacity).toBe(8)
 
   const refused = async (to: number) => await fleet.grow(to, signal).catch((error: unknown) => error)
   let to = 9

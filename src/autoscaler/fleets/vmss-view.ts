@@ -154,7 +154,11 @@ export function createVmssView({
     readSet,
     /** Azure has stopped short of its goal, and not only now: it is to be told once more. */
     isShort: () => shortSince !== undefined && now() - shortSince > shortForMs,
-    toldAgain: () => (shortSince = undefined),
+    /** Azure has taken a new goal. */
+    grows(capacity: number) {
+      if (set !== undefined) set = { ...set, capacity, working: true }
+      shortSince = undefined
+    },
     evicted,
     isListed: (name: string) => listed?.machines.has(name) ?? false,
     /** Of these, the ones that are there and not on their way out. */

@@ -117,7 +117,7 @@ export function createVmssFleet(options: VmssFleetOptions): Fleet {
     if (!budgets.update.take()) throw tooOften(budgets.update.waitMs())
     const poller = arm.resize({ ...sku, capacity }, etag)
     await poller.submitted()
-    view.toldAgain()
+    view.grows(capacity)
     log.info({ capacity }, 'the scale set grows')
     operations.add({ kind: 'grow', names: [], poll: () => poller.poll() })
   }
