@@ -72,8 +72,7 @@ export function processorOf<Q extends QueueName>(
         const kind = signal?.aborted ? 'lost' : classify(error)
         if (kind === 'lost') {
           log.warn({ class: kind, err: error }, `${queue} given back`)
-          await job.moveToWait(token)
-          throw new WaitingError()
+          return await giveBack(job, token)
         }
         const incident = incidentOf(error, { queue, entry, class: kind, attempt })
         // Redis being away must not hide what went wrong.
@@ -89,6 +88,16 @@ export function processorOf<Q extends QueueName>(
       }
     })
   }
+}
+
+/**
+ * Puts work back where it was in line, no attempt spent; throws WaitingError, as BullMQ wants it. BullMQ tells nobody of
+ * what has a priority and comes back: who waits for work would find it seconds later, unless its priority is set anew.
+ */
+export async function giveBack(job: Job, token: string | undefined): Promise<never> {
+  await job.moveToWait(token)
+  if (job.priority > 0) await job.changePriority({ priority: job.priority }).catch(() => {})
+  throw new WaitingError()
 }
 
 /** The error as it may travel: its text and stack without secrets. */

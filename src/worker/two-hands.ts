@@ -1,5 +1,6 @@
-import { type Job, WaitingError, Worker } from 'bullmq'
+import { type Job, Worker } from 'bullmq'
 import type { WorkerState } from '../shared/fleet.ts'
+import { giveBack } from '../shared/workload.ts'
 
 export type Hand = (
   job: Job,
@@ -54,10 +55,7 @@ export function createHands(
 
   function makeHand(side: 0 | 1): HandWorker {
     return make(async (job, token, signal) => {
-      if (wanted !== 'work') {
-        await job.moveToWait(token)
-        throw new WaitingError()
-      }
+      if (wanted !== 'work') return await giveBack(job, token)
       turn = undefined
       inHand++
       onChange()

@@ -218,6 +218,37 @@ test('work that is given back spends no attempt, and is first in line again', as
   await test.close()
 })
 
+test('what is given back is taken by somebody who waits for work, and not only when they look again', async () => {
+  const test = await queuesOfATest()
+  const began = Promise.withResolvers<void>()
+  const leave = Promise.withResolvers<void>()
+  const leaving: Worker = test.work({
+    queue: 'split',
+    onTerminalFailure: nothing,
+    async process() {
+      began.resolve()
+      await leave.promise
+      await leaving.pause(true)
+      throw new LostError('told to leave')
+    },
+  })
+  const options = { ...entryOptions('split', { isChild: false }), priority: 7 }
+  await test.queue('split').add('split', { jobId: 'job-00000001' }, options)
+  await began.promise
+  const idle = test.work({ queue: 'split', onTerminalFailure: nothing, process: async () => ({}) })
+  // It has seen that there is nothing, and waits to be told.
+  const blocked = async () => /flags=b .*cmd=bzpopmin/.test(String(await test.connection.client('LIST')))
+  const marker = `${test.prefix}:split:marker`
+  while ((await test.connection.exists(marker)) === 1 || !(await blocked())) await new Promise(setImmediate)
+  const done = ends(idle, 'completed')
+  const at = performance.now()
+  leave.resolve()
+  expect(await done).toMatchObject({ priority: 7, attemptsMade: 1 })
+  // BullMQ's own would be five seconds.
+  expect(performance.now() - at).toBeLessThan(2_500)
+  await test.close()
+})
+
 test('whatever breaks once a worker was told to stop is given back, not failed', async () => {
   const test = await queuesOfATest()
   let tries = 0
