@@ -14,11 +14,13 @@ type TurnDeps = {
   take(signal: AbortSignal): Promise<unknown>
   metrics: WorkMetrics
   log: Logger
+  /** How long no turn may come before the queue is made anew. */
+  patienceMs?: number
+  /** How long a turn may take before it is given up. */
+  longestMs?: number
 }
 
 const scheduler = 'tick'
-/** A turn that takes longer hangs. */
-const longestTurnMs = 60_000
 const periodsOfPatience = 3
 const leastPatienceMs = 10_000
 const keysAtOnce = 1_000
@@ -31,12 +33,14 @@ const keysAtOnce = 1_000
  *
  *   turns come ──none for three periods──► one of us removes the queue's keys and puts the scheduler on ──► turns come
  */
-export async function startTurns({ redis, prefix, everyMs, take, metrics, log }: TurnDeps) {
+export async function startTurns(deps: TurnDeps) {
+  const { redis, prefix, everyMs, take, metrics, log } = deps
+  const { longestMs = 60_000 } = deps
+  const { patienceMs = Math.max(leastPatienceMs, periodsOfPatience * everyMs) } = deps
   const leaving = new AbortController()
   const { signal } = leaving
   const queue = openQueue('autoscale', { connection: redis, prefix })
   const alive = `${prefix}:fleet:alive`
-  const patienceMs = Math.max(leastPatienceMs, periodsOfPatience * everyMs)
   const sayAlive = async () => await redis.set(alive, process.pid, 'PX', patienceMs)
 
   const worker = new Worker(
@@ -46,8 +50,13 @@ export async function startTurns({ redis, prefix, everyMs, take, metrics, log }:
       if (job.name !== scheduler) return {}
       await sayAlive()
       const saying = setInterval(() => void sayAlive().catch(() => {}), everyMs)
-      const signals = [signal, AbortSignal.timeout(longestTurnMs), ...(lost ? [lost] : [])]
-      return await take(AbortSignal.any(signals)).finally(() => clearInterval(saying))
+      const late = AbortSignal.timeout(longestMs)
+      // Also a turn that does not hear it: nobody else has one until this one is over.
+      const givenUp = new Promise<never>((_, reject) => {
+        late.addEventListener('abort', () => reject(new Error('the turn took too long')), { once: true })
+      })
+      const turn = take(AbortSignal.any([signal, late, ...(lost ? [lost] : [])]))
+      return await Promise.race([turn, givenUp]).finally(() => clearInterval(saying))
     },
     { ...workerOptions('autoscale'), connection: redis, prefix, concurrency: 1 },
   )
