@@ -1,5 +1,5 @@
 // What a fleet of real workers makes of its time when models take a fixed time a frame; see bench/README.md.
-//   node bench/fleet/real/measure.ts [--workers 2,4,8,16] [--json]
+//   node bench/fleet/real/measure.ts [--workers 2,4,8,16] [--slow 8] [--fairness 8] [--json]
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -31,9 +31,19 @@ export type RealOptions = {
   say(line: string): void
 }
 
-/** Of the short clip and the long film of the run for fairness, in seconds of the work of one worker. */
-const clipSeconds = 60
-const filmSeconds = 3_600
+/** What is measured where nothing else is asked for: as much as two cores carry, in a quarter of an hour. */
+export const realDefaults = {
+  workers: [2, 4, 8, 16],
+  slow: { workers: 8, factor: 3 },
+  fairness: 8,
+  secondsPerFrame: 0.25,
+  seconds: 90,
+}
+
+/** For fairness: ten seconds of video, three times, and a film that outlasts them. */
+const clipFrames = 300
+const clipTimes = 3
+const filmFrames = 24_000
 
 /** Starts a system for each run, and leaves nothing behind, also when the signal ends it. */
 export async function measureReal(options: RealOptions): Promise<RealMeasure> {
@@ -55,12 +65,11 @@ export async function measureReal(options: RealOptions): Promise<RealMeasure> {
         ? null
         : await runShortClip({
             ...{ workers: fairness, secondsPerFrame, dir, signal },
-            clipFrames: Math.round(clipSeconds / secondsPerFrame),
-            filmFrames: Math.round(filmSeconds / secondsPerFrame),
+            ...{ clipFrames, filmFrames, times: clipTimes },
           })
     if (clip)
       say(
-        `a clip behind a film on ${clip.workers} workers: ${clip.behind_s} s, alone on half of them ${clip.alone_s} s`,
+        `a clip behind a film on ${clip.workers} workers: ${clip.behind_s.join(', ')} s; alone on half of them ${clip.alone_s.join(', ')} s`,
       )
     return { runs, fairness_ratio: clip?.ratio ?? null, fairness: clip, machine: thisMachine() }
   } finally {
@@ -87,16 +96,30 @@ function count(from: number, to: number) {
   }
 }
 
+const listed = (text: string) => (text === 'none' ? [] : text.split(',').map(count(1, 64)))
+
+function even(text: string): number {
+  const value = count(2, 64)(text)
+  if (value % 2 === 0) return value
+  throw new InvalidArgumentError('must be even: half of the workers have the clip alone.')
+}
+
+function pace(text: string): number {
+  const value = Number(text)
+  if (value >= 0.02 && value <= 10) return value
+  throw new InvalidArgumentError('must be a number of seconds from 0.02 to 10.')
+}
+
 if (import.meta.main) {
   const options = new Command('measure')
     .description(
       'Real workers whose models take a fixed time a frame: how much of their time goes into frames.',
     )
-    .option('--workers <list>', 'a run for each', (text) => text.split(',').map(count(1, 64)), [2, 4, 8, 16])
+    .option('--workers <list>', 'a film on as many, for each; or none', listed, realDefaults.workers)
     .option('--slow <n>', 'one more run with as many, the first of them three times slower', count(2, 64))
-    .option('--fairness <n>', 'a short clip behind a film on as many; an even number', count(2, 64))
-    .option('--seconds-per-frame <n>', 'what a frame takes at the model', Number, 0.5)
-    .option('--seconds <n>', 'what a film takes where nothing is lost', count(1, 600), 90)
+    .option('--fairness <n>', 'a short clip behind a film on as many, an even number', even)
+    .option('--seconds-per-frame <n>', 'what a frame takes at the model', pace, realDefaults.secondsPerFrame)
+    .option('--seconds <n>', 'what a film takes where nothing is lost', count(1, 600), realDefaults.seconds)
     .option('--json', 'one JSON value on standard output, nothing else', false)
     .parse()
     .opts<Omit<RealOptions, 'slow' | 'signal' | 'say'> & { slow?: number; json: boolean }>()
@@ -108,7 +131,7 @@ if (import.meta.main) {
   try {
     const measured = await measureReal({
       ...{ ...rest, say, signal: stopping.signal },
-      ...(slow === undefined ? {} : { slow: { workers: slow, factor: 3 } }),
+      ...(slow === undefined ? {} : { slow: { workers: slow, factor: realDefaults.slow.factor } }),
     })
     if (json) process.stdout.write(`${JSON.stringify(measured)}\n`)
   } catch (error) {

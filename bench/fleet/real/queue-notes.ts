@@ -46,13 +46,21 @@ export function openQueueNotes(env: NodeJS.ProcessEnv) {
       })
       return await Promise.all(spans)
     },
-    /** When the last of the batches committed that are committed so far, by an entry or by a copy of one, and how many are. */
-    async committed(jobId: string): Promise<{ batches: number; lastAt: number }> {
-      const commits = (await events(jobId)).filter(
-        ({ event, result }) => event === 'completed' && !BatchResult.parse(JSON.parse(result)).skipped,
-      )
-      const batches = new Set(commits.map(({ entry }) => entry.replace(/\.copy$/, '')))
-      return { batches: batches.size, lastAt: Math.max(0, ...commits.map(({ at }) => at)) }
+    /**
+     * Of the batches that are committed so far, by an entry or by a copy of one: how many they are, the frames of the largest,
+     * and when the last one was.
+     */
+    async committed(jobId: string): Promise<{ batches: number; largest: number; lastAt: number }> {
+      const commits = (await events(jobId)).flatMap(({ at, event, entry, result }) => {
+        const { frames, skipped } =
+          event === 'completed' ? BatchResult.parse(JSON.parse(result)) : { frames: 0, skipped: true }
+        return skipped === undefined ? [{ at, frames, batch: entry.replace(/\.copy$/, '') }] : []
+      })
+      return {
+        batches: new Set(commits.map(({ batch }) => batch)).size,
+        largest: Math.max(0, ...commits.map(({ frames }) => frames)),
+        lastAt: Math.max(0, ...commits.map(({ at }) => at)),
+      }
     },
     /** Copies of slow batches that were put on. */
     async copies(jobId: string): Promise<number> {

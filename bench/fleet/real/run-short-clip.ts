@@ -5,21 +5,22 @@ import { rounded } from './figures.ts'
 import { type FleetOptions, type FleetSystem, startFleetSystem } from './fleet-system.ts'
 import { makeTinyClip } from './tiny-clip.ts'
 
-/** A short clip that comes while a long film is being scored, and the same clip alone on half of the workers. */
+/**
+ * Short clips that come, one after the other, while a long film is being scored; and the same clip alone on half of the
+ * workers. Seconds from the POST to the clip's last commit, and from the end of its split.
+ */
 export type ShortClipRun = {
   workers: number
   secondsPerFrame: number
   clip_frames: number
   film_frames: number
-  /** Batches of the film that were committed when the clip was posted. */
-  film_batches_before: number
-  /** From the POST to the clip's last commit: behind the film, and alone. */
-  behind_s: number
-  alone_s: number
-  /** The same, from the end of its split. */
-  behind_from_split_s: number
-  alone_from_split_s: number
-  /** behind ÷ alone, from the POST. */
+  /** The longest batches of the film: what a clip may have to wait for. */
+  film_batch_s: number
+  behind_s: number[]
+  alone_s: number[]
+  behind_from_split_s: number[]
+  alone_from_split_s: number[]
+  /** The median behind the film ÷ the median alone. */
   ratio: number
   ratio_from_split: number
 }
@@ -27,35 +28,39 @@ export type ShortClipRun = {
 export type ShortClipOptions = FleetOptions & {
   clipFrames: number
   filmFrames: number
+  /** How often the clip comes, in either case. */
+  times: number
   /** A folder for clips. */
   dir: string
 }
 
 export async function runShortClip(options: ShortClipOptions): Promise<ShortClipRun> {
-  const { clipFrames, filmFrames, dir, ...fleet } = options
+  const { clipFrames, filmFrames, times, dir, ...fleet } = options
   const { workers, secondsPerFrame, signal } = fleet
   const film = await makeTinyClip(join(dir, 'film.mp4'), filmFrames)
   const clip = await makeTinyClip(join(dir, 'clip.mp4'), clipFrames)
   const behind = await within({ ...fleet, dir }, async (system) => {
     const long = await system.submit(film)
-    // In the middle of it: every worker is at work, and has been for a while.
-    const before = await atLeast(workers, system, long.id, signal)
-    const times = await timeClip(system, clip)
+    // Not at its start: there all workers take their first batch at once, and end it at once.
+    await committedBatches(2 * workers, system, long.id, signal)
+    const clips = await timeClips(times, system, clip)
+    const { largest } = await system.notes.committed(long.id)
     await system.api.cancel(long.id)
     await system.ends(long.id, 'cancelled')
-    return { ...times, before }
+    return { clips, largest }
   })
   const half = { ...fleet, dir, workers: workers / 2 }
-  const alone = await within(half, async (system) => await timeClip(system, clip))
+  const alone = await within(half, async (system) => await timeClips(times, system, clip))
+  const behind_s = behind.clips.map(({ fromPost }) => fromPost)
+  const behind_from_split_s = behind.clips.map(({ fromSplit }) => fromSplit)
+  const alone_s = alone.map(({ fromPost }) => fromPost)
+  const alone_from_split_s = alone.map(({ fromSplit }) => fromSplit)
   return {
     ...{ workers, secondsPerFrame, clip_frames: clipFrames, film_frames: filmFrames },
-    film_batches_before: behind.before,
-    behind_s: rounded(behind.fromPost),
-    alone_s: rounded(alone.fromPost),
-    behind_from_split_s: rounded(behind.fromSplit),
-    alone_from_split_s: rounded(alone.fromSplit),
-    ratio: rounded(behind.fromPost / alone.fromPost),
-    ratio_from_split: rounded(behind.fromSplit / alone.fromSplit),
+    film_batch_s: rounded(behind.largest * secondsPerFrame),
+    ...{ behind_s, alone_s, behind_from_split_s, alone_from_split_s },
+    ratio: rounded(median(behind_s) / median(alone_s)),
+    ratio_from_split: rounded(median(behind_from_split_s) / median(alone_from_split_s)),
   }
 }
 
@@ -73,26 +78,38 @@ async function within<T>(
   }
 }
 
-/** Waits until so many batches of a job are committed. */
-async function atLeast(
-  batches: number,
-  { notes }: FleetSystem,
+async function committedBatches(
+  wanted: number,
+  { notes, api }: FleetSystem,
   id: string,
   signal: AbortSignal,
-): Promise<number> {
-  for (;;) {
-    const committed = await notes.committed(id)
-    if (committed.batches >= batches) return committed.batches
+): Promise<void> {
+  while ((await notes.committed(id)).batches < wanted) {
+    const { status } = await api.job(id)
+    if (!['queued', 'splitting', 'scoring'].includes(status)) throw new Error(`the film ${status} too early`)
     await wait(200, undefined, { signal })
   }
 }
 
-async function timeClip(system: FleetSystem, clip: string): Promise<{ fromPost: number; fromSplit: number }> {
-  const { id, postedAt } = await system.submit(clip)
-  await system.ends(id)
-  const { batches } = Report.parse(await system.api.report(id))
-  const { lastAt, batches: committed } = await system.notes.committed(id)
-  if (committed !== batches.planned) throw new Error(`${committed} of ${batches.planned} batches are noted`)
-  const splitAt = await system.notes.splitAt(id)
-  return { fromPost: (lastAt - postedAt) / 1_000, fromSplit: (lastAt - splitAt) / 1_000 }
+async function timeClips(times: number, system: FleetSystem, clip: string) {
+  const timed: { fromPost: number; fromSplit: number }[] = []
+  while (timed.length < times) {
+    const { id, postedAt } = await system.submit(clip)
+    await system.ends(id)
+    const { batches } = Report.parse(await system.api.report(id))
+    const { lastAt, batches: committed } = await system.notes.committed(id)
+    if (committed !== batches.planned) throw new Error(`${committed} of ${batches.planned} batches are noted`)
+    const splitAt = await system.notes.splitAt(id)
+    timed.push({
+      fromPost: rounded((lastAt - postedAt) / 1_000),
+      fromSplit: rounded((lastAt - splitAt) / 1_000),
+    })
+  }
+  return timed
+}
+
+function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length / 2
+  return ((sorted[Math.ceil(middle) - 1] ?? Number.NaN) + (sorted[Math.floor(middle)] ?? Number.NaN)) / 2
 }
