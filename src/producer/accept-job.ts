@@ -55,9 +55,12 @@ export async function acceptJob(
   checkOwnName(deps.media.nameOf(request.source.url), 'read')
   if (request.output.url) checkOutput(deps, request.output.url)
   checkWish(request.output)
+  // Both at once: somebody waits. What is wrong with the model is said first, whichever answer comes first.
+  const looking = deps.sources.look(request.source.url)
+  looking.catch(() => {})
   const model = await deps.models.resolve(request.model)
   const style = await acceptStyle(deps, model, request.style?.url)
-  const source = await deps.sources.look(request.source.url)
+  const source = await looking
   if (source.bytes === 0) throw new InputError('source-empty', `The source ${source.url} is empty (0 bytes).`)
   if (source.bytes > deps.maxSourceBytes) {
     throw new InputError(
