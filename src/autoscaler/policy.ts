@@ -43,7 +43,10 @@ export type Decision = {
   /** How many are wanted. */
   target: number
   why: string
-  /** How many there are to be in all: what `present` counts, and the new ones. */
+  /**
+   * How many there are to be in all: those that `present` counts and the new ones, so that the difference is to be started.
+   * Those that are removed because they are empty still count among the former.
+   */
   grow: number
   hold: string[]
   recall: string[]

@@ -1,0 +1,229 @@
+import { Queue } from 'bullmq'
+import { Registry } from 'prom-client'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Fleet, type FleetInstance, FleetRefusal } from '../../src/autoscaler/fleet.ts'
+import { createFleetMetrics } from '../../src/autoscaler/metrics.ts'
+import { createTick } from '../../src/autoscaler/tick.ts'
+import { createBacklog } from '../../src/shared/backlog.ts'
+import { type FleetSettings, FleetView, type WorkerState } from '../../src/shared/fleet.ts'
+import { createJobStatuses } from '../../src/shared/job-status.ts'
+import { createRates } from '../../src/shared/rates.ts'
+import { createWorkerRegistry } from '../../src/shared/worker-registry.ts'
+import { type TestServices, silent, startServices } from '../support/services.ts'
+
+let services: TestServices
+beforeAll(async () => {
+  services = await startServices()
+})
+afterAll(async () => await services?.stop())
+
+const { signal } = new AbortController()
+
+/** An autoscaler over machines that are names in a list, with a line and a registry in Redis; ten seconds are one machine's work. */
+async function autoscaler(kind: Fleet['kind'] = 'vmss') {
+  const [redis, prefix] = [services.connect(), services.prefix()]
+  const registry = createWorkerRegistry(redis, prefix)
+  const backlog = createBacklog(redis, prefix)
+  const statuses = createJobStatuses(redis, prefix)
+  const rates = createRates(redis, prefix)
+  const batches = new Queue('batch', { connection: redis, prefix })
+  await rates.note(
+    { model: 'm@1', size: '16x16', device: 'cpu' },
+    { frames: 10, seconds: 10, setUpSeconds: 0 },
+  )
+
+  const machines = new Map<string, FleetInstance>()
+  const asked: { grow: number[]; remove: string[] } = { grow: [], remove: [] }
+  let born = 0
+  let refusal: Error | undefined
+  const settings: FleetSettings = { min: 0, max: 5, size: null, paused: false }
+  const add = () => {
+    const name = `vm_${born++}`
+    machines.set(name, { name, state: 'running', since: Date.now() })
+    return name
+  }
+  const fleet: Fleet = {
+    kind,
+    look: async () => ({ capacity: machines.size, instances: [...machines.values()] }),
+    async grow(to) {
+      asked.grow.push(to)
+      if (refusal) throw refusal
+      while (machines.size < to) add()
+    },
+    async remove(names) {
+      asked.remove.push(...names)
+      for (const name of names) machines.delete(name)
+    },
+    close: async () => {},
+  }
+  const log: string[] = []
+  const tick = createTick({
+    ...{ redis, prefix, fleet, registry, settings: { read: async () => settings } },
+    demand: { backlog, statuses, rates, batches },
+    metrics: createFleetMetrics(new Registry()),
+    log: Object.assign(Object.create(silent) as typeof silent, {
+      info: (_fields: object, message: string) => void log.push(message),
+    }),
+    ...{ backlogSeconds: 10, startSeconds: 1, workersPerInstance: 1, clientShare: 1, handSizeMs: 60_000 },
+  })
+  const beat = async (
+    instance: string,
+    state: WorkerState,
+    more: { leaving?: string; idleMs?: number } = {},
+  ) =>
+    await registry.beat({
+      ...{ id: `${instance}/1`, instance, state, since: Date.now() - (more.idleMs ?? 60_000), startedAt: 0 },
+      ...{ beatAt: Date.now(), device: 'cpu', models: [], framesPerSecond: null, batches: 1 },
+      leaving: more.leaving ?? null,
+    })
+  return {
+    ...{ redis, prefix, registry, machines, asked, settings, log, add, beat, batches },
+    tick: async () => await tick(signal),
+    refuse: (error?: Error) => (refusal = error),
+    /** A job of so many frames, a second each, split into batches of one. */
+    async work(id: string, frames: number, client = 'me') {
+      await statuses.create({ id, createdAt: Date.now(), model: 'm@1', source: 's', client })
+      await backlog.put(id, client, frames)
+      await statuses.advance(id, 'scoring', { framesTotal: frames, batchesTotal: frames, size: '16x16' })
+      await batches.addBulk(
+        Array.from({ length: frames }, (_, i) => ({
+          name: 'batch',
+          data: {},
+          opts: { jobId: `${id}.${i}` },
+        })),
+      )
+    },
+    async done(id: string) {
+      await backlog.drop(id)
+      await batches.drain()
+    },
+    view: async () => FleetView.parse(JSON.parse((await redis.get(`${prefix}:fleet:view`)) ?? 'null')),
+  }
+}
+
+test('from nothing to what the work needs, and back through holding: nobody at work is removed', async () => {
+  const { tick, work, done, machines, beat, registry, asked, view } = await autoscaler()
+  expect(await tick()).toMatchObject({ instances: 0, target: 0, why: 'nothing to do' })
+  await work('job-00000001', 25)
+  expect(await tick()).toMatchObject({ target: 3, demandSeconds: 25, why: '25 s of work in 10 s' })
+  expect([...machines.keys()]).toEqual(['vm_0', 'vm_1', 'vm_2'])
+  for (const name of machines.keys()) await beat(name, 'busy')
+  await tick()
+  expect(asked).toEqual({ grow: [3], remove: [] })
+  expect(await view()).toMatchObject({ instances: 3, target: 3, fleet: 'vmss', error: null, byHand: null })
+
+  await done('job-00000001')
+  await beat('vm_0', 'idle')
+  await beat('vm_1', 'idle', { idleMs: 0 })
+  await tick()
+  expect(await registry.held()).toEqual(['vm_0'])
+  expect((await beat('vm_0', 'idle')).held).toBe(true)
+  // It has heard it and is not empty yet; then it is.
+  await beat('vm_0', 'draining')
+  await tick()
+  expect(asked.remove).toEqual([])
+  await beat('vm_0', 'held')
+  await tick()
+  expect(asked.remove).toEqual(['vm_0'])
+  // It is gone, and nothing of it is left.
+  await registry.leave('vm_0/1')
+  await tick()
+  expect(await registry.held()).toEqual([])
+  expect([...machines.keys()]).toEqual(['vm_1', 'vm_2'])
+})
+
+test('work that comes back calls back who is held, before anybody is removed or started', async () => {
+  const { tick, work, add, beat, registry, asked } = await autoscaler()
+  const name = add()
+  await beat(name, 'idle')
+  await tick()
+  expect(await registry.held()).toEqual([name])
+  await beat(name, 'held')
+  await work('job-00000001', 5)
+  expect(await tick()).toMatchObject({ target: 1 })
+  expect(await registry.held()).toEqual([])
+  // It has not heard it yet, and still says it is held.
+  await tick()
+  expect(asked).toEqual({ grow: [], remove: [] })
+})
+
+test('a machine that is about to be taken away is replaced at once, and one that failed is removed and replaced', async () => {
+  const { tick, work, add, beat, asked, machines } = await autoscaler()
+  await work('job-00000001', 20)
+  const [doomed, failed] = [add(), add()]
+  await beat(doomed, 'busy', { leaving: 'Preempt of this machine' })
+  machines.set(failed, { name: failed, state: 'failed', since: Date.now() })
+  await tick()
+  expect(asked).toEqual({ grow: [], remove: [failed] })
+  await tick()
+  // Two that work, and the one that is still there for a while.
+  expect(asked.grow).toEqual([3])
+})
+
+test('a size that somebody set at the fleet itself is kept, and one beyond the limits is brought back', async () => {
+  const { tick, add, beat, view, asked, registry, log, settings } = await autoscaler()
+  await tick()
+  const names = [add(), add(), add()]
+  for (const name of names) await beat(name, 'idle')
+  for (let i = 0; i < 2; i++)
+    expect(await tick()).toMatchObject({ target: 3, why: 'the size was set by hand', byHand: { size: 3 } })
+  expect(log).toEqual(['the size of the fleet was set by hand: it is kept for a while'])
+  expect(Date.parse((await view()).byHand?.until ?? '')).toBeGreaterThan(Date.now() + 50_000)
+  // People set it by the API: that holds from now on.
+  settings.max = 4
+  expect(await tick()).toMatchObject({ target: 0, byHand: null })
+  expect(await registry.held()).toEqual(names)
+  for (const name of [add(), add(), add()]) await beat(name, 'busy')
+  settings.max = 2
+  await tick()
+  // Six, of which two are allowed: one that is at work is to end that first.
+  expect(await registry.held()).toEqual([...names, 'vm_3'])
+  expect(asked.grow).toEqual([])
+})
+
+test('what the fleet refuses is shown, and not asked again before it says so', async () => {
+  const { tick, work, asked, refuse, view, redis, prefix } = await autoscaler()
+  await work('job-00000001', 20)
+  refuse(new FleetRefusal('The quota of this region is used up.', { retryAfterMs: 60_000 }))
+  await tick()
+  await tick()
+  expect(asked.grow).toEqual([2])
+  expect(await view()).toMatchObject({
+    target: 2,
+    instances: 0,
+    error: 'The quota of this region is used up.',
+  })
+  // All that was remembered is lost: it is asked again.
+  refuse()
+  await redis.del(`${prefix}:fleet:memory`)
+  await redis.lpush(`${prefix}:fleet:memory`, 'not ours')
+  expect(await tick()).toMatchObject({ error: null, byHand: null })
+  expect(asked.grow).toEqual([2, 2])
+})
+
+test('machines that never speak are not removed because Redis was wiped', async () => {
+  const { tick, work, add, asked, redis, machines } = await autoscaler()
+  await work('job-00000001', 10)
+  const name = add()
+  machines.set(name, { name, state: 'running', since: Date.now() - 3_600_000 })
+  await redis.flushall()
+  await tick()
+  await tick()
+  expect(asked).toEqual({ grow: [], remove: [] })
+})
+
+test('the work of one client asks for no more than its share of the fleet', async () => {
+  const { tick, work } = await autoscaler()
+  await work('job-00000001', 80)
+  await work('job-00000002', 10, 'another')
+  // 80 s of the one are 50 at most: five machines for ten seconds.
+  expect(await tick()).toMatchObject({ demandSeconds: 60 })
+})
+
+test('paused: nothing is asked, and it is said', async () => {
+  const { tick, work, settings, asked } = await autoscaler()
+  await work('job-00000001', 20)
+  settings.paused = true
+  expect(await tick()).toMatchObject({ why: 'paused' })
+  expect(asked).toEqual({ grow: [], remove: [] })
+})
