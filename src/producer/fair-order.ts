@@ -36,6 +36,27 @@ export function virtualStarts({
 }
 
 /**
+ * The virtual time at which a newcomer begins. All workers have batches of others, and become free one by one: of what is
+ * under way, the newcomer is owed its share, which is how much earlier than the next in line it begins.
+ */
+export function beginning({
+  now,
+  active,
+  share,
+}: {
+  /** The virtual time: where the next in line begins. */
+  now: number
+  /** The virtual start times of the batches at work. */
+  active: number[]
+  /** The newcomer's part of all weights, 0 … 1. */
+  share: number
+}): number {
+  // Claims come in order, so half of them began before the middle one; one that was tried again and again says little.
+  const middle = active.toSorted((a, b) => a - b)[Math.floor(active.length / 2)] ?? now
+  return Math.max(firstTag, now - 2 * Math.max(0, now - middle) * share)
+}
+
+/**
  * Which part of a step a job comes later that has so many others of its client beside it, 0 … 1: else the first batches
  * of a thousand jobs would all go before the second of anybody else. By the golden ratio any number of them is spread evenly.
  */

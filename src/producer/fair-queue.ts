@@ -5,7 +5,15 @@ import { createJobStatuses } from '../shared/job-status.ts'
 import { jobOfEntry } from '../shared/queues.ts'
 import { createRates } from '../shared/rates.ts'
 import { createWorkerRegistry } from '../shared/worker-registry.ts'
-import { firstTag, lastTag, stagger, usualPriority, virtualStarts, weightOf } from './fair-order.ts'
+import {
+  beginning,
+  firstTag,
+  lastTag,
+  stagger,
+  usualPriority,
+  virtualStarts,
+  weightOf,
+} from './fair-order.ts'
 import { type Reckoning, readReckoning } from './reckoning.ts'
 
 /** BullMQ keeps the priority in the upper bits of a score, and the order of those alike in the lower 32. */
@@ -18,18 +26,23 @@ export function tagOf(score: string): number | undefined {
 }
 
 const looked = 20
+const claimsLooked = 500
 
 /**
  * The virtual time: where the queue is. That is its head, or the latest claim where the head is a batch that was put
  * back, or what is to be tried again: a job that comes when the queue is dry would go before that. 0 when there is
  * nothing.
  */
-export async function virtualNow(redis: Redis, prefix: string): Promise<number> {
+export const virtualNow = async (redis: Redis, prefix: string): Promise<number> =>
+  (await readTimes(redis, prefix)).now
+
+/** The virtual time, and the start times of the latest claims. */
+async function readTimes(redis: Redis, prefix: string): Promise<{ now: number; active: number[] }> {
   const key = (name: string) => `${prefix}:batch:${name}`
   const seen = await redis
     .pipeline()
     .zrange(key('prioritized'), '0', String(looked - 1), 'WITHSCORES')
-    .lrange(key('active'), 0, looked - 1)
+    .lrange(key('active'), 0, claimsLooked - 1)
     .zrange(key('delayed'), '0', String(looked - 1))
     .exec()
   // What lies under a key of the wrong type says nothing.
@@ -38,9 +51,12 @@ export async function virtualNow(redis: Redis, prefix: string): Promise<number> 
   )
   const reading = redis.pipeline()
   for (const id of [...active, ...delayed]) reading.hget(key(id), 'priority')
-  const claims = ((await reading.exec()) ?? []).map(([, priority]) => Number(priority))
-  const valid = claims.filter((tag) => tag >= firstTag && tag <= lastTag)
-  return Math.max(0, headOf(heads) ?? 0, ...valid)
+  const tags = ((await reading.exec()) ?? []).map(([, priority]) => Number(priority))
+  const isTag = (tag: number) => tag >= firstTag && tag <= lastTag
+  return {
+    now: Math.max(0, headOf(heads) ?? 0, ...tags.filter(isTag)),
+    active: tags.slice(0, active.length).filter(isTag),
+  }
 }
 
 /** The first tag in a list of ids and scores that can be one of ours. */
@@ -64,26 +80,25 @@ export function createFairOrder({ redis, prefix, share }: { redis: Redis; prefix
   const measured = { rates: createRates(redis, prefix), registry: createWorkerRegistry(redis, prefix) }
   const reckon = async (): Promise<Reckoning> => await readReckoning(measured)
 
-  /** The weight of a job, and how many others its client has. */
-  async function weigh({ id, client, request }: JobSpec): Promise<{ weight: number; others: number }> {
+  /** The weight of a job, its part of all weights, and how many others its client has. */
+  async function weigh({ id, client, request }: JobSpec) {
     const left = await backlog.left()
     const own = [...(left.get(client)?.keys() ?? [])].filter((other) => other !== id)
     const works = await statuses.works(own.slice(0, asked))
-    const weight = weightOf({
-      priority: request.priority,
-      ownPriorities: own.map((_, i) => works[i]?.priority ?? usualPriority),
-      othersWeight: [...left.keys()].filter((other) => other !== client).length,
-      share,
-    })
-    return { weight, others: own.length }
+    const { priority } = request
+    const ownPriorities = own.map((_, i) => works[i]?.priority ?? usualPriority)
+    const othersWeight = [...left.keys()].filter((other) => other !== client).length
+    const weight = weightOf({ priority, ownPriorities, othersWeight, share })
+    const ofClient = (weight / priority) * ownPriorities.reduce((sum, each) => sum + each, priority)
+    return { weight, part: weight / (othersWeight + ofClient), others: own.length }
   }
 
   return {
     reckon,
     /** The virtual start times of a plan's batches; those that are done take no time. */
     async startsOf(spec: JobSpec, plan: Plan, isDone: (index: number) => boolean): Promise<number[]> {
-      const [now, { weight, others }, reckoning] = await Promise.all([
-        virtualNow(redis, prefix),
+      const [{ now, active }, { weight, part, others }, reckoning] = await Promise.all([
+        readTimes(redis, prefix),
         weigh(spec),
         reckon(),
       ])
@@ -93,7 +108,9 @@ export function createFairOrder({ redis, prefix, share }: { redis: Redis; prefix
       const costs = plan.batches.map((count, index) =>
         isDone(index) ? 0 : count * rate.secondsPerFrame + rate.setUpSeconds,
       )
-      return virtualStarts({ now: now + stagger(others) * ((costs[0] ?? 0) / weight), costs, weight })
+      const step = (costs[0] ?? 0) / weight
+      const begin = beginning({ now, active, share: part }) + stagger(others) * step
+      return virtualStarts({ now: begin, costs, weight })
     },
     /** The priority of a job's split: the more jobs of its client are in line, the later. */
     async splitPriority({ client, request }: JobSpec): Promise<number> {

@@ -6,6 +6,8 @@ const leastFrames = 16
 /** What a worker that vanishes may lose: frames where nobody knows how long one takes, else seconds. */
 const mostFrames = 250
 const mostSeconds = 60
+/** Who comes later waits for the end of batches: they are this short, or as long as is worth twenty set-ups. */
+const shortMost = 10
 
 /** What a video is cut by. */
 export type Pace = {
@@ -28,6 +30,7 @@ type Rule = { shares: number; least: number; most: number }
  * Where the pace is known, s seconds of set-up are weighed against the end, where workers wait for the last batch: with M
  * seconds for all, equal batches of √(2sM) seconds would waste least. The longest are a fifth above that, which also limits
  * what a slow worker can hold up; the others shrink less steeply than above, and the shortest are worth their set-up.
+ * Longer than is worth their set-up none need be: whoever comes next waits for the end of a batch.
  */
 function ruleFor(frames: number, { workers, secondsPerFrame, setUpSeconds = 0 }: Pace): Rule {
   const even = (shares: number) => (workers === 1 ? 1 : shares * workers)
@@ -37,8 +40,8 @@ function ruleFor(frames: number, { workers, secondsPerFrame, setUpSeconds = 0 }:
   const framesOf = (seconds: number) => Math.max(leastFrames, Math.round(seconds / secondsPerFrame))
   return bounded(frames, {
     shares: even(1.25),
-    least: framesOf(Math.min(2.5 * setUpSeconds, best, mostSeconds)),
-    most: framesOf(Math.min(1.2 * best, mostSeconds)),
+    least: framesOf(Math.min(2.5 * setUpSeconds, mostSeconds)),
+    most: framesOf(Math.min(1.2 * best, Math.max(20 * setUpSeconds, shortMost), mostSeconds)),
   })
 }
 
@@ -46,11 +49,14 @@ function ruleFor(frames: number, { workers, secondsPerFrame, setUpSeconds = 0 }:
  * Of very long videos both sizes grow, so that there are never too many batches: moving cuts to keyframes may shorten them
  * by a quarter, and the end of the video is in smaller ones.
  */
-const bounded = (frames: number, { shares, least, most }: Rule): Rule => ({
-  shares,
-  least: Math.max(least, Math.ceil(frames / maxBatches)),
-  most: Math.max(most, Math.ceil((frames * 5) / (maxBatches * 3))),
-})
+function bounded(frames: number, { shares, least, most }: Rule): Rule {
+  const longEnough = Math.max(least, Math.ceil(frames / maxBatches))
+  return {
+    shares,
+    least: longEnough,
+    most: Math.max(most, longEnough, Math.ceil((frames * 5) / (maxBatches * 3))),
+  }
+}
 
 const sizeBy = ({ shares, least, most }: Rule, remaining: number) =>
   Math.min(most, Math.max(least, Math.ceil(remaining / shares)))

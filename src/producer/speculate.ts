@@ -25,7 +25,7 @@ const mostLooked = 5_000
 
 /**
  * Puts a copy on the queue of each batch that holds up the end of its job: nothing waits, somebody is idle, and the batch
- * takes more than twice as long as it should. Whichever commits first counts; the other one hears of it. Safe to do
+ * is going to take more than twice as long as it should. Whichever commits first counts; the other one hears of it. Safe to do
  * twice: a copy has one name, and one that ended is remembered for a while.
  */
 export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
@@ -79,19 +79,25 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
     const found = ((await reading.exec()) ?? []).flatMap(([error, fields], i) =>
       error ? [] : claimOf(ids[i] ?? '', fields as (string | null)[]),
     )
-    const [works, copied, reckoning] = await Promise.all([
-      statuses.works(found.map(({ payload }) => payload.jobId)),
+    const jobs = [...new Set(found.map(({ payload }) => payload.jobId))]
+    const [works, underWay, copied, reckoning] = await Promise.all([
+      statuses.works(jobs),
+      statuses.underWay(jobs),
       copiesOf(found),
       deps.order.reckon(),
     ])
+    const numberOf = new Map(jobs.map((job, i) => [job, i]))
     return found.flatMap((claim, i) => {
-      const work = works[i]
+      const { jobId, index, count } = claim.payload
+      const job = numberOf.get(jobId) ?? -1
+      const work = works[job]
       if (!work || work.halt) return []
       const { secondsPerFrame, setUpSeconds, measured } = reckoning(work)
       // What was only guessed is no reason to do anything twice.
       if (!measured) return []
-      const expectedSeconds = claim.payload.count * secondsPerFrame + setUpSeconds
-      return [{ ...claim, expectedSeconds, copied: copied[i] ?? false }]
+      const expectedSeconds = count * secondsPerFrame + setUpSeconds
+      const fractionDone = Math.min(1, (underWay[job]?.get(index) ?? 0) / count)
+      return [{ ...claim, expectedSeconds, setUpSeconds, fractionDone, copied: copied[i] ?? false }]
     })
   }
 

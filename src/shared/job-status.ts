@@ -117,6 +117,17 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
       }
       return found
     },
+    /** Frames done so far in the batches under way of each of these jobs, by batch. */
+    async underWay(ids: string[]): Promise<Map<number, number>[]> {
+      const reading = redis.pipeline()
+      for (const id of ids) reading.hgetall(keys(id)[2])
+      return ((await reading.exec()) ?? []).map(
+        ([error, fields]) =>
+          new Map(
+            Object.entries(error ? {} : (fields ?? {})).map(([index, done]) => [Number(index), Number(done)]),
+          ),
+      )
+    },
     /** How many jobs were accepted after that, in ms. */
     async since(at: number): Promise<number> {
       return await redis.zcount(list, at, '+inf')

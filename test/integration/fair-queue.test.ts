@@ -73,6 +73,13 @@ async function line({ share = 1 } = {}) {
       await worker.close()
       return claimed
     },
+    /** Claims so many, and leaves them at work. */
+    async taking(count: number): Promise<void> {
+      const options = { ...workerOptions('batch'), connection: services.connect(), prefix }
+      const worker = new Worker('batch', null, options)
+      open.push(worker)
+      for (let i = 0; i < count; i++) await worker.getNextJob(`token-${i}`)
+    },
     /** Tags of what waits, in the order it will be claimed, with what its hash says. */
     async tags(): Promise<{ entry: string; tag: number; hash: number }[]> {
       const list = await redis.zrange(waiting, '0', '-1', 'WITHSCORES')
@@ -105,6 +112,20 @@ test.each([1, 4])('a clip that comes behind a film is claimed beside it, by %i h
   expect(countOf(claimed.slice(0, 10), 'the-film-1')).toBeGreaterThanOrEqual(4)
   expect(countOf(claimed, 'the-clip-1')).toBe(5)
   expect(new Set(numbersOf(claimed, 'the-clip-1'))).toEqual(new Set([0, 1, 2, 3, 4]))
+})
+
+test('who comes while all workers have long batches is owed a share of them: the next that is free is the newcomer’s', async () => {
+  const { add, claims, taking } = await line()
+  await add('the-film-1', many(200))
+  await taking(16)
+  await add('the-clip-1', many(5))
+  expect(countOf(await claims(5), 'the-clip-1')).toBe(5)
+  await add('the-film-2', many(200))
+  const claimed = await claims(24)
+  // Half of the sixteen, and turn about from then on.
+  expect(countOf(claimed.slice(0, 8), 'the-film-2')).toBe(8)
+  expect(countOf(claimed.slice(8), 'the-film-2')).toBeGreaterThanOrEqual(7)
+  expect(countOf(claimed.slice(8), 'the-film-2')).toBeLessThanOrEqual(9)
 })
 
 test('a film that comes behind another starves neither', async () => {

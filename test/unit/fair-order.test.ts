@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { seeded, seeds } from '../../scripts/chaos/seeded.ts'
-import { lastTag, virtualStarts, weightOf } from '../../src/producer/fair-order.ts'
+import { beginning, lastTag, virtualStarts, weightOf } from '../../src/producer/fair-order.ts'
 import { reorder } from '../../src/producer/reorder.ts'
 
 test.each([
@@ -13,6 +13,17 @@ test.each([
   ['without batches', { now: 3, costs: [], weight: 1 }, []],
 ])('a job %s', (_, options, starts) => {
   expect(virtualStarts(options)).toEqual(starts)
+})
+
+test.each([
+  ['at the next in line, where nothing is at work', { now: 700, active: [], share: 0.5 }, 700],
+  ['half of what is under way before it', { now: 900, active: [100, 300, 500, 700, 800], share: 0.5 }, 500],
+  ['a tenth of it, beside nine others', { now: 900, active: [100, 300, 500, 700, 800], share: 0.1 }, 820],
+  ['not before all times', { now: 30, active: [1, 1, 1], share: 1 }, 1],
+  ['as if one that was tried again were not there', { now: 900, active: [1, 880, 890], share: 0.5 }, 880],
+  ['no later than the next in line', { now: 100, active: [500, 600], share: 0.5 }, 100],
+])('a newcomer begins %s', (_, options, begin) => {
+  expect(beginning(options)).toBeCloseTo(begin, 9)
 })
 
 test('a job that is longer than there is room for is squeezed, and others can still come after its beginning', () => {

@@ -4,6 +4,7 @@ import { type ActiveBatch, slowBatches } from '../../src/producer/speculation.ts
 const now = 1_000_000
 const batch = (entry: string, seconds: number, more: Partial<ActiveBatch> = {}): ActiveBatch => ({
   ...{ entry, worker: entry, startedAt: now - seconds * 1_000, expectedSeconds: 10, copied: false },
+  ...{ setUpSeconds: 0, fractionDone: 0 },
   ...more,
 })
 const idle = { now, waiting: 0, idleWorkers: 4 }
@@ -31,6 +32,21 @@ test.each([
     ['a', 'b'],
   ],
   ['nothing is at work', idle, [], []],
+  ['a tenth took what a third should', idle, [batch('a', 3.1, { fractionDone: 0.1 })], ['a']],
+  ['a tenth took what a sixth should', idle, [batch('a', 1.6, { fractionDone: 0.1 })], []],
+  ['too little is done to tell', idle, [batch('a', 3, { fractionDone: 0.05 })], []],
+  [
+    'it is slow, but done before a copy would be',
+    idle,
+    [batch('a', 25, { fractionDone: 0.75 }), batch('b', 22, { fractionDone: 0.65 })],
+    ['b'],
+  ],
+  [
+    'its set-up says nothing about its frames',
+    idle,
+    [batch('a', 9, { fractionDone: 0.5, expectedSeconds: 11, setUpSeconds: 5 })],
+    [],
+  ],
 ])('copies when %s', (_, { now: at, waiting, idleWorkers }, active, copies) => {
   expect(slowBatches({ now: at, waiting, idleWorkers, active })).toEqual(copies)
 })
