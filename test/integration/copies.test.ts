@@ -1,5 +1,6 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Queue, Worker } from 'bullmq'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Victim, descendantsOf, signal } from '../../scripts/chaos/processes.ts'
@@ -12,12 +13,14 @@ import { createJobStatuses } from '../../src/shared/job-status.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { builtinModels } from '../../src/shared/models/builtin.ts'
 import { createModelStore } from '../../src/shared/models/model-store.ts'
+import { copyOptions, entryIds, workerOptions } from '../../src/shared/queues.ts'
 import { openScratch } from '../../src/shared/scratch.ts'
 import { createSourceReader } from '../../src/shared/source.ts'
 import type { WorkContext } from '../../src/shared/workload.ts'
 import { createBatchWork } from '../../src/worker/batch-workload.ts'
 import { committedBatch } from '../../src/worker/committed-batch.ts'
 import { createEngineRack } from '../../src/worker/engine-rack.ts'
+import { passOwnCopyBy } from '../../src/worker/own-copy.ts'
 import { createScorer } from '../../src/worker/score-batch.ts'
 import { makeClip } from '../support/clips.ts'
 import { planOf, specOf } from '../support/jobs.ts'
@@ -246,6 +249,36 @@ function work({ redis, prefix, statuses }: Job, score: () => Promise<BatchResult
 }
 
 const broken = async () => await Promise.reject(new Error('the engine died'))
+
+test('a copy is for any worker but the one that has its batch; it needs no parent, and nothing is left of it', async () => {
+  const job = await aJob()
+  const over = { connection: services.connect(), prefix: job.prefix }
+  const queue = new Queue('batch', over)
+  const put = await queue.add('batch', job.copy, {
+    ...copyOptions,
+    jobId: entryIds.copy(job.id, 0),
+    priority: 7,
+  })
+  const taken: string[] = []
+  const take = (me: string) =>
+    new Worker(
+      'batch',
+      async (entry, token) => {
+        taken.push(me)
+        await passOwnCopyBy(entry, token, me)
+      },
+      { ...workerOptions('batch'), ...over },
+    )
+  const slow = take('slow/1')
+  while ((await put.getState()) !== 'delayed');
+  expect(await queue.getJob(put.id ?? '')).toMatchObject({ attemptsMade: 0, priority: 7 })
+  const other = take('other/2')
+  await new Promise<void>((resolve) => other.once('completed', () => resolve()))
+  expect(taken.filter((me) => me === 'other/2')).toHaveLength(1)
+  expect(await queue.getJob(put.id ?? '')).toBeUndefined()
+  expect(await queue.getJobCounts()).toMatchObject({ active: 0, delayed: 0, prioritized: 0, failed: 0 })
+  await Promise.all([slow.close(), other.close(), queue.close()])
+})
 
 test('a copy that fails for good halts nothing and puts nothing into quarantine; its batch does', async () => {
   const job = await aJob()
