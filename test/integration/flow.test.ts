@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createFairOrder } from '../../src/producer/fair-queue.ts'
 import { addFlow } from '../../src/producer/flow.ts'
 import { indexSource } from '../../src/producer/index-source.ts'
+import { planBatches } from '../../src/producer/plan-batches.ts'
 import { splitWorkload } from '../../src/producer/split.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
 import type { JobSpec } from '../../src/shared/job.ts'
@@ -12,11 +13,13 @@ import { createJobFiles } from '../../src/shared/job-files.ts'
 import { createJobStatuses } from '../../src/shared/job-status.ts'
 import { createModelStore } from '../../src/shared/models/model-store.ts'
 import { type QueueName, entryIds, entryOptions, workerOptions } from '../../src/shared/queues.ts'
+import { createRates } from '../../src/shared/rates.ts'
 import { openScratch } from '../../src/shared/scratch.ts'
 import { createSourceReader } from '../../src/shared/source.ts'
 import { type Workload, processorOf } from '../../src/shared/workload.ts'
 import { InputError, LostError, TransientError } from '../../src/shared/errors.ts'
 import { makeClip } from '../support/clips.ts'
+import { specOf } from '../support/jobs.ts'
 import { type TestServices, silent, startServices } from '../support/services.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -163,6 +166,64 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
     state: 'scoring',
     framesTotal: 1_200,
     batchesTotal: 1_200,
+  })
+  await test.close()
+})
+
+test('a video is cut by the pace that was measured, and the plan says by which', async () => {
+  const test = await queuesOfATest()
+  const media = await services.container()
+  const path = join(dir, 'paced.mp4')
+  const video = { frames: 600, size: '16x16', fps: '100', sound: false as const }
+  await media.uploadFile('in/paced.mp4', await makeClip({ path, ...video }))
+  const files = createJobFiles(media)
+  const sources = createSourceReader(media, createFileCache({ dir: join(dir, 'cache'), maxBytes: 1e9 }))
+  const statuses = createJobStatuses(services.connect(), test.prefix)
+  const order = createFairOrder({ redis: test.connection, prefix: test.prefix, share: 1 })
+  const queues = { split: test.queue('split'), batch: test.queue('batch'), stitch: test.queue('stitch') }
+  const scratch = await openScratch(join(dir, 'scratch'))
+  const flows = test.flows()
+  const plan = async (id: string, pace: 'measured' | 'unknown' | number, batch = {}) => {
+    const spec = specOf(id, { source: await sources.look(media.url('in/paced.mp4')) })
+    spec.request.batch = batch
+    await files.keepSpec(spec)
+    await statuses.create({ id, createdAt: 1, model: 'm@1', source: 's' })
+    await addFlow({ flows, order }, spec)
+    const split = splitWorkload({
+      ...{ files, media, statuses, sources, order, queues, scratch, index: indexSource },
+      ...{ models: createModelStore(media), redis: test.connection, cut: { workers: 4, pace } },
+    })
+    const context = {
+      signal: new AbortController().signal,
+      log: silent,
+      attempt: 1,
+      again: false,
+      failures: {},
+    }
+    await split.process({ jobId: id }, { ...context, childFailures: async () => ({}) })
+    const { batches, keyframes, pace: cutBy } = await files.plan(id)
+    return { batches, keyframes, cutBy }
+  }
+  const unmeasured = await plan('job-unknown-1', 'measured')
+  const { keyframes } = unmeasured
+  expect(unmeasured.cutBy).toMatchObject({ workers: 4, measured: false })
+  expect(unmeasured.batches).toEqual(planBatches(600, keyframes, { workers: 4 }))
+
+  const rates = createRates(test.connection, test.prefix)
+  const key = { model: 'm@1', size: '16x16', device: 'cpu' }
+  await rates.note(key, { frames: 100, seconds: 12, setUpSeconds: 0.55 })
+  const measured = await plan('job-measured-1', 'measured')
+  const cutBy = { workers: 4, secondsPerFrame: 0.125, setUpSeconds: 0.5, measured: true }
+  expect(measured).toEqual({ cutBy, keyframes, batches: planBatches(600, keyframes, cutBy) })
+  expect(measured.batches).not.toEqual(unmeasured.batches)
+  // A little faster is nothing; and who wants the same bytes for ever says so.
+  await rates.note(key, { frames: 100, seconds: 13, setUpSeconds: 0.45 })
+  expect(await plan('job-measured-2', 'measured')).toEqual(measured)
+  expect((await plan('job-unknown-2', 'unknown')).batches).toEqual(unmeasured.batches)
+  expect((await plan('job-pinned-01', 8)).batches).toEqual(measured.batches)
+  expect(await plan('job-asked-001', 'measured', { frames: 300 })).toMatchObject({
+    batches: [300, 300],
+    cutBy: undefined,
   })
   await test.close()
 })
