@@ -1,0 +1,508 @@
+targetScope = 'subscription'
+
+@description('Name of this deployment, such as `prod`: all that is made is called after it.')
+@minLength(2)
+@maxLength(12)
+param environmentName string
+
+@description('Where all of it lies. It needs quota for the GPUs; see README.md.')
+param location string
+
+@description('Whether the scale set exists already: then the number of its machines is kept. hooks/preprovision.sh finds out; a wrong `false` removes all machines.')
+param fleetExists bool
+
+@description('Tag of the images in the registry. Empty at first: that makes all but the apps and the fleet, which need images.')
+param imageTag string = ''
+
+@description('Tag of the image of Prometheus in the registry.')
+param prometheusTag string = 'v3.5.0'
+
+@description('GPU of the workers. `v100` is for the record: Azure retired that size on 2025-09-30.')
+@allowed(['t4', 'a10', 'a100', 'h100', 'v100'])
+param gpu string = 't4'
+
+@description('`Spot` costs about a third, and Azure may take machines away at any time: their batches go back to the line.')
+@allowed(['Spot', 'Regular'])
+param priority string = 'Spot'
+
+@description('Whether machines are of one make (`Uniform`), or resources of their own (`Flexible`). The autoscaler steers the former.')
+@allowed(['Uniform', 'Flexible'])
+param orchestrationMode string = 'Uniform'
+
+@description('Fewest machines, as long as nobody has set the fleet by the API.')
+@minValue(0)
+param fleetMin int = 0
+
+@description('Most machines, as long as nobody has set the fleet by the API.')
+@minValue(0)
+@maxValue(1000)
+param fleetMax int = 4
+
+@description('Image of the machines: `id` of one of your own, or publisher, offer, sku and version. It has the GPU\'s driver, Docker, NVIDIA\'s runtime and jq.')
+param machineImage object = {
+  publisher: 'microsoft-dsvm'
+  offer: 'ubuntu-hpc'
+  sku: '2204'
+  version: 'latest'
+}
+
+@description('Whether machines have a virtual TPM and measure how they start, where the size can. The image has to allow for it.')
+param trustedLaunch bool = true
+
+@description('Whether such machines start what is signed alone. The image\'s driver has to be signed, then.')
+param secureBoot bool = false
+
+@description('Whether a policy denies everybody to make machines of the fleet anything else. Makes a change of size or image wait for half an hour.')
+param guardFleet bool = true
+
+@description('Public key of whoever may sign in to machines from within the network, such as `ssh-ed25519 AAAA…`.')
+param sshPublicKey string
+
+@description('Size of Redis: `Balanced_B1` has 1 GB, enough for hundreds of thousands of batches in line.')
+param redisSku string = 'Balanced_B1'
+
+@description('Copies of what is stored: `Standard_ZRS` over three zones, `Standard_LRS` where there are none.')
+@allowed(['Standard_ZRS', 'Standard_LRS', 'Standard_GZRS'])
+param storageSku string = 'Standard_ZRS'
+
+@description('Addresses of the network, a /16.')
+param addresses string = '10.60.0.0/16'
+
+@description('Whether the API is reached from the Internet. Else it is reached from the network: by peering or a VPN.')
+param publicApi bool = false
+
+@description('Addresses or ranges that may reach the API. Empty: all that come so far.')
+param apiAddresses string[] = []
+
+@description('Addresses or ranges from which images are put into the registry. Empty: only from within the network.')
+param builderAddresses string[] = []
+
+@description('Hosts besides the media account where sources and outputs may lie, separated by commas.')
+param sourceHosts string = ''
+
+@description('Size in GiB of a share for temporary files, 100 or more, for videos larger than 2 GB. 0: the apps\' own disks.')
+param scratchGiB int = 0
+
+@description('After so many days jobs are removed with their own copy of the output; 0 keeps them for ever.')
+@minValue(0)
+param keepJobsDays int = 90
+
+@description('Who is written to when an alert goes off, or money runs out.')
+@minLength(1)
+param emails string[]
+
+@description('What all of it may cost a month, in the currency of the subscription: it warns, and stops nothing. `fleetMax` bounds.')
+param monthlyBudget int
+
+@description('First day of the budget: the first of a month. The first deployment\'s is to be kept.')
+param budgetStart string
+
+var presets = {
+  t4: loadJsonContent('presets/t4.json')
+  a10: loadJsonContent('presets/a10.json')
+  a100: loadJsonContent('presets/a100.json')
+  h100: loadJsonContent('presets/h100.json')
+  v100: loadJsonContent('presets/v100.json')
+}
+var preset = presets[gpu]
+var prefix = 'ff-${environmentName}'
+var hash = uniqueString(subscription().id, environmentName, location)
+var tags = { 'azd-env-name': environmentName, project: 'framefleet' }
+var names = {
+  group: 'rg-${environmentName}'
+  fleetGroup: 'rg-${environmentName}-fleet'
+  fleet: '${prefix}-fleet'
+  media: 'ffmedia${hash}'
+  system: 'ffsystem${hash}'
+  scratch: 'ffscratch${hash}'
+  registry: 'ff${hash}'
+  redis: '${prefix}-${hash}'
+  events: '${prefix}-arrivals'
+  guard: '${prefix}-fleet-guard'
+}
+var identityNames = {
+  producer: '${prefix}-producer'
+  worker: '${prefix}-worker'
+  stitcher: '${prefix}-stitcher'
+  autoscaler: '${prefix}-autoscaler'
+  metrics: '${prefix}-metrics'
+  events: '${prefix}-events'
+}
+var roleNames = {
+  editor: guid(subscription().id, prefix, 'editor')
+  segments: guid(subscription().id, prefix, 'segments')
+  fleet: guid(subscription().id, prefix, 'fleet')
+  machines: guid(subscription().id, prefix, 'machines')
+  operations: guid(subscription().id, prefix, 'operations')
+}
+var roleType = 'Microsoft.Authorization/roleDefinitions'
+var readBlobs = subscriptionResourceId(roleType, '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1')
+var editBlobs = subscriptionResourceId(roleType, roleNames.editor)
+var writeSegments = subscriptionResourceId(roleType, roleNames.segments)
+
+var mediaContainer = 'media'
+var systemContainer = 'system'
+
+// What each role may do with blobs. The workers run files and models of strangers, so they have the least: they write under
+// jobs/ alone, and can't reach an input or an output.
+var grants = [
+  { who: 'producer', account: names.media, container: mediaContainer, role: editBlobs, under: '' }
+  { who: 'producer', account: names.system, container: systemContainer, role: editBlobs, under: '' }
+  { who: 'worker', account: names.media, container: mediaContainer, role: readBlobs, under: '' }
+  { who: 'worker', account: names.media, container: mediaContainer, role: writeSegments, under: 'jobs/' }
+  { who: 'worker', account: names.system, container: systemContainer, role: readBlobs, under: '' }
+  { who: 'stitcher', account: names.media, container: mediaContainer, role: editBlobs, under: '' }
+  { who: 'autoscaler', account: names.system, container: systemContainer, role: readBlobs, under: '' }
+]
+
+// A backstop for what the janitor has not removed.
+var oldJobs = {
+  name: 'old-jobs'
+  enabled: true
+  type: 'Lifecycle'
+  definition: {
+    filters: { blobTypes: ['blockBlob'], prefixMatch: ['${mediaContainer}/jobs/'] }
+    actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: keepJobsDays + 30 } } }
+  }
+}
+var oldLogs = {
+  name: 'old-logs'
+  enabled: true
+  type: 'Lifecycle'
+  definition: {
+    filters: { blobTypes: ['blockBlob', 'appendBlob'], prefixMatch: ['${systemContainer}/logs/'] }
+    actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: 90 } } }
+  }
+}
+var undelivered = {
+  name: 'undelivered-events'
+  enabled: true
+  type: 'Lifecycle'
+  definition: {
+    filters: { blobTypes: ['blockBlob'], prefixMatch: ['undelivered/'] }
+    actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: 90 } } }
+  }
+}
+
+// What Entra ID for Redis, sign-in to the API and the queue of new blobs will need of settings belongs here: there are none of
+// these settings yet. Until then no role gets past Redis, which has no keys, and the producer asks for FRAMEFLEET_API_TOKENS.
+var identitySettings = {}
+
+var roleSettings = union(
+  {
+    FRAMEFLEET_FLEET_MAX: string(fleetMax)
+    FRAMEFLEET_FLEET_MIN: string(fleetMin)
+    FRAMEFLEET_HOST: '0.0.0.0'
+    FRAMEFLEET_MEDIA_ACCOUNT: media.outputs.blobUrl
+    FRAMEFLEET_MEDIA_CONTAINER: mediaContainer
+    FRAMEFLEET_REDIS_URL: redis.outputs.url
+    FRAMEFLEET_SOURCE_HOSTS: sourceHosts
+    FRAMEFLEET_SYSTEM_ACCOUNT: system.outputs.blobUrl
+    FRAMEFLEET_SYSTEM_CONTAINER: systemContainer
+  },
+  identitySettings
+)
+
+resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+  name: names.group
+  location: location
+  tags: tags
+}
+
+// The fleet has a group of its own, so that what holds for its machines holds for nothing else.
+resource fleetGroup 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+  name: names.fleetGroup
+  location: location
+  tags: tags
+}
+
+module identities 'modules/identities.bicep' = {
+  scope: group
+  name: '${prefix}-identities'
+  params: {
+    prefix: prefix
+    location: location
+    tags: tags
+    holders: objectKeys(identityNames)
+  }
+}
+
+module roles 'modules/roles.bicep' = {
+  name: '${prefix}-roles'
+  params: {
+    prefix: 'framefleet ${environmentName} ${hash}'
+    groupIds: [group.id, fleetGroup.id]
+    roleNames: roleNames
+    identitiesGroup: group.name
+    autoscalerName: identityNames.autoscaler
+  }
+  dependsOn: [identities]
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  scope: group
+  name: '${prefix}-monitoring'
+  params: {
+    prefix: prefix
+    location: location
+    tags: tags
+    emails: emails
+    collectorName: identityNames.metrics
+  }
+  dependsOn: [identities]
+}
+
+module network 'modules/network.bicep' = {
+  scope: group
+  name: '${prefix}-network'
+  params: {
+    name: '${prefix}-net'
+    location: location
+    tags: tags
+    addresses: addresses
+    publicApi: publicApi
+    fileShare: scratchGiB > 0
+  }
+}
+
+module media 'modules/storage.bicep' = {
+  scope: group
+  name: '${prefix}-media'
+  params: {
+    name: names.media
+    location: location
+    tags: tags
+    sku: storageSku
+    containers: [mediaContainer, 'undelivered']
+    queues: ['arrivals']
+    lifecycleRules: keepJobsDays > 0 ? [oldJobs, undelivered] : [undelivered]
+    // Segments come and go by the hundred thousand: each would be paid for once more.
+    undeleteDays: 0
+    openToEventGrid: true
+    endpointsSubnetId: network.outputs.endpointsSubnetId
+    blobZoneId: network.outputs.blobZoneId
+    queueZoneId: network.outputs.queueZoneId
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module system 'modules/storage.bicep' = {
+  scope: group
+  name: '${prefix}-system'
+  params: {
+    name: names.system
+    location: location
+    tags: tags
+    sku: storageSku
+    containers: [systemContainer]
+    lifecycleRules: [oldLogs]
+    undeleteDays: 14
+    endpointsSubnetId: network.outputs.endpointsSubnetId
+    blobZoneId: network.outputs.blobZoneId
+    queueZoneId: network.outputs.queueZoneId
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module access 'modules/blob-access.bicep' = [
+  for (grant, i) in grants: {
+    scope: group
+    name: '${prefix}-access-${i}'
+    params: {
+      identityName: identityNames[grant.who]
+      accountName: grant.account
+      containerName: grant.container
+      roleDefinitionId: grant.role
+      writesUnder: grant.under
+    }
+    dependsOn: [identities, roles, media, system]
+  }
+]
+
+module redis 'modules/redis.bicep' = {
+  scope: group
+  name: '${prefix}-redis'
+  params: {
+    name: names.redis
+    location: location
+    tags: tags
+    sku: redisSku
+    identityNames: [
+      identityNames.producer
+      identityNames.worker
+      identityNames.stitcher
+      identityNames.autoscaler
+    ]
+    endpointsSubnetId: network.outputs.endpointsSubnetId
+    zoneId: network.outputs.redisZoneId
+    workspaceId: monitoring.outputs.workspaceId
+  }
+  dependsOn: [identities]
+}
+
+module registry 'modules/registry.bicep' = {
+  scope: group
+  name: '${prefix}-registry'
+  params: {
+    name: names.registry
+    location: location
+    tags: tags
+    identityNames: [
+      identityNames.producer
+      identityNames.worker
+      identityNames.stitcher
+      identityNames.autoscaler
+      identityNames.metrics
+    ]
+    builderAddresses: builderAddresses
+    endpointsSubnetId: network.outputs.endpointsSubnetId
+    zoneId: network.outputs.registryZoneId
+    workspaceId: monitoring.outputs.workspaceId
+  }
+  dependsOn: [identities]
+}
+
+module events 'modules/events.bicep' = {
+  scope: group
+  name: '${prefix}-events'
+  params: {
+    name: names.events
+    location: location
+    tags: tags
+    accountName: names.media
+    containerName: mediaContainer
+    prefix: 'in/'
+    queueName: 'arrivals'
+    undeliveredName: 'undelivered'
+    senderName: identityNames.events
+    receiverName: identityNames.producer
+  }
+  dependsOn: [identities, media]
+}
+
+module scratch 'modules/scratch.bicep' = if (scratchGiB > 0) {
+  scope: group
+  name: '${prefix}-scratch'
+  params: {
+    name: names.scratch
+    location: location
+    tags: tags
+    sizeGiB: scratchGiB
+    endpointsSubnetId: network.outputs.endpointsSubnetId
+    zoneId: network.outputs.fileZoneId
+  }
+}
+
+module guard 'modules/fleet-guard.bicep' = if (guardFleet) {
+  name: names.guard
+  params: {
+    name: names.guard
+    groupName: fleetGroup.name
+    size: preset.size
+    image: machineImage
+  }
+}
+
+// A deployment writes how many machines there are to be, which is the autoscaler's business: it is read as late as can be, and
+// written back. Pause the fleet before (`framefleet fleet --paused`), or what it asks for in between is taken back.
+module fleetSize 'modules/fleet-size.bicep' = if (fleetExists) {
+  scope: fleetGroup
+  name: '${prefix}-fleet-size'
+  params: { name: names.fleet }
+  dependsOn: [network, registry, access]
+}
+
+module fleet 'modules/fleet.bicep' = if (!empty(imageTag)) {
+  scope: fleetGroup
+  name: '${prefix}-fleet'
+  params: {
+    name: names.fleet
+    location: location
+    tags: tags
+    preset: preset
+    capacity: fleetExists ? fleetSize!.outputs.capacity : 0
+    priority: priority
+    orchestrationMode: orchestrationMode
+    image: machineImage
+    trustedLaunch: trustedLaunch && preset.trustedLaunch
+    secureBoot: secureBoot
+    sshPublicKey: sshPublicKey
+    subnetId: network.outputs.workersSubnetId
+    identitiesGroup: group.name
+    workerName: identityNames.worker
+    autoscalerName: identityNames.autoscaler
+    fleetRoleId: subscriptionResourceId(roleType, roleNames.fleet)
+    machinesRoleId: subscriptionResourceId(roleType, roleNames.machines)
+    registryServer: registry.outputs.server
+    workerImage: '${registry.outputs.server}/framefleet-worker-cuda:${imageTag}'
+    settings: roleSettings
+  }
+  dependsOn: [roles, access]
+}
+
+module apps 'modules/apps.bicep' = if (!empty(imageTag)) {
+  scope: group
+  name: '${prefix}-apps'
+  params: {
+    prefix: prefix
+    location: location
+    tags: tags
+    subnetId: network.outputs.appsSubnetId
+    networkId: network.outputs.id
+    workspaceId: monitoring.outputs.workspaceId
+    registryServer: registry.outputs.server
+    imageTag: imageTag
+    prometheusTag: prometheusTag
+    settings: roleSettings
+    fleetId: fleet!.outputs.id
+    workersPerInstance: preset.gpus
+    publicApi: publicApi
+    apiAddresses: apiAddresses
+    keepJobsDays: keepJobsDays
+    metricsUrl: monitoring.outputs.metricsUrl
+    shareServer: scratchGiB > 0 ? scratch!.outputs.server : ''
+    sharePath: scratchGiB > 0 ? scratch!.outputs.path : ''
+    shareGiB: scratchGiB
+  }
+  dependsOn: [access]
+}
+
+module alerts 'modules/alerts.bicep' = {
+  scope: group
+  name: '${prefix}-alerts'
+  params: {
+    prefix: prefix
+    location: location
+    tags: tags
+    metricsId: monitoring.outputs.metricsId
+    peopleId: monitoring.outputs.peopleId
+    redisId: redis.outputs.id
+    fleetMax: fleetMax
+  }
+}
+
+module budgets 'modules/budget.bicep' = [
+  for name in [names.group, names.fleetGroup]: {
+    scope: resourceGroup(name)
+    name: '${name}-budget'
+    params: {
+      name: name
+      amount: monthlyBudget
+      start: budgetStart
+      emails: emails
+    }
+    dependsOn: [group, fleetGroup]
+  }
+]
+
+@description('Where images go.')
+output AZURE_CONTAINER_REGISTRY_ENDPOINT string = registry.outputs.server
+
+@description('The account of inputs, jobs and outputs.')
+output mediaAccountId string = media.outputs.id
+
+@description('The account of models, logs and settings of the fleet.')
+output systemAccountId string = system.outputs.id
+
+@description('The API; empty until there are images.')
+output apiUrl string = empty(imageTag) ? '' : 'https://${apps!.outputs.apiHost}'

@@ -1,0 +1,17 @@
+using 'main.bicep'
+
+// What `azd` knows, or the shell has: see README.md. What is not named here has its default in main.bicep.
+param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
+param location = readEnvironmentVariable('AZURE_LOCATION')
+param fleetExists = bool(readEnvironmentVariable('FLEET_EXISTS'))
+param imageTag = readEnvironmentVariable('IMAGE_TAG', '')
+param gpu = readEnvironmentVariable('GPU', 't4')
+param priority = readEnvironmentVariable('PRIORITY', 'Spot')
+param fleetMax = int(readEnvironmentVariable('FLEET_MAX', '4'))
+param sshPublicKey = readEnvironmentVariable('SSH_PUBLIC_KEY')
+param emails = split(readEnvironmentVariable('ALERT_EMAILS'), ',')
+param monthlyBudget = int(readEnvironmentVariable('MONTHLY_BUDGET'))
+param budgetStart = readEnvironmentVariable('BUDGET_START')
+param builderAddresses = empty(readEnvironmentVariable('BUILDER_ADDRESSES', ''))
+  ? []
+  : split(readEnvironmentVariable('BUILDER_ADDRESSES', ''), ',')

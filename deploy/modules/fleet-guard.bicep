@@ -1,0 +1,60 @@
+targetScope = 'subscription'
+
+@description('Name of the policy.')
+param name string
+
+@description('The group of the fleet, which the policy holds for.')
+param groupName string
+
+@description('The only size that machines may have.')
+param size string
+
+@description('The only image that machines may have: `id`, or publisher and offer.')
+param image object
+
+var sets = 'Microsoft.Compute/virtualMachineScaleSets'
+var isOtherImage = contains(image, 'id')
+  ? [{ field: 'Microsoft.Compute/imageId', notEquals: image.id }]
+  : [
+      { field: 'Microsoft.Compute/imagePublisher', notEquals: image.publisher }
+      { field: 'Microsoft.Compute/imageOffer', notEquals: image.offer }
+    ]
+
+// Whoever may change how many machines there are may change what they are. This denies it, to everybody: a deployment with
+// another size or image changes the policy first, and Azure takes up to half an hour to follow.
+resource definition 'Microsoft.Authorization/policyDefinitions@2023-04-01' = {
+  name: name
+  properties: {
+    displayName: 'framefleet: the machines of ${groupName} are what they were deployed as'
+    description: 'Denies scale sets of another size, with another image, an extension or passwords.'
+    policyType: 'Custom'
+    mode: 'All'
+    policyRule: {
+      if: {
+        allOf: [
+          { field: 'type', equals: sets }
+          {
+            anyOf: concat(isOtherImage, [
+              { field: '${sets}/sku.name', notEquals: size }
+              { count: { field: '${sets}/extensionProfile.extensions[*]' }, greater: 0 }
+              {
+                field: '${sets}/virtualMachineProfile.osProfile.linuxConfiguration.disablePasswordAuthentication'
+                notEquals: true
+              }
+            ])
+          }
+        ]
+      }
+      then: { effect: 'deny' }
+    }
+  }
+}
+
+module assignment 'fleet-guard-assignment.bicep' = {
+  scope: resourceGroup(groupName)
+  name: name
+  params: {
+    name: name
+    definitionId: definition.id
+  }
+}

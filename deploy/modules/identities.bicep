@@ -1,0 +1,20 @@
+@description('What the names of the identities begin with.')
+param prefix string
+
+@description('Where they lie.')
+param location string
+
+@description('Tags of every resource.')
+param tags object
+
+@description('Who gets one: the roles, and what collects metrics and hands events on.')
+param holders string[]
+
+// One for each, so that a stolen one does little. What each may do stands where it is granted.
+resource identities 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = [
+  for holder in holders: {
+    name: '${prefix}-${holder}'
+    location: location
+    tags: tags
+  }
+]

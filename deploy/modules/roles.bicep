@@ -1,0 +1,135 @@
+targetScope = 'subscription'
+
+@description('What makes the names of the roles one of a kind in the tenant.')
+param prefix string
+
+@description('Groups of resources that the roles may be granted in.')
+param groupIds string[]
+
+@description('Names of the role definitions: `editor`, `segments`, `fleet`, `machines` and `operations`.')
+param roleNames object
+
+@description('Group of the identities.')
+param identitiesGroup string
+
+@description('Name of the identity of the autoscaler.')
+param autoscalerName string
+
+var blobs = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
+var containers = 'Microsoft.Storage/storageAccounts/blobServices/containers'
+var sets = 'Microsoft.Compute/virtualMachineScaleSets'
+
+// Azure's own Storage Blob Data Contributor may also remove the container with all that is in it.
+resource editor 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: roleNames.editor
+  properties: {
+    roleName: '${prefix} blob editor'
+    description: 'Reads, writes and removes blobs; can\'t remove a container.'
+    type: 'CustomRole'
+    assignableScopes: groupIds
+    permissions: [
+      {
+        actions: ['${containers}/read', '${containers}/write']
+        dataActions: ['${blobs}/read', '${blobs}/write', '${blobs}/add/action', '${blobs}/delete']
+      }
+    ]
+  }
+}
+
+// Granted with a condition on where: see the grant.
+resource segments 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: roleNames.segments
+  properties: {
+    roleName: '${prefix} segment writer'
+    description: 'Writes and removes blobs.'
+    type: 'CustomRole'
+    assignableScopes: groupIds
+    permissions: [
+      {
+        actions: []
+        dataActions: ['${blobs}/write', '${blobs}/add/action', '${blobs}/delete']
+      }
+    ]
+  }
+}
+
+// Azure knows no right to the size of a scale set alone: `scale/action` only asks whether a size is possible, `scaleOut` of
+// the REST interface is no operation that a role can name, and `write` changes the machines' model as well. What bounds it:
+//   - it is granted on this one scale set, not on its group: no other can be made;
+//   - the rights are missing that a model with another subnet, identity or image needs (subnets/join/action,
+//     userAssignedIdentities/assign/action, images/versions/read), and extensions/write;
+//   - the policy of fleet-guard denies another size of machine, another image, and any extension, to everybody.
+// What is left: another start script for machines to come. They'd run it as workers, whose rights are the narrowest.
+resource fleet 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: roleNames.fleet
+  properties: {
+    roleName: '${prefix} fleet scaler'
+    description: 'Reads the scale set, changes how many machines it has, removes machines by name.'
+    type: 'CustomRole'
+    assignableScopes: groupIds
+    permissions: [
+      {
+        actions: [
+          '${sets}/read'
+          '${sets}/write'
+          '${sets}/delete/action'
+          '${sets}/virtualMachines/read'
+          '${sets}/virtualMachines/instanceView/read'
+        ]
+        dataActions: []
+      }
+    ]
+  }
+}
+
+// With flexible orchestration the machines are resources of their own, in the group of the fleet.
+resource machines 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: roleNames.machines
+  properties: {
+    roleName: '${prefix} machine remover'
+    description: 'Reads and removes machines of a flexible scale set.'
+    type: 'CustomRole'
+    assignableScopes: groupIds
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Compute/virtualMachines/read'
+          'Microsoft.Compute/virtualMachines/instanceView/read'
+          'Microsoft.Compute/virtualMachines/delete'
+        ]
+        dataActions: []
+      }
+    ]
+  }
+}
+
+// How a change that takes minutes is getting on is asked of the subscription.
+resource operations 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: roleNames.operations
+  properties: {
+    roleName: '${prefix} operation watcher'
+    description: 'Reads how operations of Microsoft.Compute are getting on.'
+    type: 'CustomRole'
+    assignableScopes: [subscription().id]
+    permissions: [
+      {
+        actions: ['Microsoft.Compute/locations/operations/read']
+        dataActions: []
+      }
+    ]
+  }
+}
+
+resource autoscaler 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' existing = {
+  scope: resourceGroup(identitiesGroup)
+  name: autoscalerName
+}
+
+resource watching 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(subscription().id, autoscaler.id, roleNames.operations)
+  properties: {
+    principalId: autoscaler.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: operations.id
+  }
+}
