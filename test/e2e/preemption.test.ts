@@ -4,9 +4,11 @@ import { type IncomingMessage, createServer } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { Queue } from 'bullmq'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Service, startRole } from '../../src/shared/role-process.ts'
 import { entryIds } from '../../src/shared/queues.ts'
+import { type WorkerRegistry, createWorkerRegistry } from '../../src/shared/worker-registry.ts'
 import { makeClip } from '../support/clips.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -15,6 +17,8 @@ const dir = tempDir()
 const clip = join(dir, 'clip.mp4')
 let stack: TestStack
 let queue: Queue
+let redis: Redis
+let registry: WorkerRegistry
 let imdsUrl = ''
 /** What the machine's metadata service says of coming events, and what it was told. */
 let says: () => string
@@ -52,10 +56,13 @@ beforeAll(async () => {
     connection: { url: stack.stack.env['FRAMEFLEET_REDIS_URL'] },
     prefix: '{framefleet}',
   })
+  redis = new Redis(stack.stack.env['FRAMEFLEET_REDIS_URL'] ?? '')
+  registry = createWorkerRegistry(redis, '{framefleet}')
   await makeClip({ path: clip, frames: 600, size: '320x180' })
 })
 afterAll(async () => {
   await queue?.close()
+  redis?.disconnect()
   imds.close()
   await stack?.stop()
 })
@@ -72,6 +79,11 @@ async function startWorker(name: string): Promise<{ worker: Service; ended: Prom
   return { worker, ended: once(worker.process, 'exit') }
 }
 
+/** Until one that is still busy says so in the registry. */
+async function leavesFor(why: string): Promise<void> {
+  while (!(await registry.list()).some(({ leaving, state }) => leaving === why && state === 'draining'));
+}
+
 let id = ''
 
 test('a machine that is taken away gives its batch back within the notice; the last of its workers says so', async () => {
@@ -82,6 +94,7 @@ test('a machine that is taken away gives its batch back within the notice; the l
     // One batch of all frames, longer than the notice.
     id = await stack.submit(clip, { model: 'great-wave', batch: { frames: 600 } })
     await stack.until(id, ({ frames }) => frames.done > 0)
+    expect((await registry.list()).map(({ instance }) => instance)).toEqual(['spot_7', 'spot_7'])
     const told = Date.now()
     says = announced('taken', 6)
     expect(await Promise.all([ended, idle.ended])).toEqual([
@@ -93,6 +106,7 @@ test('a machine that is taken away gives its batch back within the notice; the l
     expect(entry).toMatchObject({ attemptsMade: 0, attemptsStarted: 1 })
     expect(await entry?.getState()).toBe('prioritized')
     expect(acknowledged).toEqual([{ body: { StartRequests: [{ EventId: 'taken' }] }, underWay: 0 }])
+    expect(await registry.list()).toEqual([])
   } finally {
     await Promise.all([worker.stop(10_000), idle.worker.stop(10_000)])
   }
@@ -105,6 +119,7 @@ test('with enough notice the batch is finished first; nonsense from the service 
   try {
     await stack.until(id, ({ frames }) => frames.done > 60)
     says = announced('later', 600)
+    await leavesFor('Preempt of this machine')
     expect(await ended).toEqual([0, null])
     expect(await queue.getJob(entryIds.batch(id, 0))).toMatchObject({ attemptsMade: 1, attemptsStarted: 2 })
     expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 600, total: 600 } })
