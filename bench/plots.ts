@@ -3,7 +3,7 @@ import type { GrowthPoint } from './growth.ts'
 import type { Results } from './results.ts'
 
 const colours = { ours: '#1f4e79', limits: '#9aa7b4', others: '#d08c3f', even: '#c9c9c9' }
-const frame = { animation: false, backgroundColor: '#ffffff' }
+export const frame = { animation: false, backgroundColor: '#ffffff' }
 
 /** Frames a second of everything that ran, as bars, the limits first. An SVG. */
 export function drawSpeed(results: Results): string {
@@ -72,7 +72,7 @@ export function drawGrowth(results: Results): string {
 const caption = ({ model, clip, machine }: Results) =>
   `${model}, ${clip.width}x${clip.height}, ${machine.cores} cores of ${machine.cpu}`
 
-function render(width: number, height: number, option: echarts.EChartsCoreOption): string {
+export function render(width: number, height: number, option: echarts.EChartsCoreOption): string {
   const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height })
   chart.setOption(option)
   const svg = chart.renderToSVGString()

@@ -78,7 +78,7 @@ const list = (record: Record<string, number>) =>
     .map(([name, value]) => `${name} ${value}`)
     .join(', ')
 
-function grid(head: string[], rows: string[][]): string {
+export function grid(head: string[], rows: string[][]): string {
   const widths = head.map((cell, column) =>
     Math.max(3, cell.length, ...rows.map((row) => (row[column] ?? '').length)),
   )
