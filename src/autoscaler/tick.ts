@@ -2,11 +2,11 @@ import type { Redis } from 'ioredis'
 import type { FleetSettingsStore } from '../shared/fleet-settings.ts'
 import type { FleetSettings, FleetView } from '../shared/fleet.ts'
 import type { Logger } from '../shared/log.ts'
-import { redact } from '../shared/redact.ts'
 import type { WorkerRegistry } from '../shared/worker-registry.ts'
+import { createActs } from './act.ts'
 import { type DemandDeps, readDemand } from './demand.ts'
-import { type Fleet, FleetRefusal } from './fleet.ts'
-import { joinInstances, unlisted } from './instances.ts'
+import type { Fleet } from './fleet.ts'
+import { joinInstances } from './instances.ts'
 import {
   type Memory,
   createMemory,
@@ -38,11 +38,6 @@ export type TickDeps = {
   handSizeMs: number
 }
 
-/** What was seen longer ago is not acted upon: somebody else may have had a turn since. */
-const staleMs = 10_000
-/** After a failure at the fleet that says nothing of when to try again. */
-const retryMs = 30_000
-
 /**
  * One turn of an autoscaler: look, decide, act, and say what was done. Safe to do twice and by several; what it goes by it
  * reads anew each time. Throws what keeps it from looking.
@@ -51,25 +46,33 @@ export function createTick(deps: TickDeps) {
   const { redis, prefix, fleet, settings, registry, metrics, log } = deps
   const memories = createMemory(redis, prefix)
   const views = createFleetView(redis, prefix)
+  const act = createActs({ fleet, registry, memories })
+  let lastSet: FleetSettings | undefined
 
   async function look(signal: AbortSignal) {
     try {
       return await fleet.look(signal)
     } catch (error) {
+      metrics.failed.inc()
       if (!signal.aborted) await views.writeBlind(fleet.kind, deps.startSeconds, error)
       throw error
     }
   }
 
+  /** What people set; what was read last, while storage is away. */
+  async function readSettings(): Promise<FleetSettings> {
+    try {
+      lastSet = await settings.read()
+    } catch (error) {
+      if (!lastSet) throw error
+    }
+    return lastSet
+  }
+
   return async (signal: AbortSignal): Promise<FleetView> => {
-    const began = Date.now()
-    const [memory, wanted, seen, workers, held] = await Promise.all([
-      memories.read(),
-      settings.read(),
-      look(signal),
-      registry.list(),
-      registry.held(),
-    ])
+    const [memory, wanted, seen] = await Promise.all([memories.read(), readSettings(), look(signal)])
+    // After the fleet, which may take its time: what workers say changes faster.
+    const [workers, held] = await Promise.all([registry.list(), registry.held()])
     const now = Date.now()
     const { instances, silent, starts } = joinInstances({
       ...{ now, ...seen, workers, held },
@@ -117,7 +120,7 @@ export function createTick(deps: TickDeps) {
     // What is about to be taken away counts for the fleet, but not for us.
     const leaving = instances.filter(({ state }) => state === 'leaving').length
     const room = { capacity: seen.capacity, growth, most: limits.max + leaving }
-    const done = await act(decision, room, next, { began, signal })
+    const done = await act({ ...room, remove: decision.remove, now }, next, signal)
     await memories.write(next)
 
     const view: FleetView = {
@@ -142,56 +145,6 @@ export function createTick(deps: TickDeps) {
     }
     return view
   }
-
-  /** Removes, or else grows: what the fleet says of its size is only true again once what was removed is gone. */
-  async function act(
-    { remove }: Decision,
-    { capacity, growth, most }: { capacity: number; growth: number; most: number },
-    next: Memory,
-    { began, signal }: { began: number; signal: AbortSignal },
-  ): Promise<{ removed: number; grown: number }> {
-    const names = await stillEmpty(remove.filter((name) => name !== unlisted))
-    const done = { removed: 0, grown: 0 }
-    if (signal.aborted || Date.now() - began > staleMs) return done
-    try {
-      if (names.length > 0) {
-        await fleet.remove(names, signal)
-        next.loose += names.length
-        return { ...done, removed: names.length }
-      }
-    } catch (error) {
-      note(error, next)
-    }
-    const to = Math.min(capacity + growth, most)
-    if (to <= capacity) return done
-    // Said before it is done: whoever comes after us must not take it for somebody's hand.
-    next.asked = to
-    next.loose += to - capacity
-    await memories.write(next)
-    try {
-      await fleet.grow(to, signal)
-      next.error = null
-      return { ...done, grown: to - capacity }
-    } catch (error) {
-      note(error, next)
-      next.growthBlockedUntil = Date.now() + (error instanceof FleetRefusal ? error.retryAfterMs : retryMs)
-      return done
-    }
-  }
-
-  /** Of these, the ones that no worker works on at this very moment. */
-  async function stillEmpty(names: string[]): Promise<string[]> {
-    if (names.length === 0) return []
-    const workers = await registry.list()
-    const atWork = new Set(
-      workers.filter(({ state }) => state === 'busy' || state === 'draining').map(({ instance }) => instance),
-    )
-    return names.filter((name) => !atWork.has(name))
-  }
-}
-
-function note(error: unknown, next: Memory): void {
-  next.error = redact((error as Error).message)
 }
 
 /** Whether it may be gone at the next look without anybody's doing. */
