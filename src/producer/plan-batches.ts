@@ -28,9 +28,9 @@ type Rule = { shares: number; least: number; most: number }
  * wait for.
  *
  * Where the pace is known, s seconds of set-up are weighed against the end, where workers wait for the last batch: with M
- * seconds for all, equal batches of √(2sM) seconds would waste least. The longest are a fifth above that, which also limits
- * what a slow worker can hold up; the others shrink less steeply than above, and the shortest are worth their set-up.
- * Longer than is worth their set-up none need be: whoever comes next waits for the end of a batch.
+ * seconds for all, equal batches of √(2sM) seconds would waste least. The longest are a fifth above that, and never longer
+ * than is worth twenty set-ups: a slow worker holds up no more than one, and whoever comes next waits for the end of one.
+ * So few of them are left at the end that the list need shrink late, and not below what is worth two set-ups.
  */
 function ruleFor(frames: number, { workers, secondsPerFrame, setUpSeconds = 0 }: Pace): Rule {
   const even = (shares: number) => (workers === 1 ? 1 : shares * workers)
@@ -39,8 +39,8 @@ function ruleFor(frames: number, { workers, secondsPerFrame, setUpSeconds = 0 }:
   const best = Math.sqrt((2 * setUpSeconds * frames * secondsPerFrame) / workers)
   const framesOf = (seconds: number) => Math.max(leastFrames, Math.round(seconds / secondsPerFrame))
   return bounded(frames, {
-    shares: even(1.25),
-    least: framesOf(Math.min(2.5 * setUpSeconds, mostSeconds)),
+    shares: even(0.8),
+    least: framesOf(Math.min(2 * setUpSeconds, mostSeconds)),
     most: framesOf(Math.min(1.2 * best, Math.max(20 * setUpSeconds, shortMost), mostSeconds)),
   })
 }

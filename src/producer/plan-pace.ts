@@ -9,8 +9,8 @@ export type PaceWish = 'measured' | 'unknown' | number
 const usualSetUpSeconds = 0.5
 
 /**
- * The pace to cut a video by. Where segments begin shows in the bytes of the result, so measured numbers count in powers of
- * two: only a fleet that has become a good deal faster or slower cuts the same video in another way.
+ * The pace to cut a video by. Where segments begin shows in the bytes of the result, so measured numbers count in coarse
+ * steps: only a fleet that has become a good deal faster or slower cuts the same video in another way.
  */
 export function paceFor(
   work: { model: string; size: string },
@@ -31,5 +31,5 @@ export function paceFor(
 export const cuttingPace = ({ workers, measured, ...pace }: NonNullable<Plan['pace']>): Pace =>
   measured ? { workers, ...pace } : { workers }
 
-/** The nearest power of two, from a sixteenth of a millisecond on. */
-const roughly = (seconds: number) => 2 ** Math.round(Math.log2(Math.max(seconds, 2 ** -14)))
+/** To the nearest of steps of √2, from a sixteenth of a millisecond on. */
+const roughly = (seconds: number) => 2 ** (Math.round(2 * Math.log2(Math.max(seconds, 2 ** -14))) / 2)
