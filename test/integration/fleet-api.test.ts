@@ -1,5 +1,6 @@
 import Fastify from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { addFleetRoutes, readFleetView } from '../../src/producer/fleet-routes.ts'
 import { handleErrors } from '../../src/producer/problem.ts'
@@ -22,9 +23,8 @@ const defaults = { min: 0, max: 4, size: null, paused: false }
 async function fleetApi() {
   const [system, redis, prefix] = [await services.container(), services.connect(), services.prefix()]
   const warnings: string[] = []
-  const settings = createFleetSettings(system, defaults, {
-    warn: (_: object, said: string) => warnings.push(said),
-  })
+  const log = pino({}, { write: (line: string) => void warnings.push(line) })
+  const settings = createFleetSettings(system, defaults, log)
   const [workers, rates] = [createWorkerRegistry(redis, prefix), createRates(redis, prefix)]
   const app = Fastify()
   app.setValidatorCompiler(validatorCompiler)
