@@ -115,6 +115,7 @@ test('a turn that hangs is given up', async () => {
     if (hangs) await new Promise(() => {})
   })
   await shared.more(5)
+  expect(shared.turns()).toBeGreaterThanOrEqual(5)
   await shared.stop()
 })
 
