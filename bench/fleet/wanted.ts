@@ -9,7 +9,7 @@ export const wantedEfficiency = [
   { scenario: 'job-one-slow', workers: 64, least: 0.6 },
 ]
 /** Of the lower bound. */
-const mostCost = 1.15
+export const mostCost = 1.15
 /** Of the clip's time alone on a fair share. */
 const mostFairness = 1.5
 
