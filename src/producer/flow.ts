@@ -18,8 +18,7 @@ export type FlowQueues = Record<'split' | 'batch' | 'stitch', Queue>
 export type FlowDeps = { redis: Redis; queues: FlowQueues; order: FairOrder }
 type Entries = Pick<FlowDeps, 'redis' | 'queues'>
 
-/** Each is a few steps inside Redis: those of one transaction hold everybody else up for some milliseconds. */
-const chunk = 100
+const chunk = 500
 const lively = new Set(['waiting', 'prioritized', 'delayed', 'active', 'waiting-children'])
 
 /** `alive`: it is there, and in a list that somebody takes from; `dead`: something is left of it. */
