@@ -75,15 +75,17 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
   async function atWork(): Promise<AtWork[]> {
     const ids = await redis.lrange(batches.toKey('active'), 0, mostLooked - 1)
     const reading = redis.pipeline()
-    for (const id of ids) reading.hmget(batches.toKey(id), 'processedOn', 'pb', 'data')
+    for (const id of ids) reading.hmget(batches.toKey(id), 'processedOn', 'pb', 'data', 'atm')
     const found = ((await reading.exec()) ?? []).flatMap(([error, fields], i) =>
       error ? [] : claimOf(ids[i] ?? '', fields as (string | null)[]),
     )
-    const jobs = [...new Set(found.map(({ payload }) => payload.jobId))]
-    const [works, underWay, copied, reckoning] = await Promise.all([
+    const payloads = found.map(({ payload }) => payload)
+    const jobs = [...new Set(payloads.map(({ jobId }) => jobId))]
+    const [works, underWay, committed, copied, reckoning] = await Promise.all([
       statuses.works(jobs),
       statuses.underWay(jobs),
-      copiesOf(found),
+      statuses.committed(payloads),
+      copiesOf(payloads),
       deps.order.reckon(),
     ])
     const numberOf = new Map(jobs.map((job, i) => [job, i]))
@@ -91,7 +93,8 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
       const { jobId, index, count } = claim.payload
       const job = numberOf.get(jobId) ?? -1
       const work = works[job]
-      if (!work || work.halt) return []
+      // Whoever has it hears within a second that a copy was first.
+      if (!work || work.halt || committed[i]) return []
       const { secondsPerFrame, setUpSeconds, measured } = reckoning(work)
       // What was only guessed is no reason to do anything twice.
       if (!measured) return []
@@ -101,10 +104,9 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
     })
   }
 
-  async function copiesOf(claims: Claim[]): Promise<boolean[]> {
+  async function copiesOf(payloads: BatchPayload[]): Promise<boolean[]> {
     const asking = redis.pipeline()
-    for (const { payload } of claims)
-      asking.exists(batches.toKey(entryIds.copy(payload.jobId, payload.index)))
+    for (const { jobId, index } of payloads) asking.exists(batches.toKey(entryIds.copy(jobId, index)))
     return ((await asking.exec()) ?? []).map(([, count]) => count === 1)
   }
 }
@@ -112,10 +114,11 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
 type Claim = Pick<ActiveBatch, 'entry' | 'worker' | 'startedAt'> & { payload: BatchPayload }
 type AtWork = ActiveBatch & Claim
 
-/** Nothing of what can't be read, or is a copy itself. */
-function claimOf(entry: string, [processedOn, worker, data]: (string | null)[]): Claim[] {
+/** Nothing of what can't be read, has failed before, or is a copy itself. */
+function claimOf(entry: string, [processedOn, worker, data, attempts]: (string | null)[]): Claim[] {
   const startedAt = Number(processedOn)
-  if (!(startedAt > 0) || !worker) return []
+  // What has failed is tried with care, which takes its time; a copy would take another worker's engine down with it.
+  if (!(startedAt > 0) || !worker || Number(attempts) > 0) return []
   try {
     const payload = BatchPayload.parse(JSON.parse(data ?? ''))
     return payload.copyOf === undefined ? [{ entry, worker, startedAt, payload }] : []

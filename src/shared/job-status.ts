@@ -128,6 +128,12 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
           ),
       )
     },
+    /** Whether each of these batches was committed by somebody. */
+    async committed(batches: { jobId: string; index: number }[]): Promise<boolean[]> {
+      const reading = redis.pipeline()
+      for (const { jobId, index } of batches) reading.getbit(keys(jobId)[1], index)
+      return ((await reading.exec()) ?? []).map(([, bit]) => bit === 1)
+    },
     /** How many jobs were accepted after that, in ms. */
     async since(at: number): Promise<number> {
       return await redis.zcount(list, at, '+inf')

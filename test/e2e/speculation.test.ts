@@ -110,6 +110,20 @@ test('the copy of a batch that is dead slow ends the job, and its frames are tho
   expect(done[0]?.skipped).toBeUndefined()
 })
 
+test('nobody has to ask for that copy: the producer sees who is slow', async () => {
+  const id = await stack.submit(clip, options)
+  const slow = await claimed(entryIds.batch(id, 0))
+  for (const program of await programsOf(slow)) await signal(program, 'SIGSTOP')
+  const stoppedAt = Date.now()
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
+  expect(Date.now() - stoppedAt).toBeLessThan(50_000)
+  expect(await sha256(id)).toBe(await sha256(reference))
+  const copied = (await logOf('producer')).filter(
+    (line) => line.msg === 'a slow batch was copied' && line.job === id,
+  )
+  expect(copied).toMatchObject([{ batch: 0, worker: slow }])
+})
+
 async function claimed(entry: string): Promise<string> {
   for (;;) {
     const worker = (await queue.getJob(entry))?.processedBy
@@ -125,12 +139,21 @@ async function programsOf(worker: string) {
   }
 }
 
-type Line = { msg: string; pid: number; entry?: string; frames?: number; skipped?: string }
+type Line = {
+  msg: string
+  pid: number
+  job?: string
+  batch?: number
+  worker?: string
+  entry?: string
+  frames?: number
+  skipped?: string
+}
 
 async function logOf(name: string): Promise<Line[]> {
   const text = await readFile(join(stack.dir, 'logs', `${name}.ndjson`), 'utf8')
   return text
     .split('\n')
-    .filter(Boolean)
+    .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as Line)
 }
