@@ -8,7 +8,7 @@ import { type Options, type Part, parts, readOptions } from './options.ts'
 import { measurePlan } from './plan-1m.ts'
 import { drawCosts, drawDay, drawEfficiency } from './plots.ts'
 import { measureReal } from './real/measure.ts'
-import { efficiencies, type FleetResults, simulateAll } from './results.ts'
+import { efficiencies, fairnessOf, type FleetResults, simulateAll } from './results.ts'
 import { describeFleet } from './table.ts'
 import { troublesOf } from './wanted.ts'
 
@@ -39,7 +39,7 @@ async function bench({ only, workers, results: folder }: Options): Promise<Fleet
   const simulated = runs('sim') || !before ? simulateAll(say) : before
   const results: FleetResults = {
     real: before?.real ?? {},
-    ...{ sim: simulated.sim, fairness_ratio: before?.fairness_ratio ?? null },
+    ...{ sim: simulated.sim, fairness_ratio: null },
     plan_1m_frames: before?.plan_1m_frames ?? null,
     ...{ fairness_sim: simulated.fairness_sim, real_measure: before?.real_measure ?? null },
     ...{ day: simulated.day, settings: simulated.settings, price: simulated.price },
@@ -53,13 +53,13 @@ async function bench({ only, workers, results: folder }: Options): Promise<Fleet
     const measured = await measureReal({ ...pace, workers, slow, fairness, signal, say })
     results.real = efficiencies(measured)
     results.real_measure = measured
-    results.fairness_ratio = measured.fairness_ratio
     results.measured.real = now()
   }
   if (runs('plan')) {
     results.plan_1m_frames = await measurePlan({ say })
     results.measured.plan = now()
   }
+  results.fairness_ratio = fairnessOf(results)
   return results
 }
 

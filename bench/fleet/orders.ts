@@ -1,4 +1,4 @@
-import { stagger, virtualStarts, weightOf } from '../../src/producer/fair-order.ts'
+import { beginning, stagger, virtualStarts, weightOf } from '../../src/producer/fair-order.ts'
 import { planBatches } from '../../src/producer/plan-batches.ts'
 import { cuttingPace, paceFor } from '../../src/producer/plan-pace.ts'
 import type { Clock } from './clock.ts'
@@ -56,12 +56,12 @@ export function createOrders(deps: {
   function enqueue(job: SimJob, number: number, crew: Crew): void {
     const sizes = deps.plan ?? cut(job)
     const costs = sizes.map((frames) => setUpSeconds + frames * job.secondsPerFrame)
-    const others = [...open].filter((each) => each !== job && each.client === job.client)
-    const ownPriorities = others.map(({ priority }) => priority)
-    // Nobody's share is capped here, so the weight of the others does not matter.
-    const weight = weightOf({ priority: job.priority, ownPriorities, othersWeight: 0, share: 1 })
-    const begins = virtualTime(crew) + stagger(others.length) * ((costs[0] ?? 0) / weight)
-    const tags = virtualStarts({ now: begins, costs, weight })
+    const { weight, part, others } = weigh(job)
+    const active = [...crew.active].map(({ batch }) => batch.tag)
+    const now = Math.max(line.head(), ...active, 0)
+    const step = (costs[0] ?? 0) / weight
+    const begin = beginning({ now, active, share: part }) + stagger(others) * step
+    const tags = virtualStarts({ now: begin, costs, weight })
     for (const [index, frames] of sizes.entries()) {
       const batch: SimBatch = {
         id: `${number}.${index}`,
@@ -76,9 +76,17 @@ export function createOrders(deps: {
     batches += sizes.length
   }
 
-  /** As `virtualNow` of the producer reads it from the queue. */
-  const virtualTime = (crew: Crew) =>
-    Math.max(line.head(), ...[...crew.active].map(({ batch }) => batch.tag), 0)
+  /** As the producer weighs a job when its batches are put on the queue; nobody's share is capped here. */
+  function weigh(job: SimJob) {
+    const others = [...open].filter((each) => each !== job)
+    const own = others.filter(({ client }) => client === job.client)
+    const ownPriorities = own.map(({ priority }) => priority)
+    const othersWeight = new Set(others.map(({ client }) => client)).size - (own.length > 0 ? 1 : 0)
+    const { priority } = job
+    const weight = weightOf({ priority, ownPriorities, othersWeight, share: 1 })
+    const ofClient = (weight / priority) * ownPriorities.reduce((sum, each) => sum + each, priority)
+    return { weight, part: weight / (othersWeight + ofClient), others: own.length }
+  }
 
   function committed({ job, frames }: SimBatch): void {
     job.framesLeft -= frames

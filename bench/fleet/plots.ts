@@ -1,6 +1,5 @@
 import { frame, render } from '../plots.ts'
 import { dayRows, efficiencyRows, type FleetResults } from './results.ts'
-import { defaultBacklogSeconds } from './sim-day.ts'
 import { mostCost, wantedEfficiency } from './wanted.ts'
 
 const colours = { ours: '#1f4e79', slow: '#d08c3f', rivals: '#b5443c', quiet: '#9aa7b4', wanted: '#3d8b5f' }
@@ -103,7 +102,7 @@ export function drawDay({ day, settings }: FleetResults): string {
   return render(860, 380, {
     ...frame,
     title: titled(
-      `one day, up to ${settings.max} machines that start in ${settings.startSeconds} s, a backlog of ${defaultBacklogSeconds} s`,
+      `one day, up to ${settings.max} machines that start in ${settings.startSeconds} s, a backlog of ${settings.defaultBacklogSeconds} s`,
     ),
     legend,
     grid: { left: 60, right: 40, top: 84, bottom: 56 },

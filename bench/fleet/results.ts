@@ -41,8 +41,10 @@ export function simulateAll(say: (line: string) => void): Simulated {
   const { rows, first } = simulateDay()
   const others = loads.flatMap(({ scenario, load }) => simulateDay(scenario, load).rows)
   say('a clip behind a film ...')
-  const fairness = [0.04, 0.2, 0.5].map((secondsPerFrame) =>
-    simulateFairness({ workers: 16, secondsPerFrame, setUpSeconds: usualSetUpSeconds }),
+  const fairness = [usualSetUpSeconds, daySettings.setUpSeconds].flatMap((setUpSeconds) =>
+    [0.04, 0.2, 0.5].map((secondsPerFrame) =>
+      simulateFairness({ workers: 16, secondsPerFrame, setUpSeconds }),
+    ),
   )
   return {
     sim: [...efficiency, ...rows, ...others],
@@ -55,6 +57,10 @@ export function simulateAll(say: (line: string) => void): Simulated {
 
 /** What a batch costs beside its frames until somebody has measured it: what the product reckons with. */
 const usualSetUpSeconds = 0.5
+
+/** Of real workers where that was measured; else as it is simulated first. */
+export const fairnessOf = ({ real_measure, fairness_sim }: FleetResults): number | null =>
+  real_measure?.fairness_ratio ?? fairness_sim[0]?.ratio ?? null
 
 export const efficiencies = ({ runs }: RealMeasure): Record<string, number> =>
   Object.fromEntries(

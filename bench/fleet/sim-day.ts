@@ -1,3 +1,5 @@
+import { autoscalerSettings } from '../../src/autoscaler/config.ts'
+import { producerSettings } from '../../src/producer/config.ts'
 import { autoscaled } from './autoscaled.ts'
 import { type Controller, fixed } from './controller.ts'
 import { chosenPrice } from './prices.ts'
@@ -27,13 +29,15 @@ export const daySettings = {
   secondsPerFrame: 0.04,
   days: 3,
   max: 128,
-  planWorkers: 4,
+  /** As the product has them unless somebody sets them. */
+  planWorkers: producerSettings.FRAMEFLEET_PLAN_WORKERS.parse(undefined),
+  defaultBacklogSeconds: autoscalerSettings.FRAMEFLEET_BACKLOG_SECONDS.parse(undefined),
   backlogSeconds: [600, 900, 1_200, 1_800, 2_400, 3_600],
   startSeconds: 150,
   preemptionsPerHour: 0.05,
   setUpSeconds: 3,
 }
-export const defaultBacklogSeconds = 1_800
+const { defaultBacklogSeconds } = daySettings
 const day = 86_400
 const shortSeconds = 60
 
@@ -45,7 +49,7 @@ type Ran = Pick<Outcome, 'seconds' | 'machines' | 'preemptions'> & {
 }
 
 /** `load`: times the usual number of jobs. */
-export function daysOf(load = 1): Day[] {
+function daysOf(load = 1): Day[] {
   const { jobs, secondsPerFrame, days, preemptionsPerHour, setUpSeconds, startSeconds } = daySettings
   return Array.from({ length: days }, (_, i) => {
     const arrivals = dayOfArrivals({ seed: i + 1, jobs: jobs * load, secondsPerFrame })
@@ -62,7 +66,7 @@ export function daysOf(load = 1): Day[] {
 }
 
 /** Three days under one policy, as one row. */
-export function runDays(
+function runDays(
   days: Day[],
   scenario: string,
   policy: string,

@@ -9,7 +9,7 @@ const jobSeconds = 72 * 60
 const seeds = 20
 /** The pace that videos are cut by counts in steps: over a whole octave each of them is met. */
 const paces = [0.03, 0.0336, 0.04, 0.0476, 0.0566]
-export const slowFactor = 3
+const slowFactor = 3
 
 /**
  * One job of 72 minutes of work for workers that are there and ready, as many as it was cut for: work ÷ (workers × makespan),

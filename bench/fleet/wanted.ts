@@ -1,5 +1,4 @@
 import { dayRows, efficiencyRows, type FleetResults } from './results.ts'
-import { defaultBacklogSeconds } from './sim-day.ts'
 
 /** What the simulated fleet has to reach: least efficiency, by scenario and workers. */
 export const wantedEfficiency = [
@@ -13,8 +12,8 @@ export const mostCost = 1.15
 /** Of the clip's time alone on a fair share. */
 const mostFairness = 1.5
 
-export const oursOf = (results: FleetResults, scenario?: string) =>
-  dayRows(results, scenario).find(({ policy }) => policy === `framefleet ${defaultBacklogSeconds}`)
+const oursOf = (results: FleetResults) =>
+  dayRows(results).find(({ policy }) => policy === `framefleet ${results.settings.defaultBacklogSeconds}`)
 
 /** What is not as it should be, in words. */
 export function troublesOf(results: FleetResults): string[] {
