@@ -18,7 +18,7 @@ export type KeepOrderDeps = {
 const mostLooked = 100_000
 const page = 1_000
 /** Entries in one step: some milliseconds of Redis. */
-const chunk = 500
+const chunk = 200
 /** Later than this the times begin anew, so that there is room for long jobs at any time. */
 const late = (lastTag + 1) / 2
 

@@ -30,7 +30,7 @@ type Rule = { shares: number; least: number; most: number }
  * Where the pace is known, s seconds of set-up are weighed against the end, where workers wait for the last batch: with M
  * seconds for all, equal batches of √(2sM) seconds would waste least. The longest are a fifth above that, and never longer
  * than is worth twenty set-ups: a slow worker holds up no more than one, and whoever comes next waits for the end of one.
- * So few of them are left at the end that the list need shrink late, and not below what is worth two set-ups.
+ * So few of them are left at the end that the list need shrink late, and not below what is worth four set-ups.
  */
 function ruleFor(frames: number, { workers, secondsPerFrame, setUpSeconds = 0 }: Pace): Rule {
   const even = (shares: number) => (workers === 1 ? 1 : shares * workers)
@@ -40,7 +40,7 @@ function ruleFor(frames: number, { workers, secondsPerFrame, setUpSeconds = 0 }:
   const framesOf = (seconds: number) => Math.max(leastFrames, Math.round(seconds / secondsPerFrame))
   return bounded(frames, {
     shares: even(0.8),
-    least: framesOf(Math.min(2 * setUpSeconds, mostSeconds)),
+    least: framesOf(Math.min(4 * setUpSeconds, mostSeconds)),
     most: framesOf(Math.min(1.2 * best, Math.max(20 * setUpSeconds, shortMost), mostSeconds)),
   })
 }

@@ -61,12 +61,12 @@ test.each([
     'a film on sixteen, three seconds of set-up',
     long,
     { secondsPerFrame: 0.05, setUpSeconds: 3, workers: 16 },
-    [60, 6],
+    [60, 12],
   ],
   ['a film on one', long, { secondsPerFrame: 0.05, setUpSeconds: 0.5, workers: 1 }, [10, 0]],
-  ['a clip on four', 250, { secondsPerFrame: 0.05, setUpSeconds: 0.5, workers: 4 }, [2.15, 1]],
+  ['a clip on four', 250, { secondsPerFrame: 0.05, setUpSeconds: 0.5, workers: 4 }, [2.15, 2]],
   ['a slow model', 1_000, { secondsPerFrame: 10, setUpSeconds: 1, workers: 4 }, [160, 160]],
-  ['a fast model', long, { secondsPerFrame: 0.001, setUpSeconds: 0.5, workers: 4 }, [10, 1]],
+  ['a fast model', long, { secondsPerFrame: 0.001, setUpSeconds: 0.5, workers: 4 }, [10, 2]],
 ])('batches of %s last from so many seconds to so many', (_, frames, pace, [longest = 0, shortest = 0]) => {
   const batches = planBatches(frames, null, pace)
   expect(batches.reduce((sum, count) => sum + count)).toBe(frames)
