@@ -14,7 +14,7 @@ import {
   virtualStarts,
   weightOf,
 } from './fair-order.ts'
-import { type Reckoning, readReckoning } from './reckoning.ts'
+import { type Reckoning, keptReckoning, readReckoning } from './reckoning.ts'
 
 /** BullMQ keeps the priority in the upper bits of a score, and the order of those alike in the lower 32. */
 export const tagUnit = 2 ** 32
@@ -79,6 +79,7 @@ export function createFairOrder({ redis, prefix, share }: { redis: Redis; prefix
   const backlog = createBacklog(redis, prefix)
   const measured = { rates: createRates(redis, prefix), registry: createWorkerRegistry(redis, prefix) }
   const reckon = async (): Promise<Reckoning> => await readReckoning(measured)
+  const reckonLately = keptReckoning(reckon)
 
   /** The weight of a job, its part of all weights, and how many others its client has. */
   async function weigh({ id, client, request }: JobSpec) {
@@ -95,12 +96,13 @@ export function createFairOrder({ redis, prefix, share }: { redis: Redis; prefix
 
   return {
     reckon,
+    reckonLately,
     /** The virtual start times of a plan's batches; those that are done take no time. */
     async startsOf(spec: JobSpec, plan: Plan, isDone: (index: number) => boolean): Promise<number[]> {
       const [{ now, active }, { weight, part, others }, reckoning] = await Promise.all([
         readTimes(redis, prefix),
         weigh(spec),
-        reckon(),
+        reckonLately(),
       ])
       const { width, height } = plan.video
       const { name, version } = spec.model

@@ -19,6 +19,25 @@ export async function readReckoning({ rates, registry }: ReckoningDeps): Promise
   }
 }
 
+const goodForMs = 2_000
+
+/**
+ * As it was read within the last two seconds: a thousand workers would otherwise be asked for with each of a thousand
+ * splits. Those who ask at once share one look.
+ */
+export function keptReckoning(read: () => Promise<Reckoning>): () => Promise<Reckoning> {
+  let kept: { at: number; reckoning: Promise<Reckoning> } | undefined
+  return async () => {
+    if (kept && performance.now() - kept.at < goodForMs) return await kept.reckoning
+    const fresh = { at: performance.now(), reckoning: read() }
+    kept = fresh
+    fresh.reckoning.catch(() => {
+      if (kept === fresh) kept = undefined
+    })
+    return await fresh.reckoning
+  }
+}
+
 function mostCommon(devices: string[]): string | undefined {
   const counts = new Map<string, number>()
   for (const device of devices) counts.set(device, (counts.get(device) ?? 0) + 1)

@@ -97,7 +97,7 @@ async function makePlan(
     const { format, startSeconds, audio, subtitles, video } = facts
     const { name, version } = spec.model
     const work = { model: `${name}@${version}`, size: `${video.width}x${video.height}` }
-    const pace = paceFor(work, { ...cut, wish: cut.pace, reckoning: await order.reckon() })
+    const pace = paceFor(work, { ...cut, wish: cut.pace, reckoning: await order.reckonLately() })
     return {
       ...{ v: 1, jobId: spec.id, format, startSeconds, audio, subtitles },
       video: { ...video, variable: times.runs.length > 2 },
