@@ -7,8 +7,6 @@ import type { FromIndexer, PackedIndex, ToIndexer } from './index-thread.ts'
 /** The largest film that is taken needs a third of it. */
 const resourceLimits = { maxOldGenerationSizeMb: 768, maxYoungGenerationSizeMb: 32 }
 
-export type Indexer = ReturnType<typeof createIndexer>
-
 /**
  * Indexes sources on a thread of its own, which is started when it is first needed.
  *
