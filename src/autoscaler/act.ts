@@ -48,7 +48,7 @@ export function createActs({ fleet, registry, memories }: ActDeps) {
     const to = Math.min(capacity + growth, most)
     if (to <= capacity) return done
     // Said before it is done: whoever comes after us must not take it for somebody's hand.
-    next.asked = to
+    next.asked = Math.max(next.asked, to)
     next.loose += to - capacity
     await memories.write(next)
     try {

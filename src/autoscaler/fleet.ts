@@ -13,8 +13,16 @@ export type FleetInstance = {
  */
 export type Fleet = {
   kind: 'local' | 'vmss'
-  /** `capacity`: how many there are to be, also those that no instance is listed for yet. */
-  look(signal: AbortSignal): Promise<{ capacity: number; instances: FleetInstance[] }>
+  /**
+   * `capacity`: how many there are to be, also those that no instance is listed for yet; `guessed`: there may be more of
+   * them. `spot`: an instance may be taken away at any moment.
+   */
+  look(signal: AbortSignal): Promise<{
+    capacity: number
+    guessed?: boolean
+    spot?: boolean
+    instances: FleetInstance[]
+  }>
   /** Asks for a capacity of so many and does not wait for them; never lowers it. Throws FleetRefusal. */
   grow(to: number, signal: AbortSignal): Promise<void>
   /** Removes exactly these; those that are gone already are no error. */

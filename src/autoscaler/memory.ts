@@ -51,18 +51,38 @@ export function createMemory(redis: Redis, prefix: string) {
   }
 }
 
+/** What is remembered of the fleet's size before anything is asked of it. A guess is not to be held against anybody. Pure. */
+export function sizeSeen(
+  memory: Memory | undefined,
+  { capacity, guessed = false }: { capacity: number; guessed?: boolean },
+): Pick<Memory, 'capacity' | 'asked'> {
+  if (!guessed || !memory) return { capacity, asked: capacity }
+  return { capacity: memory.capacity, asked: Math.max(memory.asked, capacity) }
+}
+
 /**
  * A size that somebody set at the fleet itself: its capacity is neither what we asked for nor explained by what goes without
  * anybody's doing. Kept for a while, until somebody sets the fleet by the API, or another size. Pure.
+ *
+ * A spot machine may vanish unannounced, and then there are fewer, just as if somebody had asked for fewer: nothing tells
+ * them apart. Evictions are daily and people rare, so only a raised size counts there; who wants fewer says so by the API.
  */
 export function sizeByHand(
   memory: Memory | undefined,
-  seen: { now: number; capacity: number; settings: FleetSettings; keepMs: number },
+  seen: {
+    now: number
+    capacity: number
+    guessed?: boolean
+    spot?: boolean
+    settings: FleetSettings
+    keepMs: number
+  },
 ): Memory['byHand'] {
-  const { now, capacity, settings, keepMs } = seen
+  const { now, capacity, guessed = false, spot = false, settings, keepMs } = seen
   if (!memory || settings.size !== null) return null
   const over = JSON.stringify(settings)
-  if (capacity >= memory.capacity - memory.loose && capacity <= memory.asked) {
+  const isExplained = spot || capacity >= memory.capacity - memory.loose
+  if (guessed || (isExplained && capacity <= memory.asked)) {
     const kept = memory.byHand
     return kept && kept.until > now && kept.over === over ? kept : null
   }

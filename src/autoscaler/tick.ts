@@ -13,6 +13,7 @@ import {
   nothingKnown,
   pausedByFailures,
   sizeByHand,
+  sizeSeen,
   withFailures,
   withStarts,
 } from './memory.ts'
@@ -105,7 +106,8 @@ export function createTick(deps: TickDeps) {
     const next: Memory = {
       ...nothingKnown,
       ...memory,
-      ...{ lookedAt: now, capacity: seen.capacity, asked: seen.capacity },
+      ...sizeSeen(memory, seen),
+      lookedAt: now,
       loose: instances.filter(isLoose).length,
       ...{ byHand, silent, startSeconds },
       failures: withFailures(memory?.failures ?? {}, failedOf(instances, decision), now),

@@ -12,6 +12,7 @@ import { createRates } from '../../src/shared/rates.ts'
 import { createWorkerRegistry } from '../../src/shared/worker-registry.ts'
 import { type FakeArmOptions, startFakeArm } from '../support/fake-arm.ts'
 import { type TestServices, silent, startServices } from '../support/services.ts'
+import { noLimits } from '../support/vmss-fleet.ts'
 import { aWorker } from '../support/workers.ts'
 
 /** Whole turns of the autoscaler on a scale set: what it sees there, and what its machines' workers say of themselves. */
@@ -24,32 +25,39 @@ afterEach(async () => {
 afterAll(async () => await services.stop())
 
 const signal = new AbortController().signal
-const often = { perMinute: 60_000, burst: 10_000 }
+const orchestrations = ['Uniform', 'Flexible'] as const
 
 async function start(options: FakeArmOptions = {}) {
   const arm = await startFakeArm(options)
   const redis = services.connect()
   const prefix = services.prefix()
   const { vmssId, endpoint, credential } = arm
-  const limits = { get: often, list: often, update: often, delete: often, operation: often }
-  const fleet = createVmssFleet({ vmssId, endpoint, credential, log: silent, limits, pollEveryMs: 0 })
+  let skew = 0
+  const now = () => Date.now() + skew
+  const fleet = createVmssFleet({
+    ...{ vmssId, endpoint, credential, log: silent },
+    ...{ limits: noLimits, pollEveryMs: 0, now },
+  })
   const registry = createWorkerRegistry(redis, prefix)
   const batches = openQueue('batch', { connection: redis, prefix })
   const backlog = createBacklog(redis, prefix)
   const statuses = createJobStatuses(redis, prefix)
   const rates = createRates(redis, prefix)
   const defaults = { min: 0, max: 10, size: null, paused: false }
+  const metrics = new Registry()
   const tick = createTick({
     ...{ redis, prefix, fleet, registry, log: silent },
     settings: createFleetSettings(await services.container(), defaults),
-    metrics: createFleetMetrics(new Registry()),
+    metrics: createFleetMetrics(metrics),
     demand: { backlog, statuses, rates, batches },
     ...{ backlogSeconds: 100, startSeconds: 1, workersPerInstance: 1, clientShare: 1 },
     handSizeMs: 60_000,
   })
   closing.push(arm.stop, fleet.close, async () => await batches.close())
   return {
-    ...{ arm, registry, tick: async () => await tick(signal) },
+    ...{ arm, registry, metrics, tick: async () => await tick(signal) },
+    /** Time goes by, for the fleet. */
+    pass: (ms: number) => void (skew += ms),
     /** So many seconds of work for one worker come in, or there is none left. */
     async demand(seconds: number) {
       const model = 'm@1'
@@ -103,21 +111,57 @@ test('from nothing to what the work needs, a machine that is taken away is repla
   expect(arm.sent('PATCH')).toHaveLength(2)
 })
 
-test('a size that somebody set at the scale set is kept, not fought', async () => {
-  const { arm, tick, demand, say } = await start({ capacity: 2 })
+test.each(orchestrations)('a size that somebody set at the %s set is kept, not fought', async (mode) => {
+  const { arm, tick, demand, say } = await start({ orchestrationMode: mode, capacity: 2 })
   await demand(150)
-  await say(['fleet_0', 'fleet_1'], { state: 'busy' })
+  await say(arm.set.names(), { state: 'busy' })
   await tick()
   arm.set.setCapacity(5)
-  await say(['fleet_2', 'fleet_3', 'fleet_4'], { state: 'idle', since: Date.now() - 60_000 })
+  await say(arm.set.names().slice(2), { state: 'idle', since: Date.now() - 60_000 })
   expect(await tick()).toMatchObject({ instances: 5, target: 5, byHand: { size: 5 } })
   expect(await tick()).toMatchObject({ instances: 5, target: 5, byHand: { size: 5 } })
   expect(arm.sent('PATCH')).toHaveLength(0)
   expect(arm.sent('POST', '/delete')).toHaveLength(0)
 })
 
+test.each(orchestrations)('fewer, too, on a %s set whose machines nobody takes away', async (mode) => {
+  const { arm, tick, demand, say } = await start({
+    orchestrationMode: mode,
+    priority: 'Regular',
+    capacity: 4,
+  })
+  await demand(350)
+  await say(arm.set.names(), { state: 'busy' })
+  expect(await tick()).toMatchObject({ instances: 4, target: 4, byHand: null })
+  arm.set.setCapacity(2)
+  expect(await tick()).toMatchObject({ instances: 2, target: 2, byHand: { size: 2 } })
+  expect(await tick()).toMatchObject({ target: 2, byHand: { size: 2 } })
+  expect(arm.sent('PATCH')).toHaveLength(0)
+})
+
+test.each(orchestrations)('a spot machine of a %s set that goes unannounced is replaced', async (mode) => {
+  const { arm, tick, demand, say, pass } = await start({ orchestrationMode: mode, capacity: 3 })
+  await demand(300)
+  await say(arm.set.names(), { state: 'busy' })
+  await tick()
+  arm.set.evict(arm.set.names()[1] ?? '')
+  const notByHand = { target: 3, byHand: null }
+  expect(await tick()).toMatchObject(notByHand)
+  pass(16_000)
+  expect(await tick()).toMatchObject(notByHand)
+  arm.set.settle()
+  expect(arm.set.names()).toHaveLength(3)
+  await say(arm.set.names(), { state: 'busy' })
+  const asked = arm.sent('PATCH').length
+  for (let turn = 0; turn < 3; turn++) {
+    expect(await tick()).toMatchObject({ instances: 3, ...notByHand })
+    pass(16_000)
+  }
+  expect(arm.sent('PATCH')).toHaveLength(asked)
+})
+
 test('a quota is in the view for as long as growth waits, and so is what the identity may not do', async () => {
-  const { arm, tick, demand, view } = await start({ coreQuota: 11 })
+  const { arm, tick, demand, view, metrics } = await start({ coreQuota: 11 })
   await demand(500)
   await tick()
   expect(arm.set.capacity()).toBe(2)
@@ -130,7 +174,10 @@ test('a quota is in the view for as long as growth waits, and so is what the ide
   expect(arm.sent('PATCH')).toHaveLength(asked)
   expect((await view()).error).toContain("Azure's quota is used up")
 
+  const failed = async () => await metrics.getSingleMetricAsString('framefleet_fleet_ticks_failed_total')
+  expect(await failed()).toMatch(/_total 0$/m)
   arm.forbid('read', 'fleet')
   await expect(tick()).rejects.toThrow(/Virtual Machine Contributor/)
+  expect(await failed()).toMatch(/_total 1$/m)
   expect((await view()).error).toMatch(/Virtual Machine Contributor on the scale set fleet/)
 })

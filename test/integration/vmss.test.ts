@@ -1,76 +1,13 @@
-import { Writable } from 'node:stream'
 import { afterEach, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { FleetRefusal } from '../../src/autoscaler/fleet.ts'
-import { createVmssFleet, type VmssFleetOptions } from '../../src/autoscaler/fleets/vmss.ts'
-import { type FakeArm, type FakeArmOptions, secretToken, startFakeArm } from '../support/fake-arm.ts'
+import { createVmssFleet } from '../../src/autoscaler/fleets/vmss.ts'
+import { startVmssFleet, stopVmssFleets } from '../support/vmss-fleet.ts'
 
-/** Against a server that keeps Azure Resource Manager's contract: Azure itself can't be here. */
-const open: { arm: FakeArm; close: () => Promise<void>; lines: string[] }[] = []
-afterEach(async () => {
-  for (const { arm, close, lines } of open.splice(0)) {
-    await close()
-    await arm.stop()
-    if (lines.join('').includes(secretToken)) throw new Error('The token is in the log')
-  }
-})
-
-const often = { perMinute: 60_000, burst: 10_000 }
-const limits = { get: often, list: often, update: often, delete: often, operation: often }
-
-async function start(options: FakeArmOptions = {}, more: Partial<VmssFleetOptions> = {}) {
-  const arm = await startFakeArm(options)
-  const lines: string[] = []
-  const log = pino(new Writable({ write: (line, _, done) => (lines.push(String(line)), done()) }))
-  const { vmssId, endpoint, credential } = arm
-  const fleet = createVmssFleet({ vmssId, endpoint, credential, log, limits, pollEveryMs: 0, ...more })
-  open.push({ arm, close: fleet.close, lines })
-  const { signal } = new AbortController()
-  const look = async () => {
-    const { capacity, instances } = await fleet.look(signal)
-    return { capacity, states: Object.fromEntries(instances.map(({ name, state }) => [name, state])) }
-  }
-  const refusal = async (to: number) => {
-    const error = await fleet.grow(to, signal).catch((reason: unknown) => reason)
-    if (!(error instanceof FleetRefusal)) throw new Error(`not refused: ${String(error)}`)
-    return error
-  }
-  return { arm, fleet, signal, look, refusal, lines }
-}
-
-test('machines of all pages are seen as they start, run and go; growing does not wait for them', async () => {
-  const { arm, fleet, signal, look, lines } = await start({ capacity: 1 })
-  await fleet.grow(5, signal)
-  expect(await look()).toEqual({
-    capacity: 5,
-    states: {
-      fleet_0: 'running',
-      fleet_1: 'starting',
-      fleet_2: 'starting',
-      fleet_3: 'starting',
-      fleet_4: 'starting',
-    },
-  })
-  expect(arm.sent('GET', '/virtualMachines')).toHaveLength(3)
-  arm.set.settle()
-  expect(Object.values((await look()).states)).toEqual(Array(5).fill('running'))
-
-  await fleet.remove(['fleet_1', 'fleet_3', 'fleet_99'], signal)
-  expect(arm.sent('POST', '/delete').map(({ body }) => JSON.parse(body) as unknown)).toEqual([
-    { instanceIds: ['1', '3'] },
-  ])
-  expect(await look()).toMatchObject({ capacity: 3, states: { fleet_1: 'leaving', fleet_3: 'leaving' } })
-  // Those that go already are not asked for once more.
-  await fleet.remove(['fleet_1'], signal)
-  expect(arm.sent('POST', '/delete')).toHaveLength(1)
-  arm.set.settle()
-  expect(Object.keys((await look()).states)).toEqual(['fleet_0', 'fleet_2', 'fleet_4'])
-  expect(arm.sent('PATCH')).toHaveLength(1)
-  expect(lines.filter((line) => line.includes('--disable-overprovision'))).toHaveLength(1)
-})
+afterEach(stopVmssFleets)
 
 test('capacity is never lowered, also when somebody else raises it between our look and our request', async () => {
-  const { arm, fleet, signal, look } = await start({ capacity: 2 })
+  const { arm, fleet, signal, look } = await startVmssFleet({ capacity: 2 })
   await look()
   arm.set.setCapacity(6)
   await fleet.grow(4, signal)
@@ -85,7 +22,7 @@ test('capacity is never lowered, also when somebody else raises it between our l
 })
 
 test('what a quota has room for is asked for, and the refusal says what stood in the way', async () => {
-  const { arm, look, refusal } = await start({ capacity: 2, coreQuota: 23 })
+  const { arm, look, refusal } = await startVmssFleet({ capacity: 2, coreQuota: 23 })
   const { message, retryAfterMs } = await refusal(10)
   expect(arm.set.capacity()).toBe(5)
   expect(message).toContain('3 of 8 machines were asked for')
@@ -101,7 +38,7 @@ test('what a quota has room for is asked for, and the refusal says what stood in
 
 test('no room for spot machines is learnt of later: the next growth is refused, what came stays, what failed is told', async () => {
   let time = Date.now()
-  const { arm, fleet, signal, look, refusal } = await start({ capacity: 1 }, { now: () => time })
+  const { arm, fleet, signal, look, refusal } = await startVmssFleet({ capacity: 1 }, { now: () => time })
   arm.set.runOut(1)
   await fleet.grow(4, signal)
   arm.set.settle()
@@ -120,33 +57,8 @@ test('no room for spot machines is learnt of later: the next growth is refused, 
   expect(arm.set.capacity()).toBe(4)
 })
 
-test('machines that Azure has given up on are asked for once more; those that go are not waited for', async () => {
-  let time = Date.now()
-  const { arm, fleet, signal, look } = await start({ capacity: 3, goalLags: true }, { now: () => time })
-  await look()
-  await fleet.remove(['fleet_0'], signal)
-  // Azure's own number is still three.
-  expect(await look()).toMatchObject({ capacity: 2, states: { fleet_0: 'leaving' } })
-  arm.set.settle()
-  expect(await look()).toMatchObject({ capacity: 2 })
-
-  arm.set.runOut(1, { keepsRest: false })
-  await fleet.grow(5, signal)
-  expect((await look()).capacity).toBe(5)
-  arm.set.settle()
-  expect((await look()).capacity).toBe(3)
-  expect(arm.set.capacity()).toBe(5)
-  time += 10 * 60_000
-  await look()
-  time += 10 * 60_000
-  await look()
-  await fleet.grow(5, signal)
-  arm.set.settle()
-  expect(Object.keys((await look()).states)).toHaveLength(5)
-})
-
 test('a growth that a newer one replaced is no failure', async () => {
-  const { arm, fleet, signal, look } = await start()
+  const { arm, fleet, signal, look } = await startVmssFleet()
   await fleet.grow(1, signal)
   await fleet.grow(2, signal)
   arm.set.settle()
@@ -155,54 +67,9 @@ test('a growth that a newer one replaced is no failure', async () => {
   expect(arm.set.capacity()).toBe(3)
 })
 
-test('evicted machines are gone, also where the set keeps them; a failed change to a running one is none of ours', async () => {
-  const gone = await start({ capacity: 2 })
-  await gone.look()
-  gone.arm.set.evict('fleet_0')
-  expect(await gone.look()).toEqual({ capacity: 1, states: { fleet_1: 'running' } })
-  expect(gone.lines.join('')).toContain('gone without our doing')
-
-  const kept = await start({ capacity: 3, evictionPolicy: 'Deallocate' })
-  kept.arm.set.evict('fleet_0')
-  kept.arm.set.fail('fleet_1', 'running')
-  kept.arm.set.fail('fleet_2')
-  // The one that is kept does not fill a place.
-  expect(await kept.look()).toEqual({
-    capacity: 2,
-    states: { fleet_0: 'leaving', fleet_1: 'running', fleet_2: 'failed' },
-  })
-  await kept.fleet.grow(3, kept.signal)
-  expect(kept.arm.set.capacity()).toBe(3)
-  kept.arm.set.settle()
-  expect(kept.arm.set.names()).toEqual(['fleet_1', 'fleet_2', 'fleet_3'])
-  kept.arm.set.evict('fleet_1')
-  await kept.look()
-  await kept.fleet.remove(['fleet_2'], kept.signal)
-  kept.arm.set.settle()
-  expect(await kept.look()).toEqual({ capacity: 1, states: { fleet_3: 'running' } })
-})
-
-test('one that is gone already, or may not go, holds up no other', async () => {
-  const { arm, fleet, signal, look } = await start({ capacity: 5 })
-  await look()
-  arm.set.evict('fleet_1')
-  await fleet.remove(['fleet_0', 'fleet_1'], signal)
-  arm.set.settle()
-  expect(arm.set.names()).toEqual(['fleet_2', 'fleet_3', 'fleet_4'])
-
-  // Azure says only at the end that one of them stays.
-  arm.set.protect('fleet_2')
-  await fleet.remove(['fleet_2', 'fleet_3'], signal)
-  arm.set.settle()
-  expect((await look()).states).toEqual({ fleet_2: 'running', fleet_4: 'running' })
-  await expect(fleet.remove(['fleet_2', 'fleet_4'], signal)).rejects.toThrow(/fleet_2.*protected/)
-  const asked = arm.sent('POST', '/delete').map(({ body }) => JSON.parse(body) as unknown)
-  expect(asked.slice(-2)).toEqual([{ instanceIds: ['4'] }, { instanceIds: ['2'] }])
-})
-
 test('a request that is throttled for a moment is sent again; for longer, growth waits and what is known serves', async () => {
   let time = Date.now()
-  const { arm, fleet, signal, look, refusal } = await start({ capacity: 2 }, { now: () => time })
+  const { arm, fleet, signal, look, refusal } = await startVmssFleet({ capacity: 2 }, { now: () => time })
   arm.throttle({ count: 2, retryAfter: '0' })
   const first = await look()
   expect(first.capacity).toBe(2)
@@ -228,7 +95,7 @@ test('a request that is throttled for a moment is sent again; for longer, growth
 test('Azure is asked no more often than it allows, and growth keeps its share of what it allows', async () => {
   let time = Date.now()
   const now = () => time
-  const { arm, fleet, signal, look } = await start({ capacity: 5 }, { limits: undefined, now })
+  const { arm, fleet, signal, look } = await startVmssFleet({ capacity: 5 }, { limits: undefined, now })
   for (let turn = 0; turn < 120; turn++) {
     await look()
     time += 2_000
@@ -253,7 +120,7 @@ test('Azure is asked no more often than it allows, and growth keeps its share of
 })
 
 test('what is not allowed names the role, and what is wrong about the set is one sentence', async () => {
-  const { arm, fleet, signal, look, refusal } = await start({ capacity: 1 })
+  const { arm, fleet, signal, look, refusal } = await startVmssFleet({ capacity: 1 })
   await look()
   arm.forbid('write', 'fleet')
   const { message } = await refusal(2).finally(arm.allowAll)
@@ -261,9 +128,6 @@ test('what is not allowed names the role, and what is wrong about the set is one
   expect(message).toContain('virtualMachineScaleSets/write')
   arm.forbid('delete/action', '/delete')
   await expect(fleet.remove(['fleet_0'], signal)).rejects.toThrow(/Virtual Machine Contributor/)
-
-  const flexible = await start({ orchestrationMode: 'Flexible' })
-  await expect(flexible.look()).rejects.toThrow(/fleet has flexible orchestration: make one with/)
 
   const other = createVmssFleet({
     vmssId: `${arm.vmssId}-2`,
@@ -282,7 +146,7 @@ test('what is not allowed names the role, and what is wrong about the set is one
 })
 
 test('a signal ends a call in any of its requests, also at a later page, and so does closing', async () => {
-  const { arm, fleet } = await start({ capacity: 5 })
+  const { arm, fleet } = await startVmssFleet({ capacity: 5 })
   const stop = new AbortController()
   let pages = 0
   const hold = () => {

@@ -19,6 +19,7 @@ export const secretToken = token
 
 const group = '/subscriptions/s-1/resourceGroups/fleet-rg'
 const setPath = `${group}/providers/Microsoft.Compute/virtualMachineScaleSets/fleet`
+const groupPath = `${group}/providers/Microsoft.Compute/virtualMachines`
 const operationsPath = '/subscriptions/s-1/providers/Microsoft.Compute/locations/westeurope/operations'
 const version = 'api-version=2026-04-01'
 
@@ -84,7 +85,8 @@ export async function startFakeArm({ pageSize = 2, ...options }: FakeArmOptions 
     if (operation !== undefined) return stateOf(operation, url)
     if (line === `GET ${setPath}`) return { status: 200, json: { name: 'fleet', id: setPath, ...set.json() } }
     if (line === `PATCH ${setPath}`) return update(body, request.headers['if-match'])
-    if (line === `GET ${setPath}/virtualMachines`) return list(url)
+    if (line === `GET ${setPath}/virtualMachines`) return page(url, set.machines(showsView(url)))
+    if (line === `GET ${groupPath}`) return listGroup(url)
     if (line === `POST ${setPath}/delete`) return remove(body)
     throw new ArmError(404, 'ResourceNotFound', `The Resource '${url.pathname}' was not found.`)
   }
@@ -107,7 +109,11 @@ export async function startFakeArm({ pageSize = 2, ...options }: FakeArmOptions 
         'The condition in the HTTP conditional header(s) is not met.',
       )
     }
-    const { sku } = JSON.parse(body) as { sku: { capacity: number } }
+    const { sku, ...model } = JSON.parse(body) as { sku: { name?: string; capacity: number } }
+    // Stricter than Azure, which would take it: nothing of ours may change what machines are made of.
+    if (Object.keys(model).length > 0 || sku.name !== set.json().sku.name) {
+      throw new ArmError(400, 'PropertyChangeNotAllowed', `Changing this is not allowed: ${body}`)
+    }
     const id = set.resize(sku.capacity)
     const headers = {
       'Azure-AsyncOperation': `${endpoint}${operationsPath}/${id}?${version}`,
@@ -116,15 +122,36 @@ export async function startFakeArm({ pageSize = 2, ...options }: FakeArmOptions 
     return { status: 200, json: set.json(), headers }
   }
 
-  /** Pages hang together by `nextLink`, which has all that the next request needs. */
-  function list(url: URL): Answer {
+  const showsView = (url: URL) => url.searchParams.get('$expand') === 'instanceView'
+
+  /** "Virtual Machines - List": of the whole group, unless filtered; the instance view may only be asked for with a filter. */
+  function listGroup(url: URL): Answer {
+    const filter = url.searchParams.get('$filter')
+    if (filter === null && showsView(url)) {
+      throw new ArmError(400, 'BadRequest', "The $expand 'instanceView' needs a $filter.")
+    }
+    if (filter !== null && filter !== `'virtualMachineScaleSet/id' eq '${setPath}'`) {
+      throw new ArmError(400, 'BadRequest', `Invalid $filter: ${filter}`)
+    }
+    const isFlexible = set.json().properties.orchestrationMode === 'Flexible'
+    const machines = isFlexible ? set.machines(showsView(url)) : []
+    const other = {
+      name: 'jump-host',
+      location: 'westeurope',
+      properties: { provisioningState: 'Succeeded' },
+    }
+    return page(url, filter === null ? [other, ...machines] : machines)
+  }
+
+  /** Pages hang together by `nextLink`, which has all that the next request needs; spaces stand in it as they are. */
+  function page(url: URL, machines: object[]): Answer {
     const from = Number(url.searchParams.get('$skiptoken') ?? 0)
-    const machines = set.machines(url.searchParams.get('$expand') === 'instanceView')
     const next = new URL(url)
     next.searchParams.set('$skiptoken', String(from + pageSize))
     const more = from + pageSize < machines.length
     const value = machines.slice(from, from + pageSize)
-    return { status: 200, json: { value, ...(more && { nextLink: next.href }) } }
+    const nextLink = next.href.replaceAll(/%20|\+/g, ' ')
+    return { status: 200, json: { value, ...(more && { nextLink }) } }
   }
 
   function remove(body: string): Answer {

@@ -3,12 +3,17 @@
 export type FakeScaleSetOptions = {
   capacity?: number
   orchestrationMode?: 'Uniform' | 'Flexible'
+  priority?: 'Spot' | 'Regular'
   /** "Azure Spot Virtual Machines for Virtual Machine Scale Sets": Deallocate keeps evicted machines, Delete does not. */
   evictionPolicy?: 'Deallocate' | 'Delete'
   /** Cores that the subscription may have in all; a machine has four. */
   coreQuota?: number
-  /** The capacity counts deleted machines until they are gone (seen in kubernetes/autoscaler 3510). */
-  goalLags?: boolean
+  /**
+   * What becomes of the capacity as machines are deleted: it falls at once, or `lags` until they are gone (seen in
+   * kubernetes/autoscaler 3510). That it `stays`, as where they are deleted one by one, we have not seen of a flexible set
+   * and can't rule out.
+   */
+  goalOfDeleted?: 'falls' | 'lags' | 'stays'
 }
 
 type Vm = { id: number; provisioning: string; power?: string; protected: boolean; made: string }
@@ -31,16 +36,19 @@ export class ArmError extends Error {
 }
 
 const coresEach = 4
-const nameOf = ({ id }: Vm) => `fleet_${id}`
-
 export function createFakeScaleSet({
   capacity = 0,
   orchestrationMode = 'Uniform',
+  priority = 'Spot',
   evictionPolicy = 'Delete',
   coreQuota = 1_000,
-  goalLags = false,
+  goalOfDeleted = 'falls',
 }: FakeScaleSetOptions) {
   const sku = { name: 'Standard_NC4as_T4_v3', tier: 'Standard', capacity: 0 }
+  const isFlexible = orchestrationMode === 'Flexible'
+  // "Understand names and instance IDs": a number, or eight characters, and then the id is the name.
+  const nameOf = ({ id }: Vm) => `fleet_${isFlexible ? (0xa0b1c2d3 + id * 7_919).toString(16) : id}`
+  const idOf = (vm: Vm) => (isFlexible ? nameOf(vm) : String(vm.id))
   const operations = new Map<string, FakeOperation>()
   let version = 1
   let nextId = 0
@@ -88,14 +96,14 @@ export function createFakeScaleSet({
         // What a set has unless one says otherwise.
         ...{ orchestrationMode, overprovision: true },
         provisioningState: pending().length > 0 ? 'Updating' : 'Succeeded',
-        virtualMachineProfile: { priority: 'Spot', evictionPolicy },
+        virtualMachineProfile: { priority, ...(priority === 'Spot' && { evictionPolicy }) },
       },
     }),
 
-    /** "Virtual Machine Scale Set VMs - List": the instance view only when it is asked for. */
+    /** "Virtual Machine Scale Set VMs - List", "Virtual Machines - List": the instance view only when it is asked for. */
     machines: (withView: boolean) =>
       vms.map((vm) => ({
-        ...{ name: nameOf(vm), instanceId: String(vm.id), location: 'westeurope' },
+        ...{ name: nameOf(vm), location: 'westeurope', ...(!isFlexible && { instanceId: idOf(vm) }) },
         properties: {
           ...{ provisioningState: vm.provisioning, timeCreated: vm.made },
           ...(withView && {
@@ -129,11 +137,13 @@ export function createFakeScaleSet({
         older.state = 'Canceled'
       }
       sku.capacity = wanted
-      // Lowered by a request, Azure itself chooses who goes.
-      if (vms.length > wanted) vms = vms.slice(0, wanted)
+      // Lowered by a request, Azure itself chooses who goes. A flexible set takes and makes the difference between the old
+      // number and the new, whatever is there (seen in dataplat/dbatools 10540).
+      const less = isFlexible ? -more : vms.length - wanted
+      if (less > 0) vms = vms.slice(0, Math.max(0, vms.length - less))
       const { room = Infinity, keepsRest = true, failure } = allocation ?? {}
       allocation = undefined
-      const born = make(wanted - vms.length)
+      const born = make(isFlexible ? more : wanted - vms.length)
       return begin(
         () => {
           for (const vm of born.slice(0, room)) start(vm)
@@ -147,8 +157,14 @@ export function createFakeScaleSet({
     /** "Virtual Machine Scale Sets - Delete Instances": all ids are taken, or none. */
     delete(ids: string[]): string {
       const chosen = ids.map((id) => {
-        const vm = vms.find((each) => String(each.id) === id)
+        const vm = vms.find((each) => idOf(each) === id)
         if (vm !== undefined && vm.provisioning !== 'Deleting') return vm
+        // "Common deployment errors", of a resource; what a flexible set says we have not seen.
+        if (isFlexible) {
+          const resource = `Microsoft.Compute/virtualMachines/${id}`
+          const message = `The Resource '${resource}' under resource group 'fleet-rg' was not found.`
+          throw new ArmError(404, 'ResourceNotFound', message)
+        }
         // Seen in microsoft/onefuzz 2547, and many others.
         throw new ArmError(
           400,
@@ -160,17 +176,17 @@ export function createFakeScaleSet({
       const stay = chosen.filter((vm) => vm.protected)
       const go = chosen.filter((vm) => !vm.protected)
       for (const vm of go) vm.provisioning = 'Deleting'
-      if (!goalLags) sku.capacity -= go.length
-      const details = stay.map(({ id }) => ({
+      if (goalOfDeleted === 'falls') sku.capacity -= go.length
+      const details = stay.map((vm) => ({
         code: 'OperationNotAllowed',
-        target: String(id),
-        message: `Instance ${id} is protected from scale set actions.`,
+        target: idOf(vm),
+        message: `Instance ${idOf(vm)} is protected from scale set actions.`,
       }))
       const message = details.map((each) => each.message).join(' ')
       return begin(
         () => {
           drop(go)
-          if (goalLags) sku.capacity -= go.length
+          if (goalOfDeleted === 'lags') sku.capacity -= go.length
         },
         stay.length > 0 ? { code: 'OperationNotAllowed', message, details } : undefined,
       )
@@ -186,8 +202,10 @@ export function createFakeScaleSet({
     },
     /** As `az vmss scale`, or the portal, by somebody else. */
     setCapacity(to: number) {
+      const more = to - (isFlexible ? sku.capacity : vms.length)
       sku.capacity = to
-      for (const vm of make(to - vms.length)) start(vm)
+      for (const vm of make(more)) start(vm)
+      if (more < 0) vms = vms.slice(0, Math.max(0, vms.length + more))
       version += 1
     },
     /** Takes a spot machine away, as the set's policy says. */
@@ -198,9 +216,14 @@ export function createFakeScaleSet({
         vm.power = 'deallocated'
         return
       }
-      // The capacity goes down with it (seen in poseidon/typhoon 1567).
       drop([vm])
-      sku.capacity -= 1
+      // The capacity goes down with it (seen in poseidon/typhoon 1567); that of a flexible set does not (dataplat/dbatools 10540).
+      if (!isFlexible) sku.capacity -= 1
+    },
+    /** So many machines went in the past without anybody's asking the set. */
+    countGone(count: number) {
+      sku.capacity += count
+      version += 1
     },
     /** Its latest change has failed; what it does now is its power. */
     fail(name: string, power?: string) {

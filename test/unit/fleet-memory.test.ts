@@ -4,6 +4,7 @@ import {
   nothingKnown,
   pausedByFailures,
   sizeByHand,
+  sizeSeen,
   withFailures,
   withStarts,
 } from '../../src/autoscaler/memory.ts'
@@ -28,6 +29,30 @@ test.each<[string, Partial<Memory>, number, number | undefined]>([
   ['more than people allow', {}, 11, undefined],
 ])('%s', (_, changes, capacity, size) => {
   expect(sizeByHand(remembered(changes), seen(capacity))?.size).toBe(size)
+})
+
+test.each<[string, Partial<Memory>, number, number | undefined]>([
+  ['one was taken away, unannounced', {}, 3, undefined],
+  ['all were', {}, 0, undefined],
+  ['somebody raised it', {}, 6, 6],
+  ['one was taken away while three more were on their way', { asked: 7 }, 6, undefined],
+])('of spot machines, %s', (_, changes, capacity, size) => {
+  expect(sizeByHand(remembered(changes), { ...seen(capacity), spot: true })?.size).toBe(size)
+})
+
+test('a spot machine that goes does not end a size set by hand', () => {
+  const byHand = { size: 4, until: 61_000, over }
+  expect(sizeByHand(remembered({ byHand }), { ...seen(3), spot: true })).toEqual(byHand)
+})
+
+test('a guess is held against nobody: what was known and asked before it still counts after it', () => {
+  const memory = remembered({ asked: 7 })
+  expect(sizeByHand(memory, { ...seen(9), guessed: true })).toBeNull()
+  expect(sizeByHand(memory, { ...seen(2), guessed: true })).toBeNull()
+  expect(sizeSeen(memory, { capacity: 2, guessed: true })).toEqual({ capacity: 4, asked: 7 })
+  expect(sizeSeen(memory, { capacity: 9, guessed: true })).toEqual({ capacity: 4, asked: 9 })
+  expect(sizeSeen(memory, { capacity: 5 })).toEqual({ capacity: 5, asked: 5 })
+  expect(sizeSeen(undefined, { capacity: 5, guessed: true })).toEqual({ capacity: 5, asked: 5 })
 })
 
 test('nothing is known of before: whatever there is was not set by hand', () => {

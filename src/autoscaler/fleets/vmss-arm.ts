@@ -88,8 +88,17 @@ export function connectArm({
     name,
     within: <T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> => signals.run(signal, work),
     get: () => client.virtualMachineScaleSets.get(group, name),
-    list: () => client.virtualMachineScaleSetVMs.list(group, name, { expand: 'instanceView' }).byPage(),
-    /** Begins, and does not wait: `submitted()` of the answer throws what Azure says at once. */
+    /** Machines of a uniform set. */
+    listInSet: () => client.virtualMachineScaleSetVMs.list(group, name, { expand: 'instanceView' }).byPage(),
+    /** Machines of a flexible one, among all of its group. Azure tells how they are only where it is given this filter. */
+    listInGroup: () =>
+      client.virtualMachines
+        .list(group, { filter: `'virtualMachineScaleSet/id' eq '${vmssId}'`, expand: 'instanceView' })
+        .byPage(),
+    /**
+     * Begins, and does not wait: `submitted()` of the answer throws what Azure says at once. No more of the set than this is
+     * ever sent.
+     */
     resize: (sku: { name?: string; tier?: string; capacity: number }, etag: string | undefined) =>
       client.virtualMachineScaleSets.update(group, name, { sku }, { ifMatch: etag }),
     delete: (instanceIds: string[]) =>

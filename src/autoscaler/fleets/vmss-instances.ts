@@ -1,5 +1,14 @@
-import type { VirtualMachineScaleSetVM } from '@azure/arm-compute'
 import type { FleetInstance } from '../fleet.ts'
+
+/** What machines of both kinds of set have in common. */
+export type AzureVm = {
+  name?: string
+  /** What Azure wants to be told when it is to go. */
+  instanceId?: string
+  provisioningState?: string
+  timeCreated?: Date
+  instanceView?: { statuses?: { code?: string }[] }
+}
 
 /**
  * What Azure says of a machine, in our words. `provisioningState` is of the latest change to it, also of one long after
@@ -14,7 +23,7 @@ import type { FleetInstance } from '../fleet.ts'
  *                                       anything
  *   power `stopped`, or Failed          failed
  */
-export function machineState(vm: VirtualMachineScaleSetVM): MachineState {
+export function machineState(vm: AzureVm): MachineState {
   const provisioning = vm.provisioningState?.toLowerCase()
   const power = powerOf(vm)
   if (provisioning === 'deleting' || power === 'deallocating' || power === 'stopping') return 'leaving'
@@ -25,7 +34,7 @@ export function machineState(vm: VirtualMachineScaleSetVM): MachineState {
   return provisioning === 'failed' || provisioning === 'canceled' ? 'failed' : 'starting'
 }
 
-function powerOf(vm: VirtualMachineScaleSetVM): string | undefined {
+function powerOf(vm: AzureVm): string | undefined {
   const prefix = 'powerstate/'
   return vm.instanceView?.statuses
     ?.map(({ code }) => code?.toLowerCase() ?? '')
@@ -35,11 +44,11 @@ function powerOf(vm: VirtualMachineScaleSetVM): string | undefined {
 
 type MachineState = FleetInstance['state'] | 'evicted'
 
-/** `id`: the number that Azure wants to be told when it is to go. `since`: ms of the clock. */
+/** `id`: what Azure wants to be told when it is to go. `since`: ms of the clock. */
 export type Machine = { name: string; id: string; state: MachineState; since: number }
 
 /** The machines of a listing. States have no times of their own at Azure: they began when we first saw them. */
-export function machinesOf(vms: VirtualMachineScaleSetVM[], before: Map<string, Machine>, now: number) {
+export function machinesOf(vms: AzureVm[], before: Map<string, Machine>, now: number) {
   const machines = new Map<string, Machine>()
   for (const vm of vms) {
     const { name, instanceId: id } = vm

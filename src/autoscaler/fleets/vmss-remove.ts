@@ -5,8 +5,9 @@ import type { Machine } from './vmss-instances.ts'
 /** Machines of one request. */
 const chunk = 100
 
-/** Azure's word for a machine that is being deleted, or is not there any more. */
-const notActive = /instanceId\s+(\S+)\s+is not an active Virtual Machine Scale Set VM instanceId/i
+/** Azure's words for a machine that is being deleted, or is not there any more; the latter of one that is a resource. */
+const notActive =
+  /instanceId\s+(\S+)\s+is not an active Virtual Machine Scale Set VM instanceId|virtualMachines\/([^/'\s]+)'.* was not found/i
 
 /**
  * Removes these machines, many in a request. One that is gone already is left out and the others are asked for again; a
@@ -45,8 +46,9 @@ export async function removeMachines({
       const status = statusOf(error)
       if (status === undefined || status === 401 || status === 403 || status === 429 || status >= 500)
         throw error
-      const gone = notActive.exec(error instanceof Error ? error.message : '')?.[1]
-      const rest = left.filter(({ id }) => id !== gone)
+      const [, number, name] = notActive.exec(error instanceof Error ? error.message : '') ?? []
+      const gone = (number ?? name)?.toLowerCase()
+      const rest = left.filter(({ id }) => id.toLowerCase() !== gone)
       if (rest.length < left.length) {
         if (rest.length > 0) requests.unshift(rest)
         continue

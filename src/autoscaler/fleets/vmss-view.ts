@@ -1,10 +1,11 @@
 import type { VirtualMachineScaleSet } from '@azure/arm-compute'
 import { TransientError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
-import type { FleetInstance } from '../fleet.ts'
+import type { Fleet, FleetInstance } from '../fleet.ts'
 import { type Arm, Throttled } from './vmss-arm.ts'
 import type { createBudgets } from './vmss-budget.ts'
-import { type Machine, machinesOf } from './vmss-instances.ts'
+import { type AzureVm, type Machine, machinesOf } from './vmss-instances.ts'
+import { type Orchestration, orchestrationOf } from './vmss-orchestration.ts'
 
 /** Growing is more urgent than looking once more: so many gets are left to it. */
 const getsForGrowth = 4
@@ -12,8 +13,6 @@ const getsForGrowth = 4
 const knownForMs = 5 * 60_000
 /** How long the goal may still count what was removed. */
 const goalLagsMs = 2 * 60_000
-/** Machines that are to be there and that Azure has not made for so long are asked for once more. */
-const shortForMs = 60_000
 /** A machine that was to go and is there after so long may be asked to go again. */
 const stillThereMs = 15 * 60_000
 
@@ -24,6 +23,9 @@ export type ScaleSet = {
   etag?: string
   /** Azure is at it. */
   working: boolean
+  /** Its machines may be taken away at any moment. */
+  spot: boolean
+  orchestration: Orchestration
 }
 
 /**
@@ -52,30 +54,48 @@ export function createVmssView({
   let removed: { of: number; count: number; at: number } | undefined
   /** Since when Azure has made fewer than it was to, and has stopped. */
   let shortSince: number | undefined
+  /** So many of the goal are gone, or never came, and Azure makes nobody for them. Undefined until all stood still once. */
+  let ghosts: number | undefined
   let warnedUntil = 0
 
   /** Throws `Throttled` or `TransientError` where nothing recent is known and Azure may not be asked. */
-  async function look(): Promise<{ capacity: number; instances: FleetInstance[] }> {
+  async function look(): ReturnType<Fleet['look']> {
     const isFresh = await readBoth()
     const oldest = Math.min(set?.at ?? -Infinity, listed?.at ?? -Infinity)
     if (set === undefined || listed === undefined || now() - oldest > knownForMs) {
       throw new TransientError(`Azure has been asked about ${arm.name} as often as it allows.`)
     }
     const instances = [...listed.machines.values()].map(seen)
-    if (isFresh) {
-      const isShort = !set.working && instances.length < set.capacity
-      shortSince = isShort ? (shortSince ?? now()) : undefined
-    }
-    return { capacity: coming(set, instances), instances }
+    if (isFresh) learn(set, instances)
+    return { ...coming(set, instances), spot: set.spot, instances }
   }
+
+  function learn({ capacity, working, orchestration }: ScaleSet, instances: FleetInstance[]) {
+    const isShort = !working && instances.length < capacity - (ghosts ?? 0)
+    shortSince = isShort ? (shortSince ?? now()) : undefined
+    // Of one that is leaving nobody knows whether the goal still has it.
+    const moves = [...(listed?.machines.values() ?? [])].some(
+      (each) => each.state === 'leaving' || isGoing(each),
+    )
+    if (orchestration.makesWhatIsMissing || working || moves) return
+    if (isShort && !isOver(orchestration)) return
+    ghosts = Math.max(0, capacity - instances.length)
+    // Whom we removed is among them, where the goal still has them.
+    removed = undefined
+  }
+
+  const isOver = ({ shortForMs }: Orchestration) =>
+    shortSince !== undefined && now() - shortSince > shortForMs
 
   /** As far as Azure may be asked now; answers whether all of it is fresh. */
   async function readBoth(): Promise<boolean> {
     try {
       const asksSet = budgets.get.take(getsForGrowth)
       if (asksSet) await readSet()
-      const asksMachines = budgets.list.take()
-      if (asksMachines) await readMachines()
+      if (set === undefined) return false
+      const { orchestration } = set
+      const asksMachines = budgets[orchestration.budget].take()
+      if (asksMachines) await readMachines(orchestration)
       return asksSet && asksMachines
     } catch (error) {
       if (!(error instanceof Throttled) || set === undefined || listed === undefined) throw error
@@ -88,16 +108,16 @@ export function createVmssView({
 
   async function readSet(): Promise<ScaleSet> {
     const found = await arm.get()
-    const { sku, etag, orchestrationMode, provisioningState } = found
-    if (orchestrationMode === 'Flexible') {
-      throw new Error(
-        `The scale set ${arm.name} has flexible orchestration: make one with --orchestration-mode Uniform.`,
-      )
-    }
+    const { sku, etag, orchestrationMode, provisioningState, virtualMachineProfile } = found
     if (set === undefined) warnOf(found)
     const { name, tier, capacity = 0 } = sku ?? {}
+    const isOurs = set?.capacity === capacity || (removed && capacity === removed.of - removed.count)
+    // Whoever asked for it may know of ghosts that we don't.
+    if (!isOurs) ghosts = undefined
     const working = !/^(succeeded|failed|canceled)$/i.test(provisioningState ?? '')
-    set = { capacity, sku: { name, tier }, etag, working, at: now() }
+    const spot = virtualMachineProfile?.priority === 'Spot'
+    const orchestration = orchestrationOf(orchestrationMode)
+    set = { capacity, sku: { name, tier }, etag, working, spot, orchestration, at: now() }
     return set
   }
 
@@ -111,11 +131,11 @@ export function createVmssView({
       )
   }
 
-  async function readMachines() {
-    const vms = []
+  async function readMachines({ pages: read, budget }: Orchestration) {
+    const vms: AzureVm[] = []
     let pages = 0
-    for await (const page of arm.list()) {
-      if (pages++ > 0) budgets.list.spend()
+    for await (const page of read(arm)) {
+      if (pages++ > 0) budgets[budget].spend()
       vms.push(...page)
     }
     const before = listed?.machines ?? new Map<string, Machine>()
@@ -136,26 +156,37 @@ export function createVmssView({
   }
 
   /** There, and nothing that goes by itself. */
-  const mayGo = ({ name, state }: Machine) => state !== 'leaving' && !going.has(name)
+  const mayGo = (machine: Machine) => machine.state !== 'leaving' && !isGoing(machine)
+  const isGoing = ({ name }: Machine) => going.has(name)
   const evicted = () =>
     [...(listed?.machines.values() ?? [])].filter((each) => each.state === 'evicted' && mayGo(each))
 
   /** How many there are to be, of which Azure's word is only the goal. */
-  function coming({ capacity, working }: ScaleSet, instances: FleetInstance[]): number {
+  function coming({ capacity, working, orchestration }: ScaleSet, instances: FleetInstance[]) {
     // It takes a moment until the goal is without those that were removed: they are not to be waited for.
     const lags = removed !== undefined && removed.of === capacity && now() - removed.at < goalLagsMs
-    const goal = Math.max(0, capacity - evicted().length - (lags ? (removed?.count ?? 0) : 0))
+    const gone = evicted().length + (lags ? (removed?.count ?? 0) : 0) + (ghosts ?? 0)
+    const goal = Math.max(0, capacity - gone)
     // Azure gives up on those that it has no room for, and the goal stays.
-    return working ? goal : Math.min(goal, instances.filter(({ state }) => state !== 'leaving').length)
+    const standing = Math.min(goal, instances.filter(({ state }) => state !== 'leaving').length)
+    if (orchestration.makesWhatIsMissing) return { capacity: working ? goal : standing }
+    if (working && ghosts !== undefined) return { capacity: goal }
+    // They may be ghosts, or not listed yet.
+    const guessed = working || (shortSince !== undefined && !isOver(orchestration))
+    return { capacity: standing, guessed }
   }
 
   return {
     look,
     readSet,
     /** Azure has stopped short of its goal, and not only now: it is to be told once more. */
-    isShort: () => shortSince !== undefined && now() - shortSince > shortForMs,
+    isShort: () => set?.orchestration.makesWhatIsMissing === true && isOver(set.orchestration),
+    /** How many of the goal will never be there: to be added to the next one. */
+    ghosts: () => ghosts ?? 0,
+    isEmpty: () => listed?.machines.size === 0,
     /** Azure has taken a new goal. */
     grows(capacity: number) {
+      if (capacity < (set?.capacity ?? 0)) ghosts = undefined
       if (set !== undefined) set = { ...set, capacity, working: true }
       shortSince = undefined
     },

@@ -25,10 +25,13 @@ export type VmssFleetOptions = {
 
 /** A growth that failed for no reason that we know. */
 const failedPauseMs = 60_000
+/** What Azure allows a scale set, of either kind. */
+const mostOfSet = 1_000
+const recountMs = 30_000
 
 /**
- * A VM scale set of Azure, of uniform orchestration. Its machines are called as Azure's metadata service calls them on
- * the machine itself (`compute.name`, such as `fleet_3`). Every call throws one clear sentence.
+ * A VM scale set of Azure, of uniform or flexible orchestration. Its machines are called as Azure's metadata service calls
+ * them on the machine itself (`compute.name`, such as `fleet_3` or `fleet_1f2e3d4c`). Every call throws one clear sentence.
  *
  * The identity needs, of Microsoft.Compute/virtualMachineScaleSets on the set: read, write, delete/action,
  * virtualMachines/read and virtualMachines/instanceView/read (Virtual Machine Contributor has them all); and, because
@@ -37,7 +40,10 @@ const failedPauseMs = 60_000
  * Microsoft.Compute/galleries/images/versions/read on an image of one's own. With Microsoft.Compute/locations/operations/
  * read on the resource group it also hears why a growth failed later; without, it only sees the failed machines.
  *
- * Capacity is never lowered by us: Azure would choose who goes. Removing machines lowers it.
+ * Machines of a flexible set are resources of its group, and there it needs Microsoft.Compute/virtualMachines/read,
+ * virtualMachines/instanceView/read and virtualMachines/delete; what else Azure may ask for, its refusal names.
+ *
+ * Capacity is never lowered by us while there is a machine: Azure would choose who goes. Removing machines lowers it.
  */
 export function createVmssFleet(options: VmssFleetOptions): Fleet {
   const { log, limits, pollEveryMs = 10_000, now = Date.now } = options
@@ -91,7 +97,8 @@ export function createVmssFleet(options: VmssFleetOptions): Fleet {
     for (let turn = 0; turn < 3; turn++) {
       if (!budgets.get.take()) throw tooOften(budgets.get.waitMs())
       const set = await view.readSet()
-      const size = to + view.evicted().length
+      const size = to + view.evicted().length + view.ghosts()
+      if (size > mostOfSet && to <= mostOfSet) return await recount(set)
       if (size <= set.capacity && !view.isShort()) return
       try {
         return await resize(set, Math.max(size, set.capacity))
@@ -99,6 +106,15 @@ export function createVmssFleet(options: VmssFleetOptions): Fleet {
         if (statusOf(error) !== 412) return await growInPart(set, size, error)
       }
     }
+  }
+
+  /** The goal counts too many that are gone: it starts anew once nobody is there who could be taken. Throws in any case. */
+  async function recount(set: ScaleSet): Promise<never> {
+    if (view.isEmpty() && !set.working) await resize(set, 0)
+    throw new FleetRefusal(
+      `The scale set ${arm.name} counts ${view.ghosts()} machines that are gone: Azure makes more once it was empty.`,
+      { retryAfterMs: recountMs },
+    )
   }
 
   /** Azure gives all or none: for as many as a quota has room for we ask ourselves. Throws in any case. */
@@ -118,7 +134,7 @@ export function createVmssFleet(options: VmssFleetOptions): Fleet {
     const poller = arm.resize({ ...sku, capacity }, etag)
     await poller.submitted()
     view.grows(capacity)
-    log.info({ capacity }, 'the scale set grows')
+    log.info({ capacity }, 'the scale set is given a size')
     operations.add({ kind: 'grow', names: [], poll: () => poller.poll() })
   }
 
