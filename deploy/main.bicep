@@ -25,9 +25,9 @@ param gpu string = 't4'
 @allowed(['Spot', 'Regular'])
 param priority string = 'Spot'
 
-@description('Whether machines are of one make (`Uniform`), or resources of their own (`Flexible`). The autoscaler steers the former.')
+@description('Whether machines are resources of their own (`Flexible`), or parts of the scale set (`Uniform`). Fixed for good when it is made.')
 @allowed(['Uniform', 'Flexible'])
-param orchestrationMode string = 'Uniform'
+param orchestrationMode string = 'Flexible'
 
 @description('Fewest machines, as long as nobody has set the fleet by the API.')
 @minValue(0)
@@ -38,7 +38,7 @@ param fleetMin int = 0
 @maxValue(1000)
 param fleetMax int = 4
 
-@description('Image of the machines: `id` of one of your own, or publisher, offer, sku and version. It has the GPU\'s driver, Docker, NVIDIA\'s runtime and jq.')
+@description('Image of the machines: `id` of one of your own, or publisher, offer, sku and version. It has the GPU\'s driver, Docker, NVIDIA\'s runtime and jq. One of your own: let the autoscaler\'s identity read it.')
 param machineImage object = {
   publisher: 'microsoft-dsvm'
   offer: 'ubuntu-hpc'
@@ -112,6 +112,7 @@ var names = {
   group: 'rg-${environmentName}'
   fleetGroup: 'rg-${environmentName}-fleet'
   fleet: '${prefix}-fleet'
+  network: '${prefix}-net'
   media: 'ffmedia${hash}'
   system: 'ffsystem${hash}'
   scratch: 'ffscratch${hash}'
@@ -132,6 +133,7 @@ var roleNames = {
   editor: guid(subscription().id, prefix, 'editor')
   segments: guid(subscription().id, prefix, 'segments')
   fleet: guid(subscription().id, prefix, 'fleet')
+  parts: guid(subscription().id, prefix, 'parts')
   machines: guid(subscription().id, prefix, 'machines')
   operations: guid(subscription().id, prefix, 'operations')
 }
@@ -256,7 +258,7 @@ module network 'modules/network.bicep' = {
   scope: group
   name: '${prefix}-network'
   params: {
-    name: '${prefix}-net'
+    name: names.network
     location: location
     tags: tags
     addresses: addresses
@@ -410,6 +412,19 @@ module fleetSize 'modules/fleet-size.bicep' = if (fleetExists) {
   name: '${prefix}-fleet-size'
   params: { name: names.fleet }
   dependsOn: [network, registry, access]
+}
+
+module fleetParts 'modules/fleet-parts.bicep' = {
+  scope: group
+  name: '${prefix}-fleet-parts'
+  params: {
+    autoscalerName: identityNames.autoscaler
+    workerName: identityNames.worker
+    networkName: names.network
+    subnetName: 'workers'
+    roleDefinitionId: subscriptionResourceId(roleType, roleNames.parts)
+  }
+  dependsOn: [identities, network, roles]
 }
 
 module fleet 'modules/fleet.bicep' = if (!empty(imageTag)) {

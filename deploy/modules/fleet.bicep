@@ -17,7 +17,7 @@ param capacity int
 @allowed(['Spot', 'Regular'])
 param priority string
 
-@description('Whether machines are of one make (`Uniform`), or resources of their own (`Flexible`). Fixed for good when it is made.')
+@description('Whether machines are resources of their own (`Flexible`), or parts of the scale set (`Uniform`). Fixed for good when it is made.')
 @allowed(['Uniform', 'Flexible'])
 param orchestrationMode string
 

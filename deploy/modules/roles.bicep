@@ -6,7 +6,7 @@ param prefix string
 @description('Groups of resources that the roles may be granted in.')
 param groupIds string[]
 
-@description('Names of the role definitions: `editor`, `segments`, `fleet`, `machines` and `operations`.')
+@description('Names of the role definitions: `editor`, `segments`, `fleet`, `parts`, `machines` and `operations`.')
 param roleNames object
 
 @description('Group of the identities.')
@@ -56,8 +56,7 @@ resource segments 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
 // Azure knows no right to the size of a scale set alone: `scale/action` only asks whether a size is possible, `scaleOut` of
 // the REST interface is no operation that a role can name, and `write` changes the machines' model as well. What bounds it:
 //   - it is granted on this one scale set, not on its group: no other can be made;
-//   - the rights are missing that a model with another subnet, identity or image needs (subnets/join/action,
-//     userAssignedIdentities/assign/action, images/versions/read), and extensions/write;
+//   - of what machines are made of it may use the workers' subnet and identity alone (`parts`), and write no extension;
 //   - the policy of fleet-guard denies another size of machine, another image, and any extension, to everybody.
 // What is left: another start script for machines to come. They'd run it as workers, whose rights are the narrowest.
 resource fleet 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
@@ -75,6 +74,26 @@ resource fleet 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           '${sets}/delete/action'
           '${sets}/virtualMachines/read'
           '${sets}/virtualMachines/instanceView/read'
+        ]
+        dataActions: []
+      }
+    ]
+  }
+}
+
+// Azure may ask for these of whoever grows a scale set. They are worth nothing to one who may write to that one set alone.
+resource parts 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: roleNames.parts
+  properties: {
+    roleName: '${prefix} fleet parts'
+    description: 'Uses a subnet and an identity for machines.'
+    type: 'CustomRole'
+    assignableScopes: groupIds
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Network/virtualNetworks/subnets/join/action'
+          'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action'
         ]
         dataActions: []
       }

@@ -1,0 +1,148 @@
+import { describe, expect, test } from 'vitest'
+import { layout } from '../../src/shared/layout.ts'
+import { holds } from '../support/azure-policy.ts'
+import type { Resource } from '../support/bicep/expand.ts'
+import { at, choices } from '../support/deployment.ts'
+
+const { usual } = choices
+const fleetType = 'Compute/virtualMachineScaleSets'
+
+test.each(Object.entries(choices))('%s: no role is granted more than it needs', (name, { resources, of }) => {
+  for (const { body } of of('Authorization/roleDefinitions')) {
+    expect(JSON.stringify(body)).not.toContain('*')
+    expect(body.properties).toHaveProperty('type', 'CustomRole')
+  }
+  expect(grantsOf(resources)).toEqual(expectedGrants(name))
+})
+
+/** Who is granted what, and where: one line for each. */
+function grantsOf(resources: Resource[]): string[] {
+  const nameOf = new Map([
+    ['2a2b9908-6ea1-4ae2-8e65-a410df84e7d1', 'Storage Blob Data Reader'],
+    ['ba92f5b4-2d11-453d-a403-e96b0029c9fe', 'Storage Blob Data Contributor'],
+    ['c6a89b2d-59bc-44d0-9896-0f6e12d7b80a', 'Storage Queue Data Message Sender'],
+    ['8a0f0c08-91a1-4084-bc3d-661d67233fed', 'Storage Queue Data Message Processor'],
+    ['7f951dda-4ed3-4680-a7ca-43fe172d538d', 'AcrPull'],
+    ['3913510d-42f4-4e42-8a64-420c390055eb', 'Monitoring Metrics Publisher'],
+    ...resources
+      .filter(({ type }) => type === 'Microsoft.Authorization/roleDefinitions')
+      .map(({ name, body }): [string, string] => [
+        name,
+        String(at(body, 'properties.roleName')).replace(/^framefleet test \w+ /, 'our '),
+      ]),
+  ])
+  const isGrant = ({ type }: Resource) => type === 'Microsoft.Authorization/roleAssignments'
+  return resources
+    .filter(isGrant)
+    .map(({ id, body: { properties } }) => {
+      const who = String(at(properties, 'principalId')).replace('principal of ff-test-', '')
+      const role = String(at(properties, 'roleDefinitionId')).split('/').at(-1) ?? ''
+      const where = id.split('/providers/Microsoft.Authorization')[0]?.split('/').slice(-2).join('/')
+      const under =
+        at(properties, 'condition') === null
+          ? ''
+          : /StringStartsWith '(.*)'/.exec(String(at(properties, 'condition')))?.[1]
+      return `${who}: ${nameOf.get(role) ?? role} on ${(where ?? '').replace(/[0-9a-f]{13}$/, '')}${under ? ` under ${under}` : ''}`
+    })
+    .sort()
+}
+
+function expectedGrants(name: string): string[] {
+  const pulls = ['producer', 'worker', 'stitcher', 'autoscaler', 'metrics']
+  const onFleet = [
+    'autoscaler: our fleet scaler on virtualMachineScaleSets/ff-test-fleet',
+    ...(name.includes('full price')
+      ? []
+      : ['autoscaler: our machine remover on resourceGroups/rg-test-fleet']),
+  ]
+  return [
+    ...pulls.map((who) => `${who}: AcrPull on registries/ff`),
+    'autoscaler: Storage Blob Data Reader on containers/system',
+    'autoscaler: our fleet parts on subnets/workers',
+    'autoscaler: our fleet parts on userAssignedIdentities/ff-test-worker',
+    'autoscaler: our operation watcher on subscriptions/11111111-1111-1111-1111-111111111111',
+    'events: Storage Blob Data Contributor on containers/undelivered',
+    'events: Storage Queue Data Message Sender on queues/arrivals',
+    'metrics: Monitoring Metrics Publisher on dataCollectionRules/ff-test-metrics-in',
+    'producer: Storage Queue Data Message Processor on queues/arrivals',
+    'producer: our blob editor on containers/media',
+    'producer: our blob editor on containers/system',
+    'stitcher: our blob editor on containers/media',
+    'worker: Storage Blob Data Reader on containers/media',
+    'worker: Storage Blob Data Reader on containers/system',
+    'worker: our segment writer on containers/media under jobs/',
+    ...(name.startsWith('first') ? [] : onFleet),
+  ].sort()
+}
+
+test("the autoscaler's role reads the scale set, changes it and removes its machines: no more", () => {
+  const role = usual
+    .of('Authorization/roleDefinitions')
+    .find(({ body }) => String(at(body, 'properties.roleName')).endsWith('fleet scaler'))
+  const set = 'Microsoft.Compute/virtualMachineScaleSets'
+  expect(at(role?.body, 'properties.permissions')).toEqual([
+    {
+      actions: [
+        'read',
+        'write',
+        'delete/action',
+        'virtualMachines/read',
+        'virtualMachines/instanceView/read',
+      ].map((action) => `${set}/${action}`),
+      dataActions: [],
+    },
+  ])
+})
+
+test('a stolen worker changes nothing but what lies under jobs/', () => {
+  const grant = usual
+    .of('Authorization/roleAssignments')
+    .find(
+      ({ body }) =>
+        at(body, 'properties.condition') !== null && at(body, 'properties.condition') !== undefined,
+    )
+  const blobs = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
+  const changes = ['write', 'add/action', 'delete'].map((change) => `!(ActionMatches{'${blobs}/${change}'})`)
+  expect(at(grant?.body, 'properties.condition')).toBe(
+    `((${changes.join(' AND ')}) OR (@Resource[${blobs}:path] StringStartsWith '${layout.jobs}'))`,
+  )
+  expect(layout.segment('id', 0).startsWith(layout.jobs)).toBe(true)
+  const outbound = at(
+    usual.one('Network/networkSecurityGroups', 'ff-test-net-workers').body,
+    'properties.securityRules',
+  )
+  expect(
+    (outbound as { properties: { access: string; destinationAddressPrefix: string } }[])
+      .filter((rule) => rule.properties.access === 'Allow')
+      .map((rule) => rule.properties.destinationAddressPrefix),
+  ).toEqual(['10.60.1.0/26', 'Internet'])
+})
+
+describe('the policy that keeps machines what they are', () => {
+  const rule = at(usual.one('Authorization/policyDefinitions').body, 'properties.policyRule.if')
+  const fleet = usual.one(fleetType)
+  const profile = 'properties.virtualMachineProfile'
+  const changed = (path: string, value: unknown) => {
+    const body = structuredClone(fleet.body)
+    const names = path.split('.')
+    const last = names.pop() ?? ''
+    const holder = at(body, names.join('.')) as Record<string, unknown>
+    holder[last] = value
+    return { type: fleet.type, body }
+  }
+
+  test('takes what is deployed, and any number of it', () => {
+    expect(holds(rule, fleet)).toBe(false)
+    expect(holds(rule, changed('sku.capacity', 100))).toBe(false)
+  })
+
+  test.each([
+    ['another size', 'sku.name', 'Standard_ND96isr_H100_v5'],
+    ['another publisher', `${profile}.storageProfile.imageReference.publisher`, 'mallory'],
+    ['another image', `${profile}.storageProfile.imageReference`, { id: '/subscriptions/x/images/y' }],
+    ['an extension', `${profile}.extensionProfile`, { extensions: [{ name: 'run this' }] }],
+    ['passwords', `${profile}.osProfile.linuxConfiguration.disablePasswordAuthentication`, false],
+  ])('denies %s', (_, path, value) => {
+    expect(holds(rule, changed(path, value))).toBe(true)
+  })
+})

@@ -1,0 +1,163 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { workerSettings } from '../../src/worker/config.ts'
+import { deployDir } from '../support/deployment.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const dir = tempDir()
+const scripts = globSync('**/*.sh', { cwd: deployDir })
+const textOf = (file: string) => readFileSync(join(deployDir, file), 'utf8')
+let count = 0
+
+/**
+ * Runs a script of ours with programs that are not here, or not to be touched, in place of its own: bash lines, one program
+ * each. They write down what they are called with.
+ */
+function run(
+  script: string,
+  { programs = {}, env = {} }: { programs?: Record<string, string>; env?: Record<string, string> },
+) {
+  const home = join(dir, String(++count))
+  mkdirSync(join(home, 'bin'), { recursive: true })
+  writeFileSync(join(home, 'calls'), '')
+  writeFileSync(
+    join(home, 'machine.env'),
+    'CLIENT_ID=me\nGPUS=2\nIMAGE=reg.example/worker:1\nREGISTRY=reg.example\n',
+  )
+  for (const [name, line] of Object.entries({ sleep: '', ...programs })) {
+    const note = `printf '%s\\n' "${name} $*" >> '${home}/calls'`
+    writeFileSync(join(home, 'bin', name), `#!/usr/bin/env bash\n${note}\n${line}\n`)
+    chmodSync(join(home, 'bin', name), 0o755)
+  }
+  const source = textOf(script).replaceAll('/etc/framefleet/machine.env', join(home, 'machine.env'))
+  writeFileSync(join(home, 'script'), source)
+  const { status, stdout, stderr } = spawnSync('bash', [join(home, 'script'), '1'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...env, PATH: `${join(home, 'bin')}${delimiter}/usr/bin${delimiter}/bin` },
+  })
+  return { status, stdout, stderr, calls: readFileSync(join(home, 'calls'), 'utf8').trim().split('\n') }
+}
+
+test.each(scripts)('bash reads %s', (script) => {
+  expect(spawnSync('bash', ['-n', join(deployDir, script)], { encoding: 'utf8' })).toMatchObject({
+    status: 0,
+    stderr: '',
+  })
+  expect(textOf(script)).toMatch(/^#!\/usr\/bin\/env bash\n# [\s\S]+\nset -euo pipefail\n/)
+})
+
+// Debian's package has it; where it is missing bash has looked, at least.
+test.runIf(spawnSync('shellcheck', ['--version']).status === 0)(
+  'shellcheck has nothing to say',
+  { timeout: 60_000 },
+  () => {
+    const { stdout } = spawnSync(
+      'shellcheck',
+      scripts.map((script) => join(deployDir, script)),
+      { encoding: 'utf8' },
+    )
+    expect(stdout).toBe('')
+  },
+)
+
+describe('a machine at its first start', () => {
+  const programs = {
+    'nvidia-smi': 'echo "GPU 0: T4"; echo "GPU 1: T4"',
+    curl: 'cat > /dev/null; echo answer',
+    jq: 'cat > /dev/null; [[ $2 == .access_token ]] && echo own-token || echo registry-token',
+    docker: '[[ $1 != login ]] || [[ $(cat) == registry-token ]]',
+    systemctl: '',
+  }
+
+  test('fetches its image and starts a worker for each GPU', () => {
+    const { status, stderr, calls } = run('worker/prepare-machine.sh', { programs })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(calls.filter((call) => /^(docker|systemctl)/.test(call))).toEqual([
+      'docker login --username 00000000-0000-0000-0000-000000000000 --password-stdin reg.example',
+      'docker pull --quiet reg.example/worker:1',
+      'docker logout reg.example',
+      'systemctl daemon-reload',
+      'systemctl enable --now framefleet-worker@0',
+      'systemctl enable --now framefleet-worker@1',
+    ])
+    // Arguments are read by all on the machine.
+    expect(calls.join('\n')).not.toMatch(/own-token|registry-token/)
+  })
+
+  test('waits for rights that are not known yet, and gives up in the end', () => {
+    const { status, stderr, calls } = run('worker/prepare-machine.sh', {
+      programs: { ...programs, curl: 'exit 22' },
+    })
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: 'framefleet: reg.example/worker:1 could not be fetched\n',
+    })
+    expect(calls.filter((call) => call === 'sleep 10')).toHaveLength(11)
+    expect(calls.some((call) => call.startsWith('systemctl'))).toBe(false)
+  })
+
+  test('has no worker where a GPU is missing', () => {
+    const one = { ...programs, 'nvidia-smi': 'echo "GPU 0: T4"' }
+    const { status, stderr } = run('worker/prepare-machine.sh', { programs: one })
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: 'framefleet: 2 GPUs are needed, and there are 1\n',
+    })
+  })
+})
+
+test('a worker runs with no more rights than it needs, on its own GPU', () => {
+  const { status, calls } = run('worker/run-worker.sh', {
+    programs: { docker: '', hostname: 'echo machine' },
+  })
+  expect(status).toBe(0)
+  const call = calls.find((each) => each.startsWith('docker run')) ?? ''
+  for (const wanted of [
+    '--gpus device=1',
+    '--hostname machine-gpu1',
+    '--read-only',
+    '--cap-drop ALL',
+    '--user 10001:10001',
+    '--pull never',
+  ])
+    expect(call).toContain(wanted)
+  expect(call).not.toMatch(/--privileged|--publish|--network|docker\.sock/)
+})
+
+test('a worker that is told to leave has time to', () => {
+  const drainMs = workerSettings.FRAMEFLEET_DRAIN_MS.parse(undefined)
+  const stopSeconds = Number(/--stop-timeout (\d+)/.exec(textOf('worker/run-worker.sh'))?.[1])
+  const unit = textOf('worker/framefleet-worker@.service')
+  expect(stopSeconds * 1_000).toBeGreaterThan(drainMs + 5_000)
+  expect(Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1])).toBeGreaterThan(stopSeconds)
+  expect(unit).toMatch(/^KillMode=mixed$/m)
+  expect(unit).toMatch(/^Restart=always$/m)
+})
+
+describe('before a deployment', () => {
+  const look = (az: string) =>
+    run('hooks/preprovision.sh', { programs: { az, azd: '' }, env: { AZURE_ENV_NAME: 'test' } })
+
+  test.each([
+    ['a fleet', 'echo 1', 'true'],
+    ['no fleet in its group', 'echo 0', 'false'],
+    ['no group', 'echo "(ResourceGroupNotFound) Resource group could not be found." >&2; exit 3', 'false'],
+  ])('there is %s', (_, az, exists) => {
+    const { status, stdout, calls } = look(az)
+    expect({ status, stdout }).toEqual({ status: 0, stdout: `FLEET_EXISTS=${exists}\n` })
+    expect(calls).toContain(`azd env set FLEET_EXISTS ${exists}`)
+  })
+
+  test('what is not known is not guessed', () => {
+    const { status, stdout, stderr, calls } = look('echo "AADSTS70043: please sign in" >&2; exit 1')
+    expect({ status, stdout, stderr }).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: 'AADSTS70043: please sign in\n',
+    })
+    expect(calls.some((call) => call.startsWith('azd'))).toBe(false)
+  })
+})

@@ -1,0 +1,196 @@
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { layout } from '../../src/shared/layout.ts'
+import { at, choices, deploy, deployDir, settingsOf } from '../support/deployment.ts'
+
+const { usual } = choices
+const fleetType = 'Compute/virtualMachineScaleSets'
+const storageType = 'Storage/storageAccounts'
+
+describe.each(Object.entries(choices))('%s', (name, { resources, outputs, of, one }) => {
+  const isOpen = name.startsWith('open')
+
+  test('no storage account has a key or a door', () => {
+    const accounts = of(storageType).filter(({ body }) => body.kind === 'StorageV2')
+    expect(accounts).toHaveLength(2)
+    for (const { body } of accounts) {
+      expect(body.properties).toMatchObject({
+        ...{ allowSharedKeyAccess: false, allowBlobPublicAccess: false, allowCrossTenantReplication: false },
+        ...{ publicNetworkAccess: 'Disabled', supportsHttpsTrafficOnly: true, minimumTlsVersion: 'TLS1_2' },
+        encryption: { requireInfrastructureEncryption: true },
+        networkAcls: { defaultAction: 'Deny' },
+      })
+    }
+    const containers = of(`${storageType}/blobServices/containers`)
+    expect(containers.map((each) => each.name).sort()).toEqual(['media', 'system', 'undelivered'])
+    for (const { body } of containers) expect(body.properties).toEqual({ publicAccess: 'None' })
+    // Whoever of Azure's services is trusted comes in by this.
+    const open = accounts.filter(({ body }) => at(body, 'properties.networkAcls.bypass') !== 'None')
+    expect(open.map((each) => each.name)).toEqual([expect.stringMatching(/^ffmedia/)])
+  })
+
+  test('a share for temporary files is reached by the apps alone', () => {
+    const shares = of(storageType).filter(({ body }) => body.kind === 'FileStorage')
+    expect(shares).toHaveLength(isOpen ? 1 : 0)
+    for (const { body } of shares)
+      expect(body.properties).toMatchObject({ allowSharedKeyAccess: false, publicNetworkAccess: 'Disabled' })
+    const rules = at(
+      one('Network/networkSecurityGroups', 'ff-test-net-endpoints').body,
+      'properties.securityRules',
+    )
+    const sources = (rules as { name: string; properties: { sourceAddressPrefix: string } }[])
+      .filter((rule) => rule.name === 'share-in')
+      .map((rule) => rule.properties.sourceAddressPrefix)
+    expect(sources).toEqual(isOpen ? ['10.60.0.0/26'] : [])
+  })
+
+  test('Redis forgets nothing, has no keys and no door', () => {
+    expect(one('Cache/redisEnterprise').body.properties).toMatchObject({
+      ...{ publicNetworkAccess: 'Disabled', minimumTlsVersion: '1.2' },
+    })
+    expect(one('Cache/redisEnterprise/databases').body.properties).toMatchObject({
+      ...{ evictionPolicy: 'NoEviction', clusteringPolicy: 'NoCluster', port: 10_000 },
+      ...{ accessKeysAuthentication: 'Disabled', clientProtocol: 'Encrypted' },
+    })
+    const users = of('Cache/redisEnterprise/databases/accessPolicyAssignments')
+    expect(users.map(({ body }) => at(body, 'properties.user.objectId'))).toEqual(
+      ['producer', 'worker', 'stitcher', 'autoscaler'].map((role) => `principal of ff-test-${role}`),
+    )
+  })
+
+  test('images come in from where they are built, and from nowhere else', () => {
+    const { properties } = one('ContainerRegistry/registries').body
+    expect(properties).toMatchObject({
+      ...{ adminUserEnabled: false, anonymousPullEnabled: false },
+      networkRuleSet: {
+        defaultAction: 'Deny',
+        ipRules: isOpen ? [{ action: 'Allow', value: '192.0.2.1' }] : [],
+      },
+      publicNetworkAccess: isOpen ? 'Enabled' : 'Disabled',
+    })
+  })
+
+  test('everything that is kept is reached by an address within', () => {
+    const services = of('Network/privateEndpoints').map(({ body }) => {
+      const [link] = at(body, 'properties.privateLinkServiceConnections') as { properties: object }[]
+      return { ...link?.properties, subnet: at(body, 'properties.subnet.id') }
+    })
+    const kept = [
+      ...of(storageType).flatMap(({ id, body }) =>
+        (body.kind === 'FileStorage' ? ['file'] : ['blob', 'queue']).map((service) => [id, service]),
+      ),
+      [one('Cache/redisEnterprise').id, 'redisEnterprise'],
+      [one('ContainerRegistry/registries').id, 'registry'],
+    ]
+    expect(services).toHaveLength(kept.length)
+    for (const [privateLinkServiceId, service] of kept)
+      expect(services).toContainEqual({
+        ...{ privateLinkServiceId, groupIds: [service] },
+        subnet: expect.stringMatching(/subnets\/endpoints$/) as string,
+      })
+  })
+
+  test('the only public address is that of the way out', () => {
+    expect(of('Network/publicIPAddresses').map((each) => each.name)).toEqual(['ff-test-net-out'])
+    expect(JSON.stringify(of(fleetType))).not.toContain('publicIPAddressConfiguration')
+    const [network] = of('Network/virtualNetworks')
+    const subnets = at(network?.body, 'properties.subnets') as { name: string; properties: object }[]
+    for (const { properties } of subnets)
+      expect(properties).toMatchObject({
+        defaultOutboundAccess: false,
+        networkSecurityGroup: expect.anything() as object,
+      })
+  })
+
+  test('nothing is a secret, and nothing asks for one', () => {
+    const told = entriesOf([resources.map(({ body }) => body), outputs])
+    const keys =
+      /^(?!allowSharedKeyAccess$).*(password|sharedkey|accountkey|primarykey|secret|connectionstring)/i
+    const isSecret = ([key, value]: [string, unknown]) =>
+      (keys.test(key) && typeof value !== 'boolean') ||
+      (typeof value === 'string' && /AccountKey=|SharedAccess|[?&]sig=|InstrumentationKey=/i.test(value))
+    expect(told.filter(isSecret)).toEqual([])
+    for (const { body } of [...of('OperationalInsights/workspaces')])
+      expect(body.properties).toHaveProperty('features.disableLocalAuth', true)
+  })
+
+  test('the fleet is what was asked for, and no machine can be signed in to by a password', () => {
+    const [fleet, ...more] = of(fleetType)
+    expect(more).toEqual([])
+    expect(fleet === undefined).toBe(name.startsWith('first'))
+    if (fleet === undefined) return
+    const isSpot = !name.includes('full price')
+    expect(fleet.body.sku).toMatchObject({ capacity: 7 })
+    expect(fleet.body.properties).toMatchObject({
+      ...{ platformFaultDomainCount: 1, upgradePolicy: { mode: 'Manual' }, singlePlacementGroup: false },
+      orchestrationMode: isSpot ? 'Flexible' : 'Uniform',
+      overprovision: isSpot ? null : false,
+      virtualMachineProfile: {
+        ...{ priority: isSpot ? 'Spot' : 'Regular', evictionPolicy: isSpot ? 'Delete' : null },
+        billingProfile: isSpot ? { maxPrice: -1 } : null,
+        osProfile: {
+          allowExtensionOperations: false,
+          linuxConfiguration: { disablePasswordAuthentication: true },
+        },
+        securityProfile: { encryptionAtHost: true },
+        scheduledEventsProfile: { terminateNotificationProfile: { enable: true } },
+      },
+    })
+    expect(fleet.body.properties).not.toHaveProperty('virtualMachineProfile.extensionProfile')
+  })
+
+  test('every identity is of a user, and each role has its own', () => {
+    for (const { body } of [...of('App/containerApps'), ...of(fleetType)]) {
+      expect(body.identity).toMatchObject({ type: 'UserAssigned' })
+      expect(Object.keys(at(body, 'identity.userAssignedIdentities') as object)).toHaveLength(1)
+    }
+    for (const app of of('App/containerApps'))
+      expect(JSON.stringify(app.body.identity)).toContain(`ff-test-${app.name}"`)
+  })
+})
+
+/** Every name that something has, at whatever depth, and what it is. */
+function entriesOf(value: unknown): [string, unknown][] {
+  if (typeof value !== 'object' || value === null) return []
+  const own = Array.isArray(value) ? [] : Object.entries(value)
+  return [...own, ...Object.values(value).flatMap(entriesOf)]
+}
+
+test('the number of machines is kept where there is a fleet, and none at first', () => {
+  expect(deploy({ fleetExists: false }).one(fleetType).body.sku).toMatchObject({ capacity: 0 })
+  expect(usual.one(fleetType).body.sku).toMatchObject({ capacity: 7 })
+})
+
+test.each(globSync('presets/*.json', { cwd: deployDir }))('%s is a size to be had', (file) => {
+  const preset = JSON.parse(readFileSync(join(deployDir, file), 'utf8')) as {
+    size: string
+    retired: string | null
+  }
+  const gpu = file.slice('presets/'.length, -'.json'.length)
+  expect(deploy({ gpu }).one(fleetType).body.sku).toMatchObject({ name: preset.size })
+  expect(preset.retired).toBe(gpu === 'v100' ? '2025-09-30' : null)
+})
+
+test('new inputs are told of, and outputs are not', () => {
+  const filter = at(usual.one('EventGrid/systemTopics/eventSubscriptions').body, 'properties.filter')
+  const blobs = '/blobServices/default/containers/media/blobs/'
+  const prefix = String(at(filter, 'subjectBeginsWith'))
+  expect(`${blobs}${layout.upload('film.mp4')}`.startsWith(prefix)).toBe(true)
+  for (const name of [layout.output('id', 'mp4'), layout.segment('id', 0), layout.openMark('id')])
+    expect(`${blobs}${name}`.startsWith(prefix)).toBe(false)
+})
+
+test('what jobs leave behind is removed after the janitor should have, and never where jobs are kept', () => {
+  const rulesOf = (days: number) =>
+    JSON.stringify(
+      deploy({ keepJobsDays: days })
+        .of(`${storageType}/managementPolicies`)
+        .map(({ body }) => body),
+    )
+  expect(rulesOf(90)).toContain(
+    '"prefixMatch":["media/jobs/"]},"actions":{"baseBlob":{"delete":{"daysAfterModificationGreaterThan":120}}}',
+  )
+  expect(rulesOf(0)).not.toContain('media/jobs/')
+  expect(settingsOf(usual.one('App/containerApps', 'producer')).FRAMEFLEET_KEEP_JOBS_DAYS).toBe('90')
+})
