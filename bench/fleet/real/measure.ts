@@ -31,15 +31,6 @@ export type RealOptions = {
   say(line: string): void
 }
 
-/** What is measured where nothing else is asked for: as much as two cores carry, in a quarter of an hour. */
-export const realDefaults = {
-  workers: [2, 4, 8, 16],
-  slow: { workers: 8, factor: 3 },
-  fairness: 8,
-  secondsPerFrame: 0.25,
-  seconds: 90,
-}
-
 /** For fairness: ten seconds of video, three times, and a film that outlasts them. */
 const clipFrames = 300
 const clipTimes = 3
@@ -115,11 +106,11 @@ if (import.meta.main) {
     .description(
       'Real workers whose models take a fixed time a frame: how much of their time goes into frames.',
     )
-    .option('--workers <list>', 'a film on as many, for each; or none', listed, realDefaults.workers)
+    .option('--workers <list>', 'a film on as many, for each; or none', listed, [2, 4, 8, 16])
     .option('--slow <n>', 'one more run with as many, the first of them three times slower', count(2, 64))
     .option('--fairness <n>', 'a short clip behind a film on as many, an even number', even)
-    .option('--seconds-per-frame <n>', 'what a frame takes at the model', pace, realDefaults.secondsPerFrame)
-    .option('--seconds <n>', 'what a film takes where nothing is lost', count(1, 600), realDefaults.seconds)
+    .option('--seconds-per-frame <n>', 'what a frame takes at the model', pace, 0.25)
+    .option('--seconds <n>', 'what a film takes where nothing is lost', count(1, 600), 90)
     .option('--json', 'one JSON value on standard output, nothing else', false)
     .parse()
     .opts<Omit<RealOptions, 'slow' | 'signal' | 'say'> & { slow?: number; json: boolean }>()
@@ -131,7 +122,7 @@ if (import.meta.main) {
   try {
     const measured = await measureReal({
       ...{ ...rest, say, signal: stopping.signal },
-      ...(slow === undefined ? {} : { slow: { workers: slow, factor: realDefaults.slow.factor } }),
+      ...(slow === undefined ? {} : { slow: { workers: slow, factor: 3 } }),
     })
     if (json) process.stdout.write(`${JSON.stringify(measured)}\n`)
   } catch (error) {
