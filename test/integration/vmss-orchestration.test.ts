@@ -119,6 +119,17 @@ describe.each([
     expect(Object.keys((await look()).states)).toHaveLength(5)
   })
 
+  test('a goal that is what it was before machines were removed is a new one', async () => {
+    const { arm, fleet, signal, look } = await startVmssFleet({ orchestrationMode, capacity: 6 })
+    await look()
+    await fleet.remove(arm.set.names().slice(0, 2), signal)
+    expect(await look()).toMatchObject({ capacity: 4 })
+    await fleet.grow(6, signal)
+    expect(await look()).toMatchObject({ capacity: 6 })
+    arm.set.settle()
+    expect(await look()).toMatchObject({ capacity: 6 })
+  })
+
   test('one that is gone already, or may not go, holds up no other', async () => {
     const { arm, fleet, signal, look } = await startVmssFleet({ orchestrationMode, capacity: 5 })
     await look()
@@ -174,6 +185,21 @@ describe('a flexible set, which counts machines that are gone', () => {
       expect(arm.set.names()).toHaveLength(10)
     },
   )
+
+  test('our own removals are no reason to guess: who is missing comes while others still go', async () => {
+    const { now, pass } = clock()
+    const { arm, fleet, signal, look } = await startVmssFleet({ orchestrationMode, capacity: 6 }, { now })
+    arm.set.countGone(3)
+    await look()
+    pass(16_000)
+    await look()
+    await fleet.remove(arm.set.names().slice(0, 2), signal)
+    await look()
+    await fleet.grow(6, signal)
+    expect(await look()).toMatchObject({ capacity: 6 })
+    arm.set.settle()
+    expect(arm.set.names()).toHaveLength(6)
+  })
 
   test('what another autoscaler has asked for is a guess until it is done, and is not asked for twice', async () => {
     const { arm, fleet, signal, look } = await startVmssFleet({ orchestrationMode, capacity: 2 })

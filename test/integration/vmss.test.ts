@@ -105,6 +105,14 @@ test('Azure is asked no more often than it allows, and growth keeps its share of
   expect(gets).toBeGreaterThan(50)
   expect(gets).toBeLessThan(36 + 4 * 12)
   expect(arm.sent('GET', '/virtualMachines').length).toBeLessThan(30 + 4 * 10)
+  // Where its machines are VMs of their own: three hundred pages a minute, for all of the subscription.
+  const own = await startVmssFleet({ capacity: 5, orchestrationMode: 'Flexible' }, { limits: undefined, now })
+  for (let turn = 0; turn < 120; turn++) {
+    await own.look()
+    time += 2_000
+  }
+  expect(own.arm.sent('GET', '/virtualMachines').length).toBeLessThan(300)
+  expect(own.arm.sent('GET', '/virtualMachines').length).toBeGreaterThan(30 + 4 * 10)
   for (let turn = 0; turn < 30; turn++) await look()
   for (let to = 6; to < 9; to++) await fleet.grow(to, signal)
   expect(arm.set.capacity()).toBe(8)

@@ -114,6 +114,8 @@ export function createVmssView({
     const isOurs = set?.capacity === capacity || (removed && capacity === removed.of - removed.count)
     // Whoever asked for it may know of ghosts that we don't.
     if (!isOurs) ghosts = undefined
+    // It has followed: the same number later is another goal.
+    if (capacity !== removed?.of) removed = undefined
     const working = !/^(succeeded|failed|canceled)$/i.test(provisioningState ?? '')
     const spot = virtualMachineProfile?.priority === 'Spot'
     const orchestration = orchestrationOf(orchestrationMode)
