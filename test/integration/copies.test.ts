@@ -4,6 +4,10 @@ import { Queue, Worker } from 'bullmq'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Victim, descendantsOf, signal } from '../../scripts/chaos/processes.ts'
+import { cancelJob } from '../../src/producer/cancel-job.ts'
+import { addBatches, addFlow } from '../../src/producer/flow.ts'
+import { openFlows, resumeJob } from '../../src/producer/resume.ts'
+import { createSweeper } from '../../src/producer/sweep-queues.ts'
 import type { BlobStore } from '../../src/shared/blob-store.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
 import { createIncidents } from '../../src/shared/incidents.ts'
@@ -13,6 +17,8 @@ import { createJobStatuses } from '../../src/shared/job-status.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { builtinModels } from '../../src/shared/models/builtin.ts'
 import { createModelStore } from '../../src/shared/models/model-store.ts'
+import { openQueue } from '../../src/shared/open-queue.ts'
+import { createQuarantine } from '../../src/shared/quarantine.ts'
 import { copyOptions, entryIds, workerOptions } from '../../src/shared/queues.ts'
 import { openScratch } from '../../src/shared/scratch.ts'
 import { createSourceReader } from '../../src/shared/source.ts'
@@ -278,6 +284,33 @@ test('a copy is for any worker but the one that has its batch; it needs no paren
   expect(await queue.getJob(put.id ?? '')).toBeUndefined()
   expect(await queue.getJobCounts()).toMatchObject({ active: 0, delayed: 0, prioritized: 0, failed: 0 })
   await Promise.all([slow.close(), other.close(), queue.close()])
+})
+
+test('a copy that waits is no garbage, keeps no job from ending, and is none of what is mended', async () => {
+  const job = await aJob()
+  const on = openFlows(job.redis, { prefix: job.prefix, files: job.files, log: silent })
+  const spec = await job.files.spec(job.id)
+  const plan = await job.files.plan(job.id)
+  await addFlow(on, spec)
+  await addBatches(on, spec, plan, { committed: async () => await Promise.resolve(new Map()) })
+  await on.queues.split.remove(entryIds.split(job.id))
+  const id = entryIds.copy(job.id, 0)
+  const copy = await on.queues.batch.add('batch', job.copy, { ...copyOptions, jobId: id, priority: 7 })
+
+  const kept = openQueue('quarantine', { connection: job.redis, prefix: job.prefix })
+  const sweeper = createSweeper({
+    ...{ redis: job.redis, prefix: job.prefix, quarantine: createQuarantine(kept), log: silent },
+    ...{ heal: async (each) => await resumeJob(on, each), openJobs: job.files.openJobs, settledMs: 0 },
+  })
+  const nothing = { quarantined: 0, relisted: 0, healed: 0 }
+  expect(await sweeper.run(new AbortController().signal)).toEqual(nothing)
+  expect(await resumeJob(on, job.id)).toBe('running')
+  expect(await cancelJob(on, job.id)).toBe('cancelled')
+  const stitch = async () => await on.queues.stitch.getJobState(entryIds.stitch(job.id))
+  await expect.poll(stitch).toBe('waiting')
+  // Whoever takes it drops it: see above.
+  expect(await copy.getState()).toBe('prioritized')
+  await Promise.all([on.close(), kept.close()])
 })
 
 test('a copy that fails for good halts nothing and puts nothing into quarantine; its batch does', async () => {
