@@ -186,6 +186,14 @@ describe('a flexible set, which counts machines that are gone', () => {
     },
   )
 
+  test('who may read the set but not the machines beside it is told where that is granted', async () => {
+    const { arm, look } = await startVmssFleet({ orchestrationMode })
+    arm.forbid('virtualMachines/read', 'Microsoft.Compute/virtualMachines')
+    await expect(look()).rejects.toThrow(
+      /on its resource group where the set is flexible.*virtualMachines\/read/,
+    )
+  })
+
   test('our own removals are no reason to guess: who is missing comes while others still go', async () => {
     const { now, pass } = clock()
     const { arm, fleet, signal, look } = await startVmssFleet({ orchestrationMode, capacity: 6 }, { now })

@@ -53,7 +53,7 @@ export function explain(error: unknown, set: string): Error {
   const status = statusOf(error)
   if (status === 403) {
     return new Error(
-      `Azure forbids it (${codeOf(error) ?? 403}): grant the autoscaler's identity the role ${role} on the scale set ${set}, and on its subnet if that is elsewhere. ${sentenceOf(error)}`,
+      `Azure forbids it (${codeOf(error) ?? 403}): grant the autoscaler's identity the role ${role} on the scale set ${set}, on its resource group where the set is flexible, and on its subnet if that is elsewhere. ${sentenceOf(error)}`,
     )
   }
   if (status === 404) return new Error(`There is no scale set ${set}: check FRAMEFLEET_VMSS_ID.`)
