@@ -70,6 +70,15 @@ async function write({ redis, key }: Flow, id: string, fields: Record<string, st
   else await redis.zadd(key('batch', list), list === 'delayed' ? 1e18 : 1, id)
 }
 
+test("the autoscalers' queue is theirs: a scheduler's entries have ids and options of their own", async () => {
+  const flow = await flowOf(1)
+  await flow.queue.autoscale.upsertJobScheduler('tick', { every: 3_600_000 }, { name: 'tick', data: {} })
+  const there = await flow.redis.keys(flow.key('autoscale', '*'))
+  for (let i = 0; i < 3; i++) expect(await flow.sweep()).toEqual({ quarantined: 0, relisted: 0, healed: 0 })
+  expect((await flow.redis.keys(flow.key('autoscale', '*'))).toSorted()).toEqual(there.toSorted())
+  await flow.close()
+})
+
 test('nothing is taken off queues that are as they should be', async () => {
   const flow = await flowOf(5)
   expect(await flow.sweep()).toEqual({ quarantined: 0, relisted: 0, healed: 0 })
