@@ -24,7 +24,7 @@ const latestJobs = 100
 export async function readDemand(
   { backlog, statuses, rates, batches }: DemandDeps,
   { mostOfClient, now }: { mostOfClient: number; now: number },
-): Promise<Pick<Snapshot, 'demand' | 'arrivals'>> {
+): Promise<Pick<Snapshot, 'demand' | 'arrivals'> & { inLineSeconds: number }> {
   const [left, known, counts, arrived, latest] = await Promise.all([
     backlog.left(),
     rates.all(),
@@ -52,9 +52,11 @@ export async function readDemand(
   for (const { client, frames: open } of lines.slice(mostJobs)) add(client, open * mean)
 
   const whole = works.slice(looked.length).map((work) => secondsOf(work, work?.framesTotal ?? 0))
+  const inLine = [...ofClient.values()]
   return {
+    inLineSeconds: inLine.reduce((sum, each) => sum + each, 0),
     demand: {
-      workSeconds: [...ofClient.values()].reduce((sum, each) => sum + Math.min(each, mostOfClient), 0),
+      workSeconds: inLine.reduce((sum, each) => sum + Math.min(each, mostOfClient), 0),
       entries: Object.values(counts).reduce((sum, count) => sum + count, 0),
       unplannedJobs,
     },

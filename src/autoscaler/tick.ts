@@ -90,15 +90,16 @@ export function createTick(deps: TickDeps) {
       memory?.growthBlockedUntil ?? 0,
       pausedByFailures(memory?.failures ?? {}, healthy),
     )
+    const { clientShare, workersPerInstance, backlogSeconds } = deps
+    const { inLineSeconds, ...demanded } = await readDemand(deps.demand, {
+      mostOfClient:
+        clientShare < 1 ? clientShare * wanted.max * workersPerInstance * backlogSeconds : Infinity,
+      now,
+    })
     const snapshot: Snapshot = {
       now: now / 1_000,
-      ...(await readDemand(deps.demand, {
-        mostOfClient:
-          deps.clientShare * wanted.max * deps.workersPerInstance * deps.backlogSeconds || Infinity,
-        now,
-      })),
-      ...{ instances, limits, workersPerInstance: deps.workersPerInstance },
-      ...{ startSeconds: startSeconds ?? deps.startSeconds, backlogSeconds: deps.backlogSeconds },
+      ...{ ...demanded, instances, limits, workersPerInstance, backlogSeconds },
+      startSeconds: startSeconds ?? deps.startSeconds,
       growthBlockedUntil: blockedUntil / 1_000,
     }
     const decision = decide(snapshot)
@@ -131,7 +132,7 @@ export function createTick(deps: TickDeps) {
       instances: instances.filter(({ state }) => state !== 'leaving' && state !== 'failed').length,
       target: decision.target,
       why: decision.why,
-      demandSeconds: snapshot.demand.workSeconds,
+      demandSeconds: inLineSeconds,
       startSeconds: snapshot.startSeconds,
       byHand: byHand && { size: byHand.size, until: new Date(byHand.until).toISOString() },
       error: next.error,

@@ -20,7 +20,7 @@ afterAll(async () => await services?.stop())
 const { signal } = new AbortController()
 
 /** An autoscaler over machines that are names in a list, with a line and a registry in Redis; ten seconds are one machine's work. */
-async function autoscaler(kind: Fleet['kind'] = 'vmss') {
+async function autoscaler({ clientShare = 1 } = {}) {
   const [redis, prefix] = [services.connect(), services.prefix()]
   const registry = createWorkerRegistry(redis, prefix)
   const backlog = createBacklog(redis, prefix)
@@ -43,7 +43,7 @@ async function autoscaler(kind: Fleet['kind'] = 'vmss') {
     return name
   }
   const fleet: Fleet = {
-    kind,
+    kind: 'vmss',
     look: async () => ({ capacity: machines.size, instances: [...machines.values()] }),
     async grow(to) {
       asked.grow.push(to)
@@ -64,7 +64,7 @@ async function autoscaler(kind: Fleet['kind'] = 'vmss') {
     log: Object.assign(Object.create(silent) as typeof silent, {
       info: (_fields: object, message: string) => void log.push(message),
     }),
-    ...{ backlogSeconds: 10, startSeconds: 1, workersPerInstance: 1, clientShare: 1, handSizeMs: 60_000 },
+    ...{ backlogSeconds: 10, startSeconds: 1, workersPerInstance: 1, clientShare, handSizeMs: 60_000 },
   })
   const beat = async (
     instance: string,
@@ -213,11 +213,11 @@ test('machines that never speak are not removed because Redis was wiped', async 
 })
 
 test('the work of one client asks for no more than its share of the fleet', async () => {
-  const { tick, work } = await autoscaler()
+  const { tick, work } = await autoscaler({ clientShare: 0.4 })
   await work('job-00000001', 80)
   await work('job-00000002', 10, 'another')
-  // 80 s of the one are 50 at most: five machines for ten seconds.
-  expect(await tick()).toMatchObject({ demandSeconds: 60 })
+  // The 80 s of the one ask for two of the five.
+  expect(await tick()).toMatchObject({ demandSeconds: 90, target: 3, why: '30 s of work in 10 s' })
 })
 
 test('paused: nothing is asked, and it is said', async () => {
