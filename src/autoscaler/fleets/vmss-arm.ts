@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { ComputeManagementClient } from '@azure/arm-compute'
 import type { TokenCredential } from '@azure/identity'
+import { z } from 'zod'
 import { TransientError } from '../../shared/errors.ts'
 
 /** The scale set that a resource id names; throws when it names something else. */
@@ -68,6 +69,16 @@ export function connectArm({
       return next(request)
     },
   })
+  // Nor does it keep what Azure says where a page can't be had.
+  client.pipeline.addPolicy({
+    name: 'framefleetPages',
+    async sendRequest(request, next) {
+      const answer = await next(request)
+      const isPage = request.method === 'GET' && listing.test(new URL(request.url).pathname)
+      if (answer.status >= 400 && isPage) throw refused(answer.status, answer.bodyAsText ?? '')
+      return answer
+    },
+  })
   client.pipeline.addPolicy(
     {
       name: 'framefleetThrottled',
@@ -103,6 +114,25 @@ export function connectArm({
       client.virtualMachineScaleSets.update(group, name, { sku }, { ifMatch: etag }),
     delete: (instanceIds: string[]) =>
       client.virtualMachineScaleSets.deleteInstances(group, name, { instanceIds }),
+  }
+}
+
+const listing = /\/virtualMachines$/i
+
+/** As the SDK throws what it reads of an answer: known by its name, for several copies of its core are installed. */
+function refused(statusCode: number, body: string): Error {
+  const { error } = z.looseObject({ error: Said }).catch({ error: {} }).parse(parsed(body))
+  const { code, message = `Azure answered ${statusCode}.` } = error
+  return Object.assign(new Error(message), { name: 'RestError', statusCode, code })
+}
+
+const Said = z.object({ code: z.string().optional(), message: z.string().optional() })
+
+function parsed(body: string): unknown {
+  try {
+    return JSON.parse(body)
+  } catch {
+    return undefined
   }
 }
 
