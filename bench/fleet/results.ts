@@ -17,7 +17,7 @@ export type FleetResults = {
   fairness_sim: FairnessRow[]
   real_measure: RealMeasure | null
   /** One day in steps of five minutes, with the product's policy. */
-  day: { hour: number; machines: number; busy: number; wanted: number }[]
+  day: { hour: number; machines: number; busy: number }[]
   settings: typeof daySettings
   price: ReturnType<typeof chosenPrice>
   /** When, and where, what is measured was measured. */

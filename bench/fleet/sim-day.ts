@@ -186,9 +186,6 @@ function busiestHour({ arrivals }: Day): number {
   return Math.ceil(Math.max(...hours) / 3_600)
 }
 
-/** A day of an outcome for a plot; `wanted`: machines that would be enough for what is there, at the backlog that is chosen. */
+/** A day of an outcome, for a plot. */
 export const dayHours = ({ timeline }: Outcome) =>
-  timeline.map(({ at, machines, busy, workSeconds }) => ({
-    hour: rounded(at / 3_600, 2),
-    ...{ machines, busy, wanted: Math.ceil(workSeconds / defaultBacklogSeconds) },
-  }))
+  timeline.map(({ at, machines, busy }) => ({ hour: rounded(at / 3_600, 2), machines, busy }))

@@ -30,8 +30,8 @@ export type Outcome = {
   preemptions: number
   copies: number
   batches: number
-  /** Every five minutes. `workSeconds`: of what is not committed yet. */
-  timeline: { at: number; machines: number; busy: number; workSeconds: number }[]
+  /** Every five minutes. */
+  timeline: { at: number; machines: number; busy: number }[]
 }
 
 const timelineSeconds = 300
@@ -113,12 +113,7 @@ export function simulate(given: Simulation): Outcome {
   for (const arrival of arrivals) clock.at(arrival.at, () => orders.arrive(arrival, crew))
   clock.every(controller.everySeconds, () => controller.turn(look(), levers))
   clock.every(timelineSeconds, () =>
-    timeline.push({
-      at: clock.now(),
-      machines: machines.there.size,
-      busy: crew.active.size,
-      workSeconds: orders.demand().workSeconds,
-    }),
+    timeline.push({ at: clock.now(), machines: machines.there.size, busy: crew.active.size }),
   )
   clock.runUntil(() => {
     const done = orders.all.length === arrivals.length && orders.open.size === 0
