@@ -406,7 +406,7 @@ module guard 'modules/fleet-guard.bicep' = if (guardFleet) {
 }
 
 // A deployment writes how many machines there are to be, which is the autoscaler's business: it is read as late as can be, and
-// written back. Pause the fleet before (`framefleet fleet --paused`), or what it asks for in between is taken back.
+// written back. Pause the fleet before (`framefleet fleet set --pause`), or what it asks for in between is taken back.
 module fleetSize 'modules/fleet-size.bicep' = if (fleetExists) {
   scope: fleetGroup
   name: '${prefix}-fleet-size'

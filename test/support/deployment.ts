@@ -34,9 +34,9 @@ const needed = {
   budgetStart: '2026-11-01',
 }
 
-/** All that is deployed with these parameters besides those that are needed. */
-export function deploy(params: Fields = {}) {
-  const { resources, outputs } = expand(join(deployDir, 'main.bicep'), { ...needed, ...params }, live)
+/** All that is deployed with these parameters, besides those that have no default. */
+export function deploy(params: Fields = {}, others: Fields = needed) {
+  const { resources, outputs } = expand(join(deployDir, 'main.bicep'), { ...others, ...params }, live)
   const of = (type: string) => resources.filter((each) => each.type === `Microsoft.${type}`)
   return { resources, outputs, of, one: (type: string, name?: string) => only(of(type), name) }
 }

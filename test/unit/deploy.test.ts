@@ -1,7 +1,8 @@
-import { globSync, readFileSync } from 'node:fs'
+import { globSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { layout } from '../../src/shared/layout.ts'
+import { readParamFile } from '../support/bicep/param-file.ts'
 import { at, choices, deploy, deployDir, settingsOf } from '../support/deployment.ts'
 
 const { usual } = choices
@@ -193,4 +194,34 @@ test('what jobs leave behind is removed after the janitor should have, and never
   )
   expect(rulesOf(0)).not.toContain('media/jobs/')
   expect(settingsOf(usual.one('App/containerApps', 'producer')).FRAMEFLEET_KEEP_JOBS_DAYS).toBe('90')
+})
+
+describe('azd', () => {
+  const file = join(deployDir, 'main.bicepparam')
+  const env = {
+    ...{ AZURE_ENV_NAME: 'prod', AZURE_LOCATION: 'westeurope', FLEET_EXISTS: 'true', GPU: 'a100' },
+    ...{ SSH_PUBLIC_KEY: 'ssh-ed25519 AAAA', ALERT_EMAILS: 'a@example.com,b@example.com' },
+    ...{ MONTHLY_BUDGET: '500', BUDGET_START: '2026-11-01', IMAGE_TAG: '1.2.3' },
+  }
+
+  test('gives the template all it needs', () => {
+    const { using, params } = readParamFile(file, env)
+    expect(using).toBe('main.bicep')
+    const { one } = deploy(params, {})
+    expect(one('Compute/virtualMachineScaleSets').body.sku).toMatchObject({
+      name: 'Standard_NC24ads_A100_v4',
+    })
+    expect(at(one('Insights/actionGroups').body, 'properties.emailReceivers')).toHaveLength(2)
+  })
+
+  test('does not guess whether there is a fleet', () => {
+    const { FLEET_EXISTS: _, ...rest } = env
+    expect(() => readParamFile(file, rest)).toThrow('FLEET_EXISTS is not set')
+  })
+
+  test('looks for a fleet before it deploys', () => {
+    const azure = readFileSync(join(deployDir, '../azure.yaml'), 'utf8')
+    const [, script = ''] = /preprovision:[\s\S]*?run: (\S+)/.exec(azure) ?? []
+    expect(statSync(join(deployDir, '..', script)).mode & 0o111).toBe(0o111)
+  })
 })
