@@ -33,7 +33,7 @@ export function createActs({ fleet, registry, memories }: ActDeps) {
     next: Memory,
     signal: AbortSignal,
   ): Promise<{ removed: number; grown: number }> => {
-    const names = await stillEmpty(remove.filter((name) => name !== unlisted))
+    const names = await stillHeld(remove.filter((name) => name !== unlisted))
     const done = { removed: 0, grown: 0 }
     if (signal.aborted || Date.now() - now > staleMs) return done
     try {
@@ -62,14 +62,12 @@ export function createActs({ fleet, registry, memories }: ActDeps) {
     }
   }
 
-  /** Of these, the ones that no worker works on at this very moment. */
-  async function stillEmpty(names: string[]): Promise<string[]> {
+  /** Of these, the ones on which no worker could claim anything at this very moment: a wipe of Redis recalls them all. */
+  async function stillHeld(names: string[]): Promise<string[]> {
     if (names.length === 0) return []
     const workers = await registry.list()
-    const atWork = new Set(
-      workers.filter(({ state }) => state === 'busy' || state === 'draining').map(({ instance }) => instance),
-    )
-    return names.filter((name) => !atWork.has(name))
+    const free = new Set(workers.filter(({ state }) => state !== 'held').map(({ instance }) => instance))
+    return names.filter((name) => !free.has(name))
   }
 }
 

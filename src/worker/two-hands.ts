@@ -1,4 +1,5 @@
 import { type Job, Worker } from 'bullmq'
+import type { Redis } from 'ioredis'
 import type { WorkerState } from '../shared/fleet.ts'
 import { giveBack } from '../shared/workload.ts'
 
@@ -10,13 +11,26 @@ export type Hand = (
   passOn: () => void,
 ) => Promise<unknown>
 
-/** A BullMQ worker that tells when its loop has ended: what is paused by then can claim nothing until it is resumed. */
+/**
+ * A BullMQ worker that claims nothing once it is paused, also where it was waiting for work then; and that tells when its
+ * loop has ended, so that nothing can be on its way any more.
+ */
 export class HandWorker extends Worker {
   #loop: Promise<void> = Promise.resolve()
 
   override async run(): Promise<void> {
     this.#loop = super.run().catch((error: Error) => void this.emit('error', error))
     await this.#loop
+  }
+
+  // A claim that is given back counts as a start, and an entry that was started too often fails for good: a fleet that is
+  // held while it waits for work would spend them all on the next batch that comes.
+  protected override async moveToActive(token: string, name?: string): Promise<Job> {
+    if (!this.isPaused()) return await super.moveToActive(token, name)
+    // Waking up took the mark away that there is work: others wait for it too.
+    const client = (await this.backend.client) as unknown as Redis
+    await client.zadd(this.toKey('marker'), 0, '0')
+    return undefined as unknown as Job
   }
 
   async ended(): Promise<void> {

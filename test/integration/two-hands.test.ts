@@ -123,7 +123,7 @@ test('hands that are held end what they have; once they say that they are held t
   await work.close()
 })
 
-test('what was claimed as the word came is given back, no attempt spent', async () => {
+test('hands that are held while they wait for work do not claim what comes then: it costs the work no start', async () => {
   const work = await handsOn(0, async () => await Promise.resolve(null))
   const redis = services.connect()
   while (!String(await redis.client('LIST')).includes('cmd=bzpopmin'));
@@ -131,10 +131,11 @@ test('what was claimed as the word came is given back, no attempt spent', async 
   const job = await work.queue.add('work', 0)
   await held
   expect(await job.getState()).toBe('waiting')
-  expect(await work.queue.getJob(job.id ?? '')).toMatchObject({ attemptsMade: 0, attemptsStarted: 1 })
+  expect(await work.queue.getJob(job.id ?? '')).toMatchObject({ attemptsMade: 0, attemptsStarted: 0 })
+  // Whoever else waits is told of it.
+  expect(await redis.zrange(work.queue.toKey('marker'), '0', '-1')).toEqual(['0'])
   work.hands.recall()
   await done(work.queue, 1)
-  expect(await work.queue.getJob(job.id ?? '')).toMatchObject({ attemptsMade: 1 })
   await work.close()
 })
 
