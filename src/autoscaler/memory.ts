@@ -19,6 +19,8 @@ export const Memory = z.object({
   silent: z.record(z.string(), z.number()),
   startSeconds: z.number().positive().nullable(),
   growthBlockedUntil: z.number(),
+  /** Nobody is held before: all was lost, and what is in line is still being put back. */
+  holdAfter: z.number(),
   /** Instances that failed, and when. */
   failures: z.record(z.string(), z.number()),
   error: z.string().nullable(),
@@ -26,7 +28,15 @@ export const Memory = z.object({
 export type Memory = z.infer<typeof Memory>
 
 export const nothingKnown = {
-  ...{ byHand: null, silent: {}, startSeconds: null, growthBlockedUntil: 0, failures: {}, error: null },
+  ...{
+    byHand: null,
+    silent: {},
+    startSeconds: null,
+    growthBlockedUntil: 0,
+    holdAfter: 0,
+    failures: {},
+    error: null,
+  },
 } satisfies Partial<Memory>
 
 export function createMemory(redis: Redis, prefix: string) {

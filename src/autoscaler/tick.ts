@@ -21,6 +21,9 @@ import type { FleetMetrics } from './metrics.ts'
 import { type Decision, type Instance, type Snapshot, decide, present } from './policy.ts'
 import { createFleetView } from './view.ts'
 
+/** A few turns of whoever puts open jobs back. */
+const settleMs = 90_000
+
 export type TickDeps = {
   redis: Redis
   prefix: string
@@ -104,13 +107,16 @@ export function createTick(deps: TickDeps) {
     }
     const decision = decide(snapshot)
     const growth = decision.grow - present(snapshot)
+    // Machines that nobody remembers: Redis was wiped, and their work with it. They will be needed again.
+    const holdAfter = memory?.holdAfter ?? (seen.instances.length > 0 ? now + settleMs : 0)
+    const hold = now < holdAfter ? [] : decision.hold
     const next: Memory = {
       ...nothingKnown,
       ...memory,
       ...sizeSeen(memory, seen),
       lookedAt: now,
       loose: instances.filter(isLoose).length,
-      ...{ byHand, silent, startSeconds },
+      ...{ byHand, silent, startSeconds, holdAfter },
       failures: withFailures(memory?.failures ?? {}, failedOf(instances, decision), now),
       error: blockedUntil > now ? (memory?.error ?? null) : null,
     }
@@ -119,7 +125,7 @@ export function createTick(deps: TickDeps) {
 
     const gone = held.filter((name) => !seen.instances.some((each) => each.name === name))
     await registry.recall([...decision.recall, ...gone])
-    await registry.hold(decision.hold)
+    await registry.hold(hold)
     // What is about to be taken away counts for the fleet, but not for us.
     const leaving = instances.filter(({ state }) => state === 'leaving').length
     const room = { capacity: seen.capacity, growth, most: limits.max + leaving }
@@ -139,8 +145,7 @@ export function createTick(deps: TickDeps) {
     }
     await views.write(view)
     metrics.note(view, instances)
-    const { hold, recall } = decision
-    const counts = Object.entries({ hold: hold.length, recall: recall.length, ...done })
+    const counts = Object.entries({ hold: hold.length, recall: decision.recall.length, ...done })
     const acted = counts.filter(([, count]) => count > 0)
     if (acted.length > 0 || (next.error && next.error !== memory?.error)) {
       const { instances, target, why, error } = view

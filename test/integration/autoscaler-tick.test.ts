@@ -133,8 +133,11 @@ test('from nothing to what the work needs, and back through holding: nobody at w
 })
 
 test('work that comes back calls back who is held, before anybody is removed or started', async () => {
-  const { tick, work, add, beat, registry, asked } = await autoscaler()
-  const name = add()
+  const { tick, work, done, beat, registry, asked } = await autoscaler()
+  const name = 'vm_0'
+  await work('job-00000000', 5)
+  await tick()
+  await done('job-00000000')
   await beat(name, 'idle')
   await tick()
   expect(await registry.held()).toEqual([name])
@@ -144,7 +147,7 @@ test('work that comes back calls back who is held, before anybody is removed or 
   expect(await registry.held()).toEqual([])
   // It has not heard it yet, and still says it is held.
   await tick()
-  expect(asked).toEqual({ grow: [], remove: [] })
+  expect(asked).toEqual({ grow: [1], remove: [] })
 })
 
 test('a machine that is about to be taken away is replaced at once, and one that failed is removed and replaced', async () => {
@@ -210,6 +213,16 @@ test('machines that never speak are not removed because Redis was wiped', async 
   await tick()
   await tick()
   expect(asked).toEqual({ grow: [], remove: [] })
+})
+
+test('machines that have nothing to do are kept while Redis, which was wiped, is being filled again', async () => {
+  const { tick, add, beat, redis, registry } = await autoscaler()
+  await tick()
+  await redis.flushall()
+  const name = add()
+  await beat(name, 'idle')
+  for (let i = 0; i < 2; i++) expect(await tick()).toMatchObject({ target: 0 })
+  expect(await registry.held()).toEqual([])
 })
 
 test('the work of one client asks for no more than its share of the fleet', async () => {
