@@ -127,7 +127,6 @@ var identityNames = {
   stitcher: '${prefix}-stitcher'
   autoscaler: '${prefix}-autoscaler'
   metrics: '${prefix}-metrics'
-  events: '${prefix}-events'
 }
 var roleNames = {
   editor: guid(subscription().id, prefix, 'editor')
@@ -376,7 +375,6 @@ module events 'modules/events.bicep' = {
     prefix: 'in/'
     queueName: 'arrivals'
     undeliveredName: 'undelivered'
-    senderName: identityNames.events
     receiverName: identityNames.producer
   }
   dependsOn: [identities, media]

@@ -22,9 +22,6 @@ param queueName string
 @description('Container of the events that could not be delivered.')
 param undeliveredName string
 
-@description('Name of the identity that Event Grid delivers with.')
-param senderName string
-
 @description('Name of the identity that takes from the queue.')
 param receiverName string
 
@@ -61,32 +58,8 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
   }
 }
 
-resource sender 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' existing = {
-  name: senderName
-}
-
 resource receiver 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' existing = {
   name: receiverName
-}
-
-resource sending 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(account::messages::queue.id, sender.id, sendMessages)
-  scope: account::messages::queue
-  properties: {
-    principalId: sender.properties.principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: sendMessages
-  }
-}
-
-resource keeping 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(account::blobs::undelivered.id, sender.id, writeBlobs)
-  scope: account::blobs::undelivered
-  properties: {
-    principalId: sender.properties.principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: writeBlobs
-  }
 }
 
 resource receiving 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
@@ -99,17 +72,35 @@ resource receiving 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+// An account without a door lets Event Grid in by the identity that the topic itself has, and by no other.
 resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
   name: name
   location: location
   tags: tags
-  identity: {
-    type: 'UserAssigned'
-    userAssignedIdentities: { '${sender.id}': {} }
-  }
+  identity: { type: 'SystemAssigned' }
   properties: {
     source: account.id
     topicType: 'Microsoft.Storage.StorageAccounts'
+  }
+}
+
+resource sending 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(account::messages::queue.id, topic.id, sendMessages)
+  scope: account::messages::queue
+  properties: {
+    principalId: topic.identity.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: sendMessages
+  }
+}
+
+resource keeping 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(account::blobs::undelivered.id, topic.id, writeBlobs)
+  scope: account::blobs::undelivered
+  properties: {
+    principalId: topic.identity.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: writeBlobs
   }
 }
 
@@ -131,7 +122,7 @@ resource arrivals 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-1
       ]
     }
     deliveryWithResourceIdentity: {
-      identity: { type: 'UserAssigned', userAssignedIdentity: sender.id }
+      identity: { type: 'SystemAssigned' }
       destination: {
         endpointType: 'StorageQueue'
         properties: {
@@ -143,7 +134,7 @@ resource arrivals 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-1
       }
     }
     deadLetterWithResourceIdentity: {
-      identity: { type: 'UserAssigned', userAssignedIdentity: sender.id }
+      identity: { type: 'SystemAssigned' }
       deadLetterDestination: {
         endpointType: 'StorageBlob'
         properties: { resourceId: account.id, blobContainerName: undeliveredName }

@@ -7,7 +7,7 @@ param location string
 @description('Tags of every resource.')
 param tags object
 
-@description('Who gets one: the roles, and what collects metrics and hands events on.')
+@description('Who gets one: the roles, and what collects metrics.')
 param holders string[]
 
 // One for each, so that a stolen one does little. What each may do stands where it is granted.

@@ -14,6 +14,7 @@ const lives: Record<string, (name: string) => Fields> = {
   'Microsoft.ManagedIdentity/userAssignedIdentities': (name) => ({
     properties: { clientId: `client of ${name}`, principalId: `principal of ${name}` },
   }),
+  'Microsoft.EventGrid/systemTopics': () => ({ identity: { principalId: 'principal of ff-test-events' } }),
   'Microsoft.ContainerRegistry/registries': (name) => ({ properties: { loginServer: `${name}.azurecr.io` } }),
   'Microsoft.Insights/dataCollectionEndpoints': () => ({
     properties: { metricsIngestion: { endpoint: 'https://in.example' } },

@@ -173,6 +173,13 @@ test.each(globSync('presets/*.json', { cwd: deployDir }))('%s is a size to be ha
   expect(preset.retired).toBe(gpu === 'v100' ? '2025-09-30' : null)
 })
 
+test('Event Grid comes in by the identity that an account without a door takes', () => {
+  const { body } = usual.one('EventGrid/systemTopics/eventSubscriptions')
+  for (const way of ['deliveryWithResourceIdentity', 'deadLetterWithResourceIdentity'])
+    expect(at(body, `properties.${way}.identity`)).toEqual({ type: 'SystemAssigned' })
+  expect(usual.one('EventGrid/systemTopics').body.identity).toEqual({ type: 'SystemAssigned' })
+})
+
 test('new inputs are told of, and outputs are not', () => {
   const filter = at(usual.one('EventGrid/systemTopics/eventSubscriptions').body, 'properties.filter')
   const blobs = '/blobServices/default/containers/media/blobs/'
