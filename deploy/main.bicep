@@ -58,7 +58,7 @@ param guardFleet bool = true
 @description('Public key of whoever may sign in to machines from within the network, such as `ssh-ed25519 AAAA…`.')
 param sshPublicKey string
 
-@description('Size of Redis: `Balanced_B1` has 1 GB, enough for hundreds of thousands of batches in line.')
+@description('Size of Redis: `Balanced_B1` has 1 GB, enough for hundreds of thousands of batches in line. At most 25 GB, as it is not clustered.')
 param redisSku string = 'Balanced_B1'
 
 @description('Copies of what is stored: `Standard_ZRS` over three zones, `Standard_LRS` where there are none.')
