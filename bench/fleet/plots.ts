@@ -76,7 +76,7 @@ export function drawCosts(results: FleetResults): string {
         data: ours.map((row, i) => ({
           value: [minutes(row.wait_p95_s), row.cost_ratio],
           label: {
-            ...{ show: true, position: i % 2 === 0 ? 'bottom' : 'top' },
+            ...{ show: true, position: i % 2 === 0 ? 'bottom' : 'top', backgroundColor: '#ffffff' },
             formatter: row.policy.replace('framefleet ', ''),
           },
         })),

@@ -38,7 +38,7 @@ export function simulateAll(say: (line: string) => void): Simulated {
   const efficiency = workerCounts.flatMap((workers) =>
     (workers === 1 ? [0] : [0, 1]).map((slow) => simulateEfficiency(workers, slow)),
   )
-  say('three days, under each policy ...')
+  say('days of jobs, under each policy ...')
   const { rows, first } = simulateDay()
   const others = loads.flatMap(({ scenario, load }) => simulateDay(scenario, load).rows)
   say('a clip behind a film ...')

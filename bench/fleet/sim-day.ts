@@ -27,7 +27,8 @@ export type DayRow = SimRow & {
 export const daySettings = {
   jobs: 1_500,
   secondsPerFrame: 0.04,
-  days: 3,
+  days: 10,
+  daysOfOtherLoads: 3,
   max: 128,
   /** As the product has them unless somebody sets them. */
   planWorkers: producerSettings.FRAMEFLEET_PLAN_WORKERS.parse(undefined),
@@ -50,7 +51,8 @@ type Ran = Pick<Outcome, 'seconds' | 'machines' | 'preemptions'> & {
 
 /** `load`: times the usual number of jobs. */
 function daysOf(load = 1): Day[] {
-  const { jobs, secondsPerFrame, days, preemptionsPerHour, setUpSeconds, startSeconds } = daySettings
+  const { jobs, secondsPerFrame, preemptionsPerHour, setUpSeconds, startSeconds } = daySettings
+  const days = load === 1 ? daySettings.days : daySettings.daysOfOtherLoads
   return Array.from({ length: days }, (_, i) => {
     const arrivals = dayOfArrivals({ seed: i + 1, jobs: jobs * load, secondsPerFrame })
     const world: World = {
@@ -65,7 +67,7 @@ function daysOf(load = 1): Day[] {
   })
 }
 
-/** Three days under one policy, as one row. */
+/** All days under one policy, as one row. */
 function runDays(
   days: Day[],
   scenario: string,

@@ -21,9 +21,9 @@ export function describeFleet(results: FleetResults): string {
     `## Days of arrivals, simulated: start-up ${settings.startSeconds} s, ${100 * settings.preemptionsPerHour} % of the machines preempted an hour`,
     `Means of ${settings.days} days of about ${settings.jobs} jobs, ${price.size} at ${price.spot} ${price.currency} an hour (spot, ${price.date}). Cost is of the lower bound: the seconds of the frames themselves at the same price. Waits: from a job's arrival to its last batch. Up to ${settings.max} machines.`,
     days(dayRows(results)),
-    '### With a quarter of the jobs',
+    `### With a quarter of the jobs: ${settings.daysOfOtherLoads} days`,
     days(dayRows(results, 'day, a quarter of the jobs')),
-    '### With four times the jobs, and four times the machines at most',
+    `### With four times the jobs, and four times the machines at most: ${settings.daysOfOtherLoads} days`,
     days(dayRows(results, 'day, four times the jobs')),
     '## A clip of ten seconds behind a film of ten hours, simulated',
     grid(
@@ -44,7 +44,11 @@ export function describeFleet(results: FleetResults): string {
               ...[run.makespan_s.toFixed(1), fixed(run.efficiency), fixed(run.processor_busy)],
             ]),
           ),
-          `A short clip behind a long film: ${real.fairness_ratio ?? 'not measured'} times its time alone on half of the workers.`,
+          ...(real.fairness_ratio === null
+            ? []
+            : [
+                `A short clip behind a long film takes ${real.fairness_ratio} times as long as alone on half of the workers.`,
+              ]),
         ]
       : []),
     ...(plan
