@@ -33,12 +33,13 @@ export const daySettings = {
   /** As the product has them unless somebody sets them. */
   planWorkers: producerSettings.FRAMEFLEET_PLAN_WORKERS.parse(undefined),
   defaultBacklogSeconds: autoscalerSettings.FRAMEFLEET_BACKLOG_SECONDS.parse(undefined),
-  backlogSeconds: [600, 900, 1_200, 1_800, 2_400, 3_600],
+  otherBacklogSeconds: [600, 900, 1_200, 2_400, 3_600],
   startSeconds: 150,
   preemptionsPerHour: 0.05,
   setUpSeconds: 3,
 }
 const { defaultBacklogSeconds } = daySettings
+const backlogs = [defaultBacklogSeconds, ...daySettings.otherBacklogSeconds].sort((a, b) => a - b)
 const day = 86_400
 const shortSeconds = 60
 
@@ -94,11 +95,11 @@ function runDays(
 /** The product beside its rivals on the same days, jobs, batches and machines. The first rows are the product's. */
 export function simulateDay(scenario = 'day', load = 1): { rows: DayRow[]; first: Outcome } {
   const days = daysOf(load)
-  const { max, backlogSeconds } = daySettings
+  const { max } = daySettings
   const most = max * Math.max(1, load)
   const run = (policy: string, controllerOf: (day: Day) => Controller) =>
     runDays(days, scenario, policy, controllerOf)
-  const ours = backlogSeconds.map((backlog) => ({
+  const ours = backlogs.map((backlog) => ({
     backlog,
     ...run(`framefleet ${backlog}`, () => autoscaled({ backlogSeconds: backlog, max: most })),
   }))
