@@ -49,7 +49,7 @@ async function bench({ only, workers, results: folder }: Options): Promise<Fleet
   if (runs('real')) {
     const slow = { workers: Math.max(2, ...workers), factor: 3 }
     const fairness = Math.max(2, 2 * Math.floor(Math.max(...workers) / 4))
-    const pace = { secondsPerFrame: 0.5, seconds: 90 }
+    const pace = { secondsPerFrame: 0.25, seconds: 90 }
     const measured = await measureReal({ ...pace, workers, slow, fairness, signal, say })
     results.real = efficiencies(measured)
     results.real_measure = measured
