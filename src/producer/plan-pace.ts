@@ -1,12 +1,10 @@
 import type { Plan } from '../shared/job.ts'
+import { usualSetUpSeconds } from '../shared/rates.ts'
 import type { Pace } from './plan-batches.ts'
 import type { Reckoning } from './reckoning.ts'
 
 /** How the pace is found that videos are cut by: as measured, as if it never were, or so many frames a second. */
 export type PaceWish = 'measured' | 'unknown' | number
-
-/** What a batch usually costs beside its frames, where somebody says how fast its frames are. */
-const usualSetUpSeconds = 0.5
 
 /**
  * The pace to cut a video by. Where segments begin shows in the bytes of the result, so measured numbers count in coarse

@@ -7,60 +7,63 @@ import { ratesKey } from './worker-registry.ts'
  *
  *   <prefix>:rates   hash: `model|WIDTHxHEIGHT|device` → a Rate as JSON; the 500 that were measured last
  */
-export type RateKey = {
-  /** `name@version` */
-  model: string
-  /** `WIDTHxHEIGHT` of the video, upright. */
-  size: string
-  device: string
-}
-export type Rate = RateKey & {
-  /** Of one busy worker, without what a batch costs beside its frames. */
-  secondsPerFrame: number
-  /** Of one batch: until its first frame is at the model. */
-  setUpSeconds: number
-  /** How many were measured. */
-  batches: number
-  /** When the last of them was, in ms. */
-  at: number
-}
-
 const Rate = z.object({
-  ...{ model: z.string().min(1), size: z.string().regex(/^\d+x\d+$/), device: z.string().min(1) },
-  ...{ secondsPerFrame: z.number().positive(), setUpSeconds: z.number().nonnegative() },
-  ...{ batches: z.number().int().positive(), at: z.number() },
+  /** `name@version` */
+  model: z.string().min(1),
+  /** `WIDTHxHEIGHT` of the video, upright. */
+  size: z.string().regex(/^\d+x\d+$/),
+  device: z.string().min(1),
+  /** Of one busy worker, without what a batch costs beside its frames. */
+  secondsPerFrame: z.number().positive(),
+  /** Of one batch: until its first frame is at the model. */
+  setUpSeconds: z.number().nonnegative(),
+  /** How many were measured. */
+  batches: z.number().int().positive(),
+  /** When the last of them was, in ms of Redis' clock. */
+  at: z.number(),
 })
+export type Rate = z.infer<typeof Rate>
+export type RateKey = Pick<Rate, 'model' | 'size' | 'device'>
 
 const mostRates = 500
-/** The first few count alike; after that a batch counts for a fifth, so that a change is seen within a few. */
+/** The first few count alike; after that a fifth of what is known goes with each batch, so that a change is seen within a few. */
 const newest = 0.2
 /** Of a batch, until one was measured that had the worker for itself: two programs start. */
-const usualSetUpSeconds = 0.5
+export const usualSetUpSeconds = 0.5
 /** Of a million pixels, until a model was measured: between a GPU and a processor, so that neither is far off. */
 const usualSecondsPerMegapixel = 0.1
 
-// KEYS: the rates. ARGV: the field, the key's parts as JSON, seconds a frame, set-up seconds or '', now.
+// Two batches share a worker's time as they may: only all the seconds by all the frames are its pace, so that both are kept
+// as sums. KEYS: the rates. ARGV: the field, the key's parts as JSON, frames, their seconds, set-up seconds or ''.
 const noteScript = `
 local function read(text)
   local ok, value = pcall(cjson.decode, text or '')
-  return ok and type(value) == 'table' and type(value.batches) == 'number' and type(value.secondsPerFrame) == 'number' and value or nil
+  if not ok or type(value) ~= 'table' then return nil end
+  for _, name in ipairs({ 'batches', 'frames', 'seconds' }) do
+    if type(value[name]) ~= 'number' then return nil end
+  end
+  return value
 end
 local old = read(redis.call('HGET', KEYS[1], ARGV[1]))
 local rate = cjson.decode(ARGV[2])
-local function mean(before, count, now)
-  return before + (now - before) * math.max(${newest}, 1 / (count + 1))
+local function share(count)
+  return math.max(${newest}, 1 / (count + 1))
 end
 local batches = old and old.batches or 0
 local setUps = old and tonumber(old.setUps) or 0
-rate.secondsPerFrame = mean(old and old.secondsPerFrame or 0, batches, tonumber(ARGV[3]))
+local kept = batches < 1 / ${newest} and 1 or 1 - ${newest}
+rate.frames = (old and old.frames or 0) * kept + tonumber(ARGV[3])
+rate.seconds = (old and old.seconds or 0) * kept + tonumber(ARGV[4])
+rate.secondsPerFrame = rate.seconds / rate.frames
 rate.batches = batches + 1
 rate.setUpSeconds = old and tonumber(old.setUpSeconds) or ${usualSetUpSeconds}
-if ARGV[4] ~= '' then
-  rate.setUpSeconds = mean(rate.setUpSeconds, setUps, tonumber(ARGV[4]))
+if ARGV[5] ~= '' then
+  rate.setUpSeconds = rate.setUpSeconds + (tonumber(ARGV[5]) - rate.setUpSeconds) * share(setUps)
   setUps = setUps + 1
 end
 rate.setUps = setUps
-rate.at = tonumber(ARGV[5])
+local time = redis.call('TIME')
+rate.at = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(rate))
 local over = redis.call('HLEN', KEYS[1]) - ${mostRates}
 if over <= 0 then return end
@@ -84,7 +87,7 @@ export function createRates(redis: Redis, prefix: string) {
     async note({ model, size, device }: RateKey, { frames, seconds, setUpSeconds }: Measured): Promise<void> {
       const field = `${model}|${size}|${device}`
       const parts = JSON.stringify({ model, size, device })
-      await redis.eval(noteScript, 1, key, field, parts, seconds / frames, setUpSeconds ?? '', Date.now())
+      await redis.eval(noteScript, 1, key, field, parts, frames, seconds, setUpSeconds ?? '')
     },
     /** What can't be read is left out: it goes when it is the stalest, or is measured anew. */
     async all(): Promise<Rate[]> {

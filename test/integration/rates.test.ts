@@ -34,6 +34,19 @@ test('the first batch is the rate, the next ones move it, and a lasting change i
   expect(later?.batches).toBe(22)
 })
 
+test.each([
+  ['a short batch carries what ends it', [1_500, 60], [16, 1.8], 61.8 / 1_516],
+  ['one ended while another was at its end', [1_500, 2], [16, 58], 60 / 1_516],
+])('frames count, not batches: %s', async (_, long, short, wanted) => {
+  const { rates } = someRates()
+  for (let i = 0; i < 20; i++) {
+    for (const [frames = 0, seconds = 0] of [long, short]) await rates.note(key, { frames, seconds })
+  }
+  const [rate] = await rates.all()
+  expect((rate?.secondsPerFrame ?? 0) / wanted).toBeGreaterThan(0.75)
+  expect((rate?.secondsPerFrame ?? 0) / wanted).toBeLessThan(1.3)
+})
+
 test('a set-up that nobody has measured is the usual one, and counts for nothing once it is', async () => {
   const { rates } = someRates()
   await rates.note(key, { frames: 10, seconds: 1 })
@@ -61,10 +74,7 @@ test('of more than five hundred the stalest goes', async () => {
   const old = (i: number) => ({
     ...key,
     device: `d${i}`,
-    secondsPerFrame: 1,
-    setUpSeconds: 1,
-    batches: 1,
-    at: i,
+    ...{ frames: 1, seconds: 1, secondsPerFrame: 1, setUpSeconds: 1, batches: 1, at: i },
   })
   const fields = Array.from({ length: 501 }, (_, i) => [`f${i}`, JSON.stringify(old(i + 1))])
   await redis.hset(hash, ...fields.flat(), 'rubbish', '{')
