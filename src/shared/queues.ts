@@ -122,13 +122,14 @@ export function entryOptions(queue: QueueName, { isChild }: { isChild: boolean }
 }
 
 /**
- * BullMQ's options for a copy of a slow batch. It is tried once and nobody waits for it; one that failed is kept for a while,
- * so that the same batch is not copied again and again.
+ * BullMQ's options for a copy of a slow batch. It is tried once and nobody waits for it; one that failed is kept, so that the
+ * same batch is not copied again and again. It is kept like any other batch: what is said here of age and count BullMQ would do
+ * to all that failed on the queue.
  */
 export const copyOptions: JobsOptions = {
   attempts: 1,
   removeOnComplete: true,
-  removeOnFail: { age: 3_600, count: 1_000 },
+  removeOnFail: { ...queues.batch.keep.failed, limit: goAtOnce },
   stackTraceLimit: 5,
 }
 

@@ -72,6 +72,7 @@ export function createAttendance(deps: AttendanceDeps) {
   }
 
   async function untilChanged(): Promise<void> {
+    if (gone.signal.aborted) return
     const waiting = new AbortController()
     wake = () => waiting.abort()
     gone.signal.addEventListener('abort', wake, { once: true })

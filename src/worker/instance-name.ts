@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Logger } from '../shared/log.ts'
 import { readMachineName } from './scheduled-events.ts'
 
 type Source = {
@@ -9,27 +8,26 @@ type Source = {
   given: string
   /** Of IMDS; none when empty. */
   imdsUrl: string
-  log: Logger
   /** How long IMDS is asked. */
   patienceMs?: number
 }
 
 /**
  * What the fleet calls the machine, or the process, that this worker runs on: it is held and removed by that name. As it was
- * given; else Azure's name of the machine; else the host and the process.
+ * given; else Azure's name of the machine, for which a machine that has just started may have to ask for a while; else the host
+ * and the process. Throws where Azure does not tell.
  */
-export async function instanceName({ given, imdsUrl, log, patienceMs = 30_000 }: Source): Promise<string> {
+export async function instanceName({ given, imdsUrl, patienceMs = 30_000 }: Source): Promise<string> {
   if (given !== '') return given
-  const own = safeName(`${hostname()}-${process.pid}`)
-  if (imdsUrl === '') return own
+  if (imdsUrl === '') return safeName(`${hostname()}-${process.pid}`)
   for (const until = Date.now() + patienceMs; ;) {
     try {
       return safeName(await readMachineName(imdsUrl))
     } catch (error) {
-      const err = (error as Error).message
+      // By another name it would work unknown to its fleet, which takes away what it does not hear of.
       if (Date.now() >= until) {
-        log.warn({ err, instance: own }, "Azure's name of this machine is not known: its fleet can't tell it")
-        return own
+        const { message } = error as Error
+        throw new Error(`Azure's metadata service does not tell the name of this machine: ${message}`)
       }
       await pause(againMs)
     }

@@ -72,7 +72,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
   })
 
   const imds = config.FRAMEFLEET_IMDS_URL
-  const instance = await instanceName({ given: config.FRAMEFLEET_INSTANCE, imdsUrl: imds, log })
+  const instance = await instanceName({ given: config.FRAMEFLEET_INSTANCE, imdsUrl: imds })
   const id = workerId(instance)
   const options = {
     ...workerOptions('batch'),

@@ -107,14 +107,14 @@ test('the fixed keys are those that are written', async () => {
 })
 
 /** Hands without a queue, and what says in the registry what they do. */
-function attending(registry: WorkerRegistry, log: Logger = silent) {
+function attending(registry: WorkerRegistry, log: Logger = silent, everyMs = 50) {
   let state: WorkerState = 'idle'
   const set = (now: WorkerState) => {
     state = now
     attendance.told()
   }
   const attendance = createAttendance({
-    ...{ registry, id: 'a/1', instance: 'a', log, framesPerSecond: () => 12.5, everyMs: 50 },
+    ...{ registry, id: 'a/1', instance: 'a', log, framesPerSecond: () => 12.5, everyMs },
     hands: {
       state: () => state,
       hold: () => state !== 'held' && set('held'),
@@ -187,4 +187,13 @@ test('a worker that finds no Redis asks until it is answered, says so once, and 
   ])
   await attendance.leave()
   expect(await seen.list()).toEqual([])
+})
+
+test('a worker whose state has just changed does not wait for its next beat to leave', async () => {
+  const { registry } = aRegistry()
+  const { attendance, set } = attending(registry, silent, 3_600_000)
+  await attendance.open()
+  set('busy')
+  await attendance.leave()
+  expect(await registry.list()).toEqual([])
 })
