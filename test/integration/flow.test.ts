@@ -135,7 +135,6 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
       return { frames: count, replaced: [], through: [], ms: {} }
     },
   })
-  const order = createFairOrder({ redis: test.connection, prefix: test.prefix, share: 1 })
   const split = test.work(
     splitWorkload({
       index: indexSource,
@@ -184,6 +183,8 @@ test('a video is cut by the pace that was measured, and the plan says by which',
   const scratch = await openScratch(join(dir, 'scratch'))
   const flows = test.flows()
   const plan = async (id: string, pace: 'measured' | 'unknown' | number, batch = {}) => {
+    // One that reckoned a moment ago would not look again.
+    const order = createFairOrder({ redis: test.connection, prefix: test.prefix, share: 1 })
     const spec = specOf(id, { source: await sources.look(media.url('in/paced.mp4')) })
     spec.request.batch = batch
     await files.keepSpec(spec)
