@@ -4,11 +4,14 @@
 set -euo pipefail
 
 : "${AZURE_ENV_NAME:?is needed: the name of the environment}"
+# That of `az` itself may be another one, where there is no such group: "no fleet" would be wrong then.
+: "${AZURE_SUBSCRIPTION_ID:?is needed: the subscription that is deployed to}"
 
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 
 if ! count=$(az resource list \
+  --subscription "$AZURE_SUBSCRIPTION_ID" \
   --resource-group "rg-$AZURE_ENV_NAME-fleet" \
   --resource-type Microsoft.Compute/virtualMachineScaleSets \
   --query 'length(@)' --output tsv 2> "$said"); then

@@ -138,8 +138,9 @@ test('a worker that is told to leave has time to', () => {
 })
 
 describe('before a deployment', () => {
-  const look = (az: string) =>
-    run('hooks/preprovision.sh', { programs: { az, azd: '' }, env: { AZURE_ENV_NAME: 'test' } })
+  const env = { AZURE_ENV_NAME: 'test', AZURE_SUBSCRIPTION_ID: 'ours' }
+  const look = (az: string, told: Record<string, string> = env) =>
+    run('hooks/preprovision.sh', { programs: { az, azd: '' }, env: told })
 
   test.each([
     ['a fleet', 'echo 1', 'true'],
@@ -149,6 +150,16 @@ describe('before a deployment', () => {
     const { status, stdout, calls } = look(az)
     expect({ status, stdout }).toEqual({ status: 0, stdout: `FLEET_EXISTS=${exists}\n` })
     expect(calls).toContain(`azd env set FLEET_EXISTS ${exists}`)
+  })
+
+  test('it looks where is deployed to, whatever subscription `az` has by default', () => {
+    const ours = `[[ "$*" == *"--subscription ours "* ]] && echo 1 && exit
+      echo "(ResourceGroupNotFound) Resource group could not be found." >&2; exit 3`
+    expect(look(ours)).toMatchObject({ status: 0, stdout: 'FLEET_EXISTS=true\n' })
+    const { status, stderr, calls } = look(ours, { AZURE_ENV_NAME: 'test' })
+    expect(status).toBe(1)
+    expect(stderr).toContain('AZURE_SUBSCRIPTION_ID: is needed')
+    expect(calls).toEqual([''])
   })
 
   test('what is not known is not guessed', () => {
