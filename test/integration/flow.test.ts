@@ -135,6 +135,7 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
       return { frames: count, replaced: [], through: [], ms: {} }
     },
   })
+  const order = createFairOrder({ redis: test.connection, prefix: test.prefix, share: 1 })
   const split = test.work(
     splitWorkload({
       index: indexSource,
@@ -178,7 +179,6 @@ test('a video is cut by the pace that was measured, and the plan says by which',
   const files = createJobFiles(media)
   const sources = createSourceReader(media, createFileCache({ dir: join(dir, 'cache'), maxBytes: 1e9 }))
   const statuses = createJobStatuses(services.connect(), test.prefix)
-  const order = createFairOrder({ redis: test.connection, prefix: test.prefix, share: 1 })
   const queues = { split: test.queue('split'), batch: test.queue('batch'), stitch: test.queue('stitch') }
   const scratch = await openScratch(join(dir, 'scratch'))
   const flows = test.flows()
