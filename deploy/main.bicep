@@ -393,13 +393,15 @@ module scratch 'modules/scratch.bicep' = if (scratchGiB > 0) {
   }
 }
 
-module guard 'modules/fleet-guard.bicep' = if (guardFleet) {
+module guard 'modules/fleet-guard.bicep' = {
   name: names.guard
   params: {
     name: names.guard
     groupName: fleetGroup.name
     size: preset.size
     image: machineImage
+    // Not left out: what was assigned before would stay.
+    isEnforced: guardFleet
   }
 }
 

@@ -12,7 +12,12 @@ param size string
 @description('The only image that machines may have: `id`, or publisher and offer.')
 param image object
 
+@description('Whether it denies, or only says what it would deny.')
+param isEnforced bool
+
 var sets = 'Microsoft.Compute/virtualMachineScaleSets'
+// Those of a flexible set, which are resources of their own: who may make them need not ask the set.
+var machines = 'Microsoft.Compute/virtualMachines'
 var isOtherImage = contains(image, 'id')
   ? [{ field: 'Microsoft.Compute/imageId', notEquals: image.id }]
   : [
@@ -26,23 +31,43 @@ resource definition 'Microsoft.Authorization/policyDefinitions@2023-04-01' = {
   name: name
   properties: {
     displayName: 'framefleet: the machines of ${groupName} are what they were deployed as'
-    description: 'Denies scale sets of another size, with another image, an extension or passwords.'
+    description: 'Denies scale sets and machines of another size, with another image, an extension or passwords.'
     policyType: 'Custom'
     mode: 'All'
     policyRule: {
       if: {
-        allOf: [
-          { field: 'type', equals: sets }
+        anyOf: [
           {
-            anyOf: concat(isOtherImage, [
-              { field: '${sets}/sku.name', notEquals: size }
-              { count: { field: '${sets}/extensionProfile.extensions[*]' }, greater: 0 }
+            allOf: [
+              { field: 'type', equals: sets }
               {
-                field: '${sets}/virtualMachineProfile.osProfile.linuxConfiguration.disablePasswordAuthentication'
-                notEquals: true
+                anyOf: concat(isOtherImage, [
+                  { field: '${sets}/sku.name', notEquals: size }
+                  { count: { field: '${sets}/extensionProfile.extensions[*]' }, greater: 0 }
+                  {
+                    field: '${sets}/osProfile.linuxConfiguration.disablePasswordAuthentication'
+                    notEquals: true
+                  }
+                ])
               }
-            ])
+            ]
           }
+          {
+            allOf: [
+              { field: 'type', equals: machines }
+              {
+                anyOf: concat(isOtherImage, [
+                  { field: '${machines}/sku.name', notEquals: size }
+                  {
+                    field: '${machines}/osProfile.linuxConfiguration.disablePasswordAuthentication'
+                    notEquals: true
+                  }
+                ])
+              }
+            ]
+          }
+          { field: 'type', equals: '${machines}/extensions' }
+          { field: 'type', equals: '${sets}/extensions' }
         ]
       }
       then: { effect: 'deny' }
@@ -56,5 +81,6 @@ module assignment 'fleet-guard-assignment.bicep' = {
   params: {
     name: name
     definitionId: definition.id
+    isEnforced: isEnforced
   }
 }

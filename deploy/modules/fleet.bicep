@@ -236,7 +236,7 @@ resource scaling 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-resource removing 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (isFlexible) {
+resource making 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (isFlexible) {
   name: guid(resourceGroup().id, autoscaler.id, machinesRoleId)
   properties: {
     principalId: autoscaler.properties.principalId

@@ -57,7 +57,8 @@ resource segments 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
 // the REST interface is no operation that a role can name, and `write` changes the machines' model as well. What bounds it:
 //   - it is granted on this one scale set, not on its group: no other can be made;
 //   - of what machines are made of it may use the workers' subnet and identity alone (`parts`), and write no extension;
-//   - the policy of fleet-guard denies another size of machine, another image, and any extension, to everybody.
+//   - the policy of fleet-guard denies another size of machine, another image, and any extension, to everybody, of machines
+//     of the set as of those beside it.
 // What is left: another start script for machines to come. They'd run it as workers, whose rights are the narrowest.
 resource fleet 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: roleNames.fleet
@@ -101,20 +102,29 @@ resource parts 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
-// With flexible orchestration the machines are resources of their own, in the group of the fleet.
+// With flexible orchestration the machines are resources of their own, in the group of the fleet, and whoever grows the set
+// needs the right to make them, with their disks and network interfaces.
 resource machines 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: roleNames.machines
   properties: {
-    roleName: '${prefix} machine remover'
-    description: 'Reads and removes machines of a flexible scale set.'
+    roleName: '${prefix} machine maker'
+    description: 'Makes, reads and removes machines of a flexible scale set.'
     type: 'CustomRole'
     assignableScopes: groupIds
     permissions: [
       {
         actions: [
           'Microsoft.Compute/virtualMachines/read'
+          'Microsoft.Compute/virtualMachines/write'
           'Microsoft.Compute/virtualMachines/instanceView/read'
           'Microsoft.Compute/virtualMachines/delete'
+          'Microsoft.Compute/disks/read'
+          'Microsoft.Compute/disks/write'
+          'Microsoft.Compute/disks/delete'
+          'Microsoft.Network/networkInterfaces/read'
+          'Microsoft.Network/networkInterfaces/write'
+          'Microsoft.Network/networkInterfaces/join/action'
+          'Microsoft.Network/networkInterfaces/delete'
         ]
         dataActions: []
       }

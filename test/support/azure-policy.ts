@@ -2,16 +2,32 @@ import { type Fields, type Value, isFields } from './bicep/functions.ts'
 import type { Resource } from './bicep/expand.ts'
 
 const sets = 'Microsoft.Compute/virtualMachineScaleSets'
+const machines = 'Microsoft.Compute/virtualMachines'
 const profile = 'properties.virtualMachineProfile'
+const password = 'osProfile.linuxConfiguration.disablePasswordAuthentication'
 
-/** Azure's names for fields, of those that policies of ours speak of (`az provider show --expand resourceTypes/aliases`). */
-const aliases: Record<string, string> = {
-  [`${sets}/sku.name`]: 'sku.name',
-  [`${sets}/extensionProfile.extensions[*]`]: `${profile}.extensionProfile.extensions`,
-  [`${sets}/virtualMachineProfile.osProfile.linuxConfiguration.disablePasswordAuthentication`]: `${profile}.osProfile.linuxConfiguration.disablePasswordAuthentication`,
-  'Microsoft.Compute/imageId': `${profile}.storageProfile.imageReference.id`,
-  'Microsoft.Compute/imagePublisher': `${profile}.storageProfile.imageReference.publisher`,
-  'Microsoft.Compute/imageOffer': `${profile}.storageProfile.imageReference.offer`,
+const imageAliases = (properties: string): Record<string, string> => ({
+  'Microsoft.Compute/imageId': `${properties}.storageProfile.imageReference.id`,
+  'Microsoft.Compute/imagePublisher': `${properties}.storageProfile.imageReference.publisher`,
+  'Microsoft.Compute/imageOffer': `${properties}.storageProfile.imageReference.offer`,
+})
+
+/**
+ * Azure's names for fields of a type, of those that policies of ours speak of, as Azure lists them (`az provider show
+ * --namespace Microsoft.Compute --expand resourceTypes/aliases`): a policy with any other name is refused.
+ */
+const aliases: Record<string, Record<string, string>> = {
+  [sets]: {
+    ...imageAliases(profile),
+    [`${sets}/sku.name`]: 'sku.name',
+    [`${sets}/extensionProfile.extensions[*]`]: `${profile}.extensionProfile.extensions`,
+    [`${sets}/${password}`]: `${profile}.${password}`,
+  },
+  [machines]: {
+    ...imageAliases('properties'),
+    [`${machines}/sku.name`]: 'properties.hardwareProfile.vmSize',
+    [`${machines}/${password}`]: `properties.${password}`,
+  },
 }
 
 /** Whether the `if` of a policy is true of a resource; throws on what it does not know. */
@@ -29,7 +45,7 @@ export function holds(condition: Value, resource: Pick<Resource, 'type' | 'body'
 
 function read(field: Value, { type, body }: Pick<Resource, 'type' | 'body'>): Value {
   if (field === 'type') return type
-  const path = aliases[String(field)]
+  const path = aliases[type]?.[String(field)]
   if (path === undefined) throw new Error(`${String(field)} is not known`)
   return path.split('.').reduce<Value>((of, key) => (of as Fields | undefined)?.[key], body)
 }

@@ -51,9 +51,7 @@ function expectedGrants(name: string): string[] {
   const pulls = ['producer', 'worker', 'stitcher', 'autoscaler', 'metrics']
   const onFleet = [
     'autoscaler: our fleet scaler on virtualMachineScaleSets/ff-test-fleet',
-    ...(name.includes('full price')
-      ? []
-      : ['autoscaler: our machine remover on resourceGroups/rg-test-fleet']),
+    ...(name.includes('full price') ? [] : ['autoscaler: our machine maker on resourceGroups/rg-test-fleet']),
   ]
   return [
     ...pulls.map((who) => `${who}: AcrPull on registries/ff`),
@@ -94,6 +92,27 @@ test("the autoscaler's role reads the scale set, changes it and removes its mach
   ])
 })
 
+test('the autoscaler may make what Azure asks for of whoever grows a flexible set, and its parts alone', () => {
+  const role = usual
+    .of('Authorization/roleDefinitions')
+    .find(({ body }) => String(at(body, 'properties.roleName')).endsWith('machine maker'))
+  const [permissions] = at(role?.body, 'properties.permissions') as { actions: string[] }[]
+  expect(permissions?.actions).toEqual(
+    expect.arrayContaining([
+      'Microsoft.Compute/virtualMachines/write',
+      'Microsoft.Network/networkInterfaces/write',
+    ]),
+  )
+  const kinds = new Set(permissions?.actions.map((action) => action.split('/').slice(0, 2).join('/')))
+  expect([...kinds].sort()).toEqual([
+    'Microsoft.Compute/disks',
+    'Microsoft.Compute/virtualMachines',
+    'Microsoft.Network/networkInterfaces',
+  ])
+  // What is run on a machine of others, or signs in to it.
+  expect(permissions?.actions.filter((action) => /extension|runCommand|login/i.test(action))).toEqual([])
+})
+
 test('a stolen worker changes nothing but what lies under jobs/', () => {
   const grant = usual
     .of('Authorization/roleAssignments')
@@ -131,6 +150,18 @@ describe('the policy that keeps machines what they are', () => {
     return { type: fleet.type, body }
   }
 
+  test('is a policy that Azure knows all names of, of sets and of machines', () => {
+    const named = [...JSON.stringify(rule).matchAll(/"field":"([^"]+)"/g)].map(([, field = '']) => field)
+    const types = ['virtualMachineScaleSets', 'virtualMachines']
+    expect(new Set(named.filter((field) => field.endsWith('disablePasswordAuthentication')))).toEqual(
+      new Set(
+        types.map(
+          (type) => `Microsoft.Compute/${type}/osProfile.linuxConfiguration.disablePasswordAuthentication`,
+        ),
+      ),
+    )
+  })
+
   test('takes what is deployed, and any number of it', () => {
     expect(holds(rule, fleet)).toBe(false)
     expect(holds(rule, changed('sku.capacity', 100))).toBe(false)
@@ -144,5 +175,46 @@ describe('the policy that keeps machines what they are', () => {
     ['passwords', `${profile}.osProfile.linuxConfiguration.disablePasswordAuthentication`, false],
   ])('denies %s', (_, path, value) => {
     expect(holds(rule, changed(path, value))).toBe(true)
+  })
+
+  // What Azure makes of a flexible set, and what its autoscaler may make beside it.
+  const machine = (path = 'priority', value: unknown = 'Spot') => {
+    const { body } = changed(`${profile}.${path}`, value)
+    const { sku, properties } = body as { sku: { name: string }; properties: object }
+    return {
+      type: 'Microsoft.Compute/virtualMachines',
+      body: {
+        properties: {
+          hardwareProfile: { vmSize: sku.name },
+          ...(at(properties, 'virtualMachineProfile') as object),
+        },
+      },
+    }
+  }
+
+  test("takes the set's own machines", () => {
+    expect(holds(rule, machine())).toBe(false)
+  })
+
+  test.each([
+    ['another size', 'hardwareProfile', { vmSize: 'Standard_ND96isr_H100_v5' }],
+    ['another image', 'storageProfile.imageReference', { id: '/subscriptions/x/images/y' }],
+    ["a disk of one's own", 'storageProfile.imageReference', null],
+    ['passwords', 'osProfile.linuxConfiguration.disablePasswordAuthentication', false],
+  ])('denies a machine with %s', (_, path, value) => {
+    expect(holds(rule, machine(path, value))).toBe(true)
+  })
+
+  test.each(['virtualMachines', 'virtualMachineScaleSets'])('denies extensions of %s', (type) => {
+    expect(holds(rule, { type: `Microsoft.Compute/${type}/extensions`, body: {} })).toBe(true)
+  })
+
+  test('no longer denies where that is chosen, whatever was chosen before', () => {
+    const modes = ['usual', 'open to the Internet, with a share'] as const
+    expect(
+      modes.map((name) =>
+        at(choices[name].one('Authorization/policyAssignments').body, 'properties.enforcementMode'),
+      ),
+    ).toEqual(['Default', 'DoNotEnforce'])
   })
 })
