@@ -1,7 +1,9 @@
 import type { Queue } from 'bullmq'
 import type { Backlog } from '../shared/backlog.ts'
+import type { WorkerRecord } from '../shared/fleet.ts'
 import type { JobStatuses, JobWork } from '../shared/job-status.ts'
-import { type Rates, expectedRate } from '../shared/rates.ts'
+import type { Rates } from '../shared/rates.ts'
+import { type Reckoning, reckoningOf } from '../shared/reckoning.ts'
 import type { Snapshot } from './policy.ts'
 
 export type DemandDeps = {
@@ -19,11 +21,11 @@ const latestJobs = 100
 
 /**
  * What there is to do, in seconds that one worker would need. `mostOfClient`: more than that of one client's work asks for
- * no machines.
+ * no machines. `workers`: those that are there, by whose devices work is reckoned.
  */
 export async function readDemand(
   { backlog, statuses, rates, batches }: DemandDeps,
-  { mostOfClient, now }: { mostOfClient: number; now: number },
+  { mostOfClient, now, workers }: { mostOfClient: number; now: number; workers: WorkerRecord[] },
 ): Promise<Pick<Snapshot, 'demand' | 'arrivals'> & { inLineSeconds: number }> {
   const [left, known, counts, arrived, latest] = await Promise.all([
     backlog.left(),
@@ -37,7 +39,7 @@ export async function readDemand(
   )
   const looked = lines.slice(0, mostJobs)
   const works = await statuses.works([...looked.map(({ id }) => id), ...latest])
-  const secondsOf = estimator(known)
+  const secondsOf = estimator(reckoningOf(known, workers))
 
   const ofClient = new Map<string, number>()
   const add = (client: string, seconds: number) => ofClient.set(client, (ofClient.get(client) ?? 0) + seconds)
@@ -68,13 +70,10 @@ export async function readDemand(
 }
 
 /** Seconds for so many frames of a job: each frame, and what its batches cost beside. */
-function estimator(rates: Awaited<ReturnType<Rates['all']>>) {
-  const kept = new Map<string, ReturnType<typeof expectedRate>>()
+function estimator(reckoning: Reckoning) {
   return (work: JobWork | undefined, frames: number): number => {
     const { model = '', size, framesTotal = 0, batchesTotal = 1 } = work ?? {}
-    const key = `${model}|${size ?? ''}`
-    const rate = kept.get(key) ?? expectedRate(rates, { model, size })
-    kept.set(key, rate)
+    const rate = reckoning({ model, size })
     const batches = framesTotal > 0 ? (batchesTotal * frames) / framesTotal : 0
     return frames * rate.secondsPerFrame + batches * rate.setUpSeconds
   }

@@ -97,7 +97,7 @@ export function createTick(deps: TickDeps) {
     const { inLineSeconds, ...demanded } = await readDemand(deps.demand, {
       mostOfClient:
         clientShare < 1 ? clientShare * wanted.max * workersPerInstance * backlogSeconds : Infinity,
-      now,
+      ...{ now, workers },
     })
     const snapshot: Snapshot = {
       now: now / 1_000,

@@ -14,7 +14,7 @@ import {
   virtualStarts,
   weightOf,
 } from './fair-order.ts'
-import { type Reckoning, keptReckoning, readReckoning } from './reckoning.ts'
+import { type Reckoning, keptReckoning, readReckoning } from '../shared/reckoning.ts'
 
 /** BullMQ keeps the priority in the upper bits of a score, and the order of those alike in the lower 32. */
 export const tagUnit = 2 ** 32

@@ -1,7 +1,7 @@
 import type { Plan } from '../shared/job.ts'
 import { usualSetUpSeconds } from '../shared/rates.ts'
 import type { Pace } from './plan-batches.ts'
-import type { Reckoning } from './reckoning.ts'
+import type { Reckoning } from '../shared/reckoning.ts'
 
 /** How the pace is found that videos are cut by: as measured, as if it never were, or so many frames a second. */
 export type PaceWish = 'measured' | 'unknown' | number

@@ -105,19 +105,19 @@ function parse(text: string): Rate | undefined {
 }
 
 /**
- * How fast a batch of a model should be: as measured; else on another device; else at another size, by its pixels; else
- * as models usually are, which is `measured: false`. Pure.
+ * How fast a batch of a model should be on a device, or else on the one that worked last: as measured; or at another size,
+ * by its pixels; else as models usually are, which is `measured: false`. Devices are further apart than sizes. Pure.
  */
 export function expectedRate(
   rates: Rate[],
   { model, size, device }: { model: string; size?: string; device?: string },
 ): { secondsPerFrame: number; setUpSeconds: number; measured: boolean } {
-  const known = rates.filter((rate) => rate.model === model).toSorted((a, b) => b.batches - a.batches)
-  const here = (rate: Rate) => device !== undefined && rate.device === device
-  const sized = known.filter((rate) => rate.size === size)
-  const same = sized.find(here) ?? sized[0]
+  const known = rates.filter((rate) => rate.model === model).toSorted((a, b) => b.at - a.at)
+  const on = known.find((rate) => rate.device === device) ?? known[0]
+  const there = known.filter((rate) => rate.device === on?.device).toSorted((a, b) => b.batches - a.batches)
+  const same = there.find((rate) => rate.size === size)
   if (same) return { ...costs(same), measured: true }
-  const near = known.find(here) ?? known[0]
+  const [near] = there
   if (near) {
     const scale = size === undefined ? 1 : pixelsOf(size) / pixelsOf(near.size)
     return { ...costs(near), secondsPerFrame: near.secondsPerFrame * scale, measured: true }

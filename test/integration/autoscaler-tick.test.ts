@@ -1,7 +1,9 @@
 import { Queue } from 'bullmq'
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createActs } from '../../src/autoscaler/act.ts'
 import { type Fleet, type FleetInstance, FleetRefusal } from '../../src/autoscaler/fleet.ts'
+import { createMemory, nothingKnown } from '../../src/autoscaler/memory.ts'
 import { createFleetMetrics } from '../../src/autoscaler/metrics.ts'
 import { createTick } from '../../src/autoscaler/tick.ts'
 import { createBacklog } from '../../src/shared/backlog.ts'
@@ -10,6 +12,7 @@ import { createJobStatuses } from '../../src/shared/job-status.ts'
 import { createRates } from '../../src/shared/rates.ts'
 import { createWorkerRegistry } from '../../src/shared/worker-registry.ts'
 import { type TestServices, silent, startServices } from '../support/services.ts'
+import { aWorker } from '../support/workers.ts'
 
 let services: TestServices
 beforeAll(async () => {
@@ -27,15 +30,18 @@ async function autoscaler({ clientShare = 1 } = {}) {
   const statuses = createJobStatuses(redis, prefix)
   const rates = createRates(redis, prefix)
   const batches = new Queue('batch', { connection: redis, prefix })
-  await rates.note(
-    { model: 'm@1', size: '16x16', device: 'cpu' },
-    { frames: 10, seconds: 10, setUpSeconds: 0 },
-  )
+  const measure = async (device: string, seconds: number) =>
+    await rates.note(
+      { model: 'm@1', size: '16x16', device },
+      { frames: 10, seconds: 10 * seconds, setUpSeconds: 0 },
+    )
+  await measure('cpu', 1)
 
   const machines = new Map<string, FleetInstance>()
   const asked: { grow: number[]; remove: string[] } = { grow: [], remove: [] }
   let born = 0
   let refusal: Error | undefined
+  let stays: Error | undefined
   const settings: FleetSettings = { min: 0, max: 5, size: null, paused: false }
   const add = () => {
     const name = `vm_${born++}`
@@ -48,11 +54,15 @@ async function autoscaler({ clientShare = 1 } = {}) {
     async grow(to) {
       asked.grow.push(to)
       if (refusal) throw refusal
+      const isMore = machines.size < to
       while (machines.size < to) add()
+      return isMore
     },
     async remove(names) {
-      asked.remove.push(...names)
-      for (const name of names) machines.delete(name)
+      if (stays) throw stays
+      const there = names.filter((name) => machines.get(name)?.state !== 'leaving')
+      asked.remove.push(...there)
+      return there.filter((name) => machines.delete(name))
     },
     close: async () => {},
   }
@@ -69,17 +79,18 @@ async function autoscaler({ clientShare = 1 } = {}) {
   const beat = async (
     instance: string,
     state: WorkerState,
-    more: { leaving?: string; idleMs?: number } = {},
+    more: { leaving?: string; idleMs?: number; device?: string } = {},
   ) =>
     await registry.beat({
       ...{ id: `${instance}/1`, instance, state, since: Date.now() - (more.idleMs ?? 60_000), startedAt: 0 },
-      ...{ beatAt: Date.now(), device: 'cpu', models: [], framesPerSecond: null, batches: 1 },
+      ...{ beatAt: Date.now(), device: more.device ?? 'cpu', models: [], framesPerSecond: null, batches: 1 },
       leaving: more.leaving ?? null,
     })
   return {
-    ...{ redis, prefix, registry, machines, asked, settings, log, add, beat, batches },
+    ...{ redis, prefix, registry, machines, asked, settings, log, add, beat, batches, measure },
     tick: async () => await tick(signal),
     refuse: (error?: Error) => (refusal = error),
+    refuseRemoval: (error?: Error) => (stays = error),
     /** A job of so many frames, a second each, split into batches of one. */
     async work(id: string, frames: number, client = 'me') {
       await statuses.create({ id, createdAt: Date.now(), model: 'm@1', source: 's', client })
@@ -132,6 +143,20 @@ test('from nothing to what the work needs, and back through holding: nobody at w
   expect([...machines.keys()]).toEqual(['vm_1', 'vm_2'])
 })
 
+test('what there is to do is reckoned by the devices that are there; where nobody is, by the one that worked last', async () => {
+  const { tick, work, measure, beat, machines, add, registry } = await autoscaler()
+  for (let i = 0; i < 5; i++) await measure('cpu', 1)
+  await measure('cuda', 0.1)
+  await work('job-00000001', 25)
+  expect(await tick()).toMatchObject({ demandSeconds: 2.5, target: 1 })
+  const [name = add()] = machines.keys()
+  await beat(name, 'busy', { device: 'cpu' })
+  expect(await tick()).toMatchObject({ demandSeconds: 25, target: 3 })
+  await registry.leave(`${name}/1`)
+  await measure('cpu', 1)
+  expect(await tick()).toMatchObject({ demandSeconds: 25 })
+})
+
 test('work that comes back calls back who is held, before anybody is removed or started', async () => {
   const { tick, work, done, beat, registry, asked } = await autoscaler()
   const name = 'vm_0'
@@ -161,6 +186,50 @@ test('a machine that is about to be taken away is replaced at once, and one that
   await tick()
   // Two that work, and the one that is still there for a while.
   expect(asked.grow).toEqual([3])
+})
+
+test('one that is leaving for ever holds up no growth, and nobody is told that it is removed each time', async () => {
+  const { tick, work, add, asked, machines } = await autoscaler()
+  const stuck = add()
+  machines.set(stuck, { name: stuck, state: 'leaving', since: Date.now() - 3_600_000 })
+  await work('job-00000001', 20)
+  await tick()
+  expect(asked).toEqual({ grow: [3], remove: [] })
+})
+
+test('what could not be removed is told, also where growth went well or was refused', async () => {
+  const { tick, work, add, machines, refuse, refuseRemoval } = await autoscaler()
+  const failed = add()
+  machines.set(failed, { name: failed, state: 'failed', since: Date.now() })
+  refuseRemoval(new Error('It is protected.'))
+  await work('job-00000001', 10)
+  expect(await tick()).toMatchObject({ error: 'It is protected.' })
+  await work('job-00000002', 30)
+  refuse(new FleetRefusal('No quota.', { retryAfterMs: 60_000 }))
+  expect(await tick()).toMatchObject({ error: 'It is protected. No quota.' })
+  expect(await tick()).toMatchObject({ error: 'It is protected. No quota.' })
+})
+
+test('whose worker said that it is held, and says nothing now, is not removed: Redis may have lost its recall', async () => {
+  const redis = services.connect()
+  const prefix = services.prefix()
+  const registry = createWorkerRegistry(redis, prefix)
+  const asked: string[][] = []
+  const fleet: Fleet = {
+    kind: 'vmss',
+    look: async () => ({ capacity: 0, instances: [] }),
+    grow: async () => true,
+    remove: async (names) => (asked.push(names), names),
+    close: async () => {},
+  }
+  const act = createActs({ fleet, registry, memories: createMemory(redis, prefix) })
+  const next = { ...nothingKnown, lookedAt: 0, capacity: 2, asked: 2, loose: 0 }
+  const wanted = { remove: ['held', 'failed'], held: ['held'], capacity: 2, growth: 0, most: 5 }
+  await registry.beat(aWorker('held/1', { instance: 'held', state: 'held' }))
+  await act({ ...wanted, now: Date.now() }, next, signal)
+  await redis.flushall()
+  await act({ ...wanted, now: Date.now() }, next, signal)
+  expect(asked).toEqual([['held', 'failed'], ['failed']])
 })
 
 test('a size that somebody set at the fleet itself is kept, and one beyond the limits is brought back', async () => {

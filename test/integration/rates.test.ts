@@ -90,7 +90,7 @@ const rate = (more: Partial<Rate>): Rate => ({
   ...{ ...key, secondsPerFrame: 0.1, setUpSeconds: 1, batches: 5, at: 1 },
   ...more,
 })
-const cuda = rate({ device: 'cuda', secondsPerFrame: 0.01, batches: 9 })
+const cuda = rate({ device: 'cuda', secondsPerFrame: 0.01, batches: 9, at: 2 })
 const large = rate({ size: '1280x720', secondsPerFrame: 0.5, batches: 100 })
 const other = rate({ model: 'n@1', secondsPerFrame: 9 })
 const known = [other, rate({}), cuda, large]
@@ -98,11 +98,13 @@ const { model, size, device } = key
 
 test.each([
   ['as measured', { model, size, device }, 0.1, true],
-  ['on another device, the most measured', { model, size, device: 'tensorrt' }, 0.01, true],
-  ['on any device', { model, size }, 0.01, true],
+  ['on another device, the one that worked last', { model, size, device: 'tensorrt' }, 0.01, true],
+  ['on the device that worked last, however little', { model, size }, 0.01, true],
   ['at another size, by its pixels, on this device', { model, size: '1280x360', device: 'cuda' }, 0.02, true],
-  ['at another size, from the most measured', { model, size: '640x720' }, 0.25, true],
-  ['at a size nobody knows yet', { model }, 0.5, true],
+  ['at another size, from the most measured', { model, size: '640x720', device }, 0.25, true],
+  ['at another size, not on another device', { model, size: '1280x720', device: 'cuda' }, 0.04, true],
+  ['at another size, on the device that worked last', { model, size: '640x720' }, 0.02, true],
+  ['at a size nobody knows yet', { model, device }, 0.5, true],
   ['of a model that nobody has run', { model: 'new@1', size: '1000x1000', device }, 0.1, false],
   ['of a model that nobody has run, larger', { model: 'new@1', size: '2000x1000' }, 0.2, false],
 ])('what a frame should take: %s', (_, wanted, seconds, measured) => {

@@ -1,12 +1,18 @@
 import { expect, test } from 'vitest'
 import { planBatches } from '../../src/producer/plan-batches.ts'
 import { cuttingPace, paceFor } from '../../src/producer/plan-pace.ts'
-import { readReckoning } from '../../src/producer/reckoning.ts'
+import { readReckoning } from '../../src/shared/reckoning.ts'
 import type { Rate } from '../../src/shared/rates.ts'
 import type { WorkerRecord } from '../../src/shared/fleet.ts'
 
-const rate = (device: string, secondsPerFrame: number, batches: number, setUpSeconds = 0.4): Rate => ({
-  ...{ model: 'm@1', size: '640x360', device, secondsPerFrame, setUpSeconds, batches, at: 1 },
+const rate = (
+  device: string,
+  secondsPerFrame: number,
+  batches: number,
+  setUpSeconds = 0.4,
+  at = 1,
+): Rate => ({
+  ...{ model: 'm@1', size: '640x360', device, secondsPerFrame, setUpSeconds, batches, at },
 })
 const reckoningOf = async (rates: Rate[], devices: (string | null)[]) =>
   await readReckoning({
@@ -16,10 +22,10 @@ const reckoningOf = async (rates: Rate[], devices: (string | null)[]) =>
 const work = { model: 'm@1', size: '640x360' }
 
 test('what counts is the device that most workers have, however much was measured on others', async () => {
-  const rates = [rate('cpu', 0.2, 900), rate('cuda', 0.01, 3)]
+  const rates = [rate('cpu', 0.2, 900), rate('cuda', 0.01, 3, 0.4, 2)]
   expect((await reckoningOf(rates, ['cuda', 'cuda', 'cpu', null]))(work).secondsPerFrame).toBe(0.01)
   expect((await reckoningOf(rates, ['cpu', 'cuda', 'cpu']))(work).secondsPerFrame).toBe(0.2)
-  expect((await reckoningOf(rates, []))(work).secondsPerFrame).toBe(0.2)
+  expect((await reckoningOf(rates, []))(work).secondsPerFrame, 'the last one').toBe(0.01)
 })
 
 test.each([0.106, 0.12, 0.125, 0.148])(

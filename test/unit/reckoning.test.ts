@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Reckoning, keptReckoning } from '../../src/producer/reckoning.ts'
+import { type Reckoning, keptReckoning } from '../../src/shared/reckoning.ts'
 
 test('those who reckon at once share one look; one that failed is not kept', async () => {
   const reckoning: Reckoning = () => ({ secondsPerFrame: 1, setUpSeconds: 1, measured: true })

@@ -1,14 +1,19 @@
-import { type Rates, expectedRate } from '../shared/rates.ts'
-import type { WorkerRegistry } from '../shared/worker-registry.ts'
+import type { WorkerRecord } from './fleet.ts'
+import { type Rate, type Rates, expectedRate } from './rates.ts'
+import type { WorkerRegistry } from './worker-registry.ts'
 
 type ReckoningDeps = { rates: Pick<Rates, 'all'>; registry: Pick<WorkerRegistry, 'list'> }
 
 /** How long a frame and a batch of some work are likely to take, and whether that was ever measured. */
 export type Reckoning = (work: { model: string; size?: string }) => ReturnType<typeof expectedRate>
 
-/** Reckons with what was measured so far on the device that most of the present workers have. */
 export async function readReckoning({ rates, registry }: ReckoningDeps): Promise<Reckoning> {
   const [known, workers] = await Promise.all([rates.all(), registry.list()])
+  return reckoningOf(known, workers)
+}
+
+/** Reckons with what was measured so far on the device that most of the present workers have. Pure. */
+export function reckoningOf(known: Rate[], workers: Pick<WorkerRecord, 'device'>[]): Reckoning {
   const device = mostCommon(workers.flatMap((worker) => worker.device ?? []))
   const reckoned = new Map<string, ReturnType<typeof expectedRate>>()
   return ({ model, size }) => {
