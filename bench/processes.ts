@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { childPids } from '../scripts/child-pids.ts'
 import type { Service } from '../src/shared/role-process.ts'
 
 /** What Linux tells of running processes, under /proc. Elsewhere there is none of it, and every figure is missing. */
@@ -20,8 +21,7 @@ async function processesOf(services: Service[]): Promise<Process[]> {
 }
 
 async function family(pid: number, role: string): Promise<Process[]> {
-  const children = (await read(pid, `task/${pid}/children`)).trim().split(' ').filter(Boolean).map(Number)
-  const below = children.map(async (child) => {
+  const below = (await childPids(pid)).map(async (child) => {
     const isMedia = /^ff(?:mpeg|probe)$/.test((await read(child, 'comm')).trim())
     return await family(child, isMedia ? 'ffmpeg' : role === 'worker' ? 'engine' : role)
   })

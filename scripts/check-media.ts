@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
+import { childPids } from './child-pids.ts'
 import { runJob } from '../src/cli/commands/demo.ts'
 import { startStack } from '../src/cli/embedded-stack.ts'
 
@@ -56,14 +57,7 @@ async function peakMemory(pid: number): Promise<number> {
 }
 
 async function family(pid: number): Promise<number[]> {
-  const kids = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-  const below = await Promise.all(
-    kids
-      .trim()
-      .split(' ')
-      .filter(Boolean)
-      .map(async (kid) => await family(Number(kid))),
-  )
+  const below = await Promise.all((await childPids(pid)).map(family))
   return [pid, ...below.flat()]
 }
 

@@ -1,4 +1,5 @@
 import { readFile, readdir } from 'node:fs/promises'
+import { childPids } from '../child-pids.ts'
 
 /** A running process; the time it started, in ticks, tells it from a later one that got its number. */
 export type Victim = { pid: number; name: string; started: string }
@@ -25,8 +26,7 @@ export async function signal(victim: Victim, name: NodeJS.Signals): Promise<void
 }
 
 export async function childrenOf(pid: number): Promise<Victim[]> {
-  const list = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-  const found = await Promise.all(list.split(' ').filter(Boolean).map(Number).map(findVictim))
+  const found = await Promise.all((await childPids(pid)).map(findVictim))
   return found.filter((victim) => victim !== undefined)
 }
 

@@ -211,6 +211,7 @@ test('Bull Board shows the queues, to a browser that gives the token as password
     ['batch', true],
     ['stitch', true],
     ['quarantine', true],
+    ['autoscale', true],
   ])
 })
 
@@ -220,6 +221,7 @@ test('the API describes itself, from the schemas it checks by', async () => {
     components: { schemas: Record<string, { properties: object }> }
   }
   expect(Object.keys(docs.paths).toSorted()).toEqual([
+    '/v1/fleet',
     '/v1/jobs',
     '/v1/jobs/{id}',
     '/v1/jobs/{id}/output',

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Queue } from 'bullmq'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { childPids } from '../../scripts/child-pids.ts'
 import { startRole } from '../../src/shared/role-process.ts'
 import { entryIds } from '../../src/shared/queues.ts'
 import { makeClip } from '../support/clips.ts'
@@ -26,7 +27,7 @@ test('an engine killed in the middle of a batch is started again, and the batch 
   const id = await stack.submit(source, options)
   await stack.until(id, ({ frames }) => frames.done >= 60)
   const { process: worker } = await inMidBatch()
-  const [engine] = await childrenOf(worker.pid ?? 0)
+  const [engine] = await childPids(worker.pid ?? 0)
   process.kill(engine ?? 0, 'SIGKILL')
   expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 600, total: 600 } })
   const log = await readFile(join(stack.dir, 'logs', 'worker-1.ndjson'), 'utf8')
@@ -38,7 +39,7 @@ test('an engine that was stopped is killed, and its batch scored again', async (
   const id = await stack.submit(source, options)
   await stack.until(id, ({ frames }) => frames.done >= 60)
   const { process: worker } = await inMidBatch()
-  const [engine] = await childrenOf(worker.pid ?? 0)
+  const [engine] = await childPids(worker.pid ?? 0)
   process.kill(engine ?? 0, 'SIGSTOP')
   expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 600, total: 600 } })
 })
@@ -101,11 +102,6 @@ async function inMidBatch() {
   } finally {
     await queue.close()
   }
-}
-
-async function childrenOf(pid: number): Promise<number[]> {
-  const list = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
-  return list.split(' ').filter(Boolean).map(Number)
 }
 
 /** One more worker for the stack, as an operator would add one. */

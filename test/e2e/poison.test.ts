@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Queue } from 'bullmq'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { childPids } from '../../scripts/child-pids.ts'
 import { deadlyModel, failingModel, lethalModel } from '../../scripts/chaos/poison-models.ts'
 import { makeClip } from '../support/clips.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
@@ -109,18 +110,13 @@ test('a worker whose every engine dies leaves; what it had is done elsewhere', a
   const pid = unfit?.process.pid ?? 0
   const id = await stack.submit(clip, { batch: { frames: 3 } })
   while (unfit?.process.exitCode === null && unfit.process.signalCode === null) {
-    for (const child of await childrenOf(pid)) killIfThere(child)
+    for (const child of await childPids(pid)) killIfThere(child)
     await new Promise((resolve) => setImmediate(resolve))
   }
   expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 120, total: 120 } })
   expect(await readFile(join(stack.dir, 'logs', `${unfit?.name}.ndjson`), 'utf8')).toMatch(/leaving it/)
   expect(await quarantined(id)).toEqual([])
 })
-
-async function childrenOf(pid: number): Promise<number[]> {
-  const list = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-  return list.split(' ').filter(Boolean).map(Number)
-}
 
 function killIfThere(pid: number): void {
   try {
