@@ -128,6 +128,7 @@ var identityNames = {
   autoscaler: '${prefix}-autoscaler'
   metrics: '${prefix}-metrics'
 }
+var holders = objectKeys(identityNames)
 var roleNames = {
   editor: guid(subscription().id, prefix, 'editor')
   segments: guid(subscription().id, prefix, 'segments')
@@ -224,7 +225,7 @@ module identities 'modules/identities.bicep' = {
     prefix: prefix
     location: location
     tags: tags
-    holders: objectKeys(identityNames)
+    holders: holders
   }
 }
 
@@ -232,12 +233,11 @@ module roles 'modules/roles.bicep' = {
   name: '${prefix}-roles'
   params: {
     prefix: 'framefleet ${environmentName} ${hash}'
-    groupIds: [group.id, fleetGroup.id]
+    groupId: group.id
+    fleetGroupId: fleetGroup.id
     roleNames: roleNames
-    identitiesGroup: group.name
-    autoscalerName: identityNames.autoscaler
+    autoscalerPrincipalId: identities.outputs.principalIds[indexOf(holders, 'autoscaler')]
   }
-  dependsOn: [identities]
 }
 
 module monitoring 'modules/monitoring.bicep' = {
@@ -300,7 +300,6 @@ module system 'modules/storage.bicep' = {
     undeleteDays: 14
     endpointsSubnetId: network.outputs.endpointsSubnetId
     blobZoneId: network.outputs.blobZoneId
-    queueZoneId: network.outputs.queueZoneId
     workspaceId: monitoring.outputs.workspaceId
   }
 }

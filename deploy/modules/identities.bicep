@@ -18,3 +18,6 @@ resource identities 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31
     tags: tags
   }
 ]
+
+@description('What Azure knows each of them by, in the order of `holders`: another one once they were removed and made again.')
+output principalIds string[] = [for (holder, i) in holders: identities[i].properties.principalId]

@@ -31,19 +31,6 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
   }
 }
 
-resource insights 'Microsoft.Insights/components@2020-02-02' = {
-  name: '${prefix}-insights'
-  location: location
-  tags: tags
-  kind: 'web'
-  properties: {
-    Application_Type: 'web'
-    DisableLocalAuth: true
-    IngestionMode: 'LogAnalytics'
-    WorkspaceResourceId: workspace.id
-  }
-}
-
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: '${prefix}-people'
   location: 'global'

@@ -3,30 +3,31 @@ targetScope = 'subscription'
 @description('What makes the names of the roles one of a kind in the tenant.')
 param prefix string
 
-@description('Groups of resources that the roles may be granted in.')
-param groupIds string[]
+@description('Group of what is stored and of the apps.')
+param groupId string
+
+@description('Group of the machines.')
+param fleetGroupId string
 
 @description('Names of the role definitions: `editor`, `segments`, `fleet`, `parts`, `machines` and `operations`.')
 param roleNames object
 
-@description('Group of the identities.')
-param identitiesGroup string
-
-@description('Name of the identity of the autoscaler.')
-param autoscalerName string
+@description('What Azure knows the identity of the autoscaler by.')
+param autoscalerPrincipalId string
 
 var blobs = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
 var containers = 'Microsoft.Storage/storageAccounts/blobServices/containers'
 var sets = 'Microsoft.Compute/virtualMachineScaleSets'
 
-// Azure's own Storage Blob Data Contributor may also remove the container with all that is in it.
+// Azure's own Storage Blob Data Contributor may also remove the container with all that is in it. To write to the container
+// is what Azure asks of whoever removes many blobs at once, as all do who end a job.
 resource editor 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: roleNames.editor
   properties: {
     roleName: '${prefix} blob editor'
     description: 'Reads, writes and removes blobs; can\'t remove a container.'
     type: 'CustomRole'
-    assignableScopes: groupIds
+    assignableScopes: [groupId]
     permissions: [
       {
         actions: ['${containers}/read', '${containers}/write']
@@ -43,7 +44,7 @@ resource segments 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     roleName: '${prefix} segment writer'
     description: 'Writes and removes blobs.'
     type: 'CustomRole'
-    assignableScopes: groupIds
+    assignableScopes: [groupId]
     permissions: [
       {
         actions: []
@@ -66,7 +67,7 @@ resource fleet 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     roleName: '${prefix} fleet scaler'
     description: 'Reads the scale set, changes how many machines it has, removes machines by name.'
     type: 'CustomRole'
-    assignableScopes: groupIds
+    assignableScopes: [fleetGroupId]
     permissions: [
       {
         actions: [
@@ -89,7 +90,7 @@ resource parts 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     roleName: '${prefix} fleet parts'
     description: 'Uses a subnet and an identity for machines.'
     type: 'CustomRole'
-    assignableScopes: groupIds
+    assignableScopes: [groupId]
     permissions: [
       {
         actions: [
@@ -110,7 +111,7 @@ resource machines 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     roleName: '${prefix} machine maker'
     description: 'Makes, reads and removes machines of a flexible scale set.'
     type: 'CustomRole'
-    assignableScopes: groupIds
+    assignableScopes: [fleetGroupId]
     permissions: [
       {
         actions: [
@@ -149,15 +150,11 @@ resource operations 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
-resource autoscaler 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' existing = {
-  scope: resourceGroup(identitiesGroup)
-  name: autoscalerName
-}
-
+// It outlives its groups, and can't be handed to another: one that is made anew gets a grant of another name.
 resource watching 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(subscription().id, autoscaler.id, roleNames.operations)
+  name: guid(subscription().id, autoscalerPrincipalId, roleNames.operations)
   properties: {
-    principalId: autoscaler.properties.principalId
+    principalId: autoscalerPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: operations.id
   }

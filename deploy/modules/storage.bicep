@@ -31,16 +31,16 @@ param endpointsSubnetId string
 @description('Zone of the private endpoints of blobs.')
 param blobZoneId string
 
-@description('Zone of the private endpoints of queues.')
-param queueZoneId string
+@description('Zone of the private endpoints of queues; needed where there are any.')
+param queueZoneId string = ''
 
 @description('Workspace of the logs.')
 param workspaceId string
 
-var services = [
-  { name: 'blob', zoneId: blobZoneId }
-  { name: 'queue', zoneId: queueZoneId }
-]
+var services = concat(
+  [{ name: 'blob', zoneId: blobZoneId }],
+  empty(queues) ? [] : [{ name: 'queue', zoneId: queueZoneId }]
+)
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   name: name
@@ -86,7 +86,7 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
     ]
   }
 
-  resource messages 'queueServices' = {
+  resource messages 'queueServices' = if (!empty(queues)) {
     name: 'default'
 
     resource each 'queues' = [

@@ -4,16 +4,23 @@ import type { Fields } from './bicep/functions.ts'
 
 export const deployDir = join(import.meta.dirname, '../../deploy')
 
-/** Of a deployment that is there, with seven machines. */
-const live: Live = ({ type, name }) => lives[type]?.(name) ?? {}
+/** Of a deployment that is there, with seven machines; `generation` tells identities from those that had their names before. */
+const live =
+  (generation: string): Live =>
+  ({ type, name }) =>
+    type === 'Microsoft.ManagedIdentity/userAssignedIdentities'
+      ? {
+          properties: {
+            clientId: `client of ${name}${generation}`,
+            principalId: `principal of ${name}${generation}`,
+          },
+        }
+      : (lives[type]?.(name) ?? {})
 const lives: Record<string, (name: string) => Fields> = {
   'Microsoft.Storage/storageAccounts': (name) => ({
     properties: { primaryEndpoints: { blob: `https://${name}.blob.core.windows.net/` } },
   }),
   'Microsoft.Cache/redisEnterprise': (name) => ({ properties: { hostName: `${name}.redis.azure.net` } }),
-  'Microsoft.ManagedIdentity/userAssignedIdentities': (name) => ({
-    properties: { clientId: `client of ${name}`, principalId: `principal of ${name}` },
-  }),
   'Microsoft.EventGrid/systemTopics': () => ({ identity: { principalId: 'principal of ff-test-events' } }),
   'Microsoft.ContainerRegistry/registries': (name) => ({ properties: { loginServer: `${name}.azurecr.io` } }),
   'Microsoft.Insights/dataCollectionEndpoints': () => ({
@@ -36,8 +43,9 @@ const needed = {
 }
 
 /** All that is deployed with these parameters, besides those that have no default. */
-export function deploy(params: Fields = {}, others: Fields = needed) {
-  const { resources, outputs } = expand(join(deployDir, 'main.bicep'), { ...others, ...params }, live)
+export function deploy(params: Fields = {}, others: Fields = needed, generation = '') {
+  const told = { ...others, ...params }
+  const { resources, outputs } = expand(join(deployDir, 'main.bicep'), told, live(generation))
   const of = (type: string) => resources.filter((each) => each.type === `Microsoft.${type}`)
   return { resources, outputs, of, one: (type: string, name?: string) => only(of(type), name) }
 }

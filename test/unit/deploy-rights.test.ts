@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { layout } from '../../src/shared/layout.ts'
 import { holds } from '../support/azure-policy.ts'
 import type { Resource } from '../support/bicep/expand.ts'
-import { at, choices } from '../support/deployment.ts'
+import { at, choices, deploy } from '../support/deployment.ts'
 
 const { usual } = choices
 const fleetType = 'Compute/virtualMachineScaleSets'
@@ -72,6 +72,36 @@ function expectedGrants(name: string): string[] {
     ...(name.startsWith('first') ? [] : onFleet),
   ].sort()
 }
+
+test('a role can be granted only where it is meant for', () => {
+  const places = usual
+    .of('Authorization/roleDefinitions')
+    .map(({ body }) => [
+      String(at(body, 'properties.roleName')).replace(/^framefleet test \w+ /, ''),
+      ...(at(body, 'properties.assignableScopes') as string[]).map((scope) => scope.split('/').at(-1)),
+    ])
+  expect(places).toEqual([
+    ['blob editor', 'rg-test'],
+    ['segment writer', 'rg-test'],
+    ['fleet scaler', 'rg-test-fleet'],
+    ['fleet parts', 'rg-test'],
+    ['machine maker', 'rg-test-fleet'],
+    ['operation watcher', '11111111-1111-1111-1111-111111111111'],
+  ])
+})
+
+test('what is granted on the subscription can be granted again to an identity that was made anew', () => {
+  const nameOf = (generation: string) => {
+    const { resources } = deploy({}, undefined, generation)
+    return resources
+      .filter(({ type }) => type === 'Microsoft.Authorization/roleAssignments')
+      .filter(({ id }) => !id.includes('/resourceGroups/'))
+      .map(({ name }) => name)
+  }
+  expect(nameOf('')).toHaveLength(1)
+  expect(nameOf('')).toEqual(nameOf(''))
+  expect(nameOf(' made anew')).not.toEqual(nameOf(''))
+})
 
 test("the autoscaler's role reads the scale set, changes it and removes its machines: no more", () => {
   const role = usual

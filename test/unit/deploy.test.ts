@@ -79,7 +79,7 @@ describe.each(Object.entries(choices))('%s', (name, { resources, outputs, of, on
     })
     const kept = [
       ...of(storageType).flatMap(({ id, body }) =>
-        (body.kind === 'FileStorage' ? ['file'] : ['blob', 'queue']).map((service) => [id, service]),
+        servicesOf(String(body.kind), id).map((service) => [id, service]),
       ),
       [one('Cache/redisEnterprise').id, 'redisEnterprise'],
       [one('ContainerRegistry/registries').id, 'registry'],
@@ -150,6 +150,12 @@ describe.each(Object.entries(choices))('%s', (name, { resources, outputs, of, on
       expect(JSON.stringify(app.body.identity)).toContain(`ff-test-${app.name}"`)
   })
 })
+
+/** What of an account is in use: nobody needs the queues of the system account. */
+function servicesOf(kind: string, id: string): string[] {
+  if (kind === 'FileStorage') return ['file']
+  return id.includes('/ffmedia') ? ['blob', 'queue'] : ['blob']
+}
 
 /** Every name that something has, at whatever depth, and what it is. */
 function entriesOf(value: unknown): [string, unknown][] {

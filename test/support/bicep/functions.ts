@@ -78,6 +78,7 @@ export const functions: Record<string, Function> = {
     typeof value === 'string' || Array.isArray(value)
       ? value.includes(part as string)
       : text(part) in fields(value),
+  indexOf: (value, part) => (Array.isArray(value) ? value : text(value)).indexOf(part as string),
   items: (value) =>
     Object.entries(fields(value))
       .sort(([a], [b]) => (a < b ? -1 : 1))
