@@ -42,8 +42,9 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
     name: 'speculate',
     everyMs,
     async run(): Promise<Record<string, number>> {
-      const counts = await batches.getJobCounts('waiting', 'prioritized', 'delayed', 'active')
-      const waiting = (counts['waiting'] ?? 0) + (counts['prioritized'] ?? 0) + (counts['delayed'] ?? 0)
+      // What is to be tried later keeps nobody's hands full.
+      const counts = await batches.getJobCounts('waiting', 'prioritized', 'active')
+      const waiting = (counts['waiting'] ?? 0) + (counts['prioritized'] ?? 0)
       // Most turns end here: there is more than enough to do, or nothing.
       if (waiting > 0 || !counts['active']) return {}
       const idleWorkers = (await workers.list()).filter(({ state }) => state === 'idle').length

@@ -110,6 +110,16 @@ test('a batch that takes too long is copied once, when the queue is dry and some
   })
 })
 
+test('what waits for its time, of whatever job, says nothing about idle hands', async () => {
+  const { on, measure, register, takesSince, speculate, copyOf } = await atWork()
+  await measure()
+  await register('idle-1', 'idle')
+  await takesSince(1, 200)
+  await on.queues.batch.add('batch', {}, { jobId: 'another-job.0', delay: 300_000 })
+  expect(await speculate()).toEqual({ copied: 1 })
+  expect(await copyOf(1)).toBeDefined()
+})
+
 test('the slowest are copied first, as many as somebody is idle for; none that has failed, is committed, or was halted', async () => {
   const { on, measure, register, takesSince, speculate, copyOf } = await atWork()
   await measure()
