@@ -55,8 +55,14 @@ param secureBoot bool = false
 @description('Whether a policy denies everybody to make machines of the fleet anything else. Makes a change of size or image wait for half an hour.')
 param guardFleet bool = true
 
-@description('Public key of whoever may sign in to machines from within the network, such as `ssh-ed25519 AAAA…`.')
+@description('Public key of whoever may sign in to machines, such as `ssh-ed25519 AAAA…`: Azure wants one. It opens nothing without `adminAddresses`.')
 param sshPublicKey string
+
+@description('Addresses or ranges from which machines are signed in to by SSH, of a network that is joined to this one. Empty: nobody signs in.')
+param adminAddresses string[] = []
+
+@description('Addresses or ranges of those who put videos in, fetch them, or put images in, of a network that is joined to this one. Empty: nothing but the roles reaches the accounts.')
+param clientAddresses string[] = []
 
 @description('Size of Redis: `Balanced_B1` has 1 GB, enough for hundreds of thousands of batches in line. At most 25 GB, as it is not clustered.')
 param redisSku string = 'Balanced_B1'
@@ -74,7 +80,7 @@ param publicApi bool = false
 @description('Addresses or ranges that may reach the API. Empty: all that come so far.')
 param apiAddresses string[] = []
 
-@description('Addresses or ranges from which images are put into the registry. Empty: only from within the network.')
+@description('Addresses or ranges from which images are put into the registry. Empty: only from `clientAddresses`.')
 param builderAddresses string[] = []
 
 @description('Hosts besides the media account where sources and outputs may lie, separated by commas.')
@@ -261,6 +267,8 @@ module network 'modules/network.bicep' = {
     location: location
     tags: tags
     addresses: addresses
+    clientAddresses: clientAddresses
+    adminAddresses: adminAddresses
     publicApi: publicApi
     fileShare: scratchGiB > 0
   }

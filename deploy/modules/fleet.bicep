@@ -30,7 +30,7 @@ param trustedLaunch bool
 @description('Whether such machines start what is signed alone: NVIDIA\'s driver has to be, then.')
 param secureBoot bool
 
-@description('Public key of whoever may sign in, from within the network.')
+@description('Public key of whoever may sign in, from where the network lets them.')
 param sshPublicKey string
 
 @description('Subnet of the workers.')

@@ -10,6 +10,12 @@ param tags object
 @description('Addresses of the virtual network, a /16: the workers get 4,091 of them.')
 param addresses string
 
+@description('Addresses or ranges of those who put videos in and fetch them, of a network that is joined to this one.')
+param clientAddresses string[]
+
+@description('Addresses or ranges from which machines are signed in to, of a network that is joined to this one.')
+param adminAddresses string[]
+
 @description('Whether the API is reached from the Internet.')
 param publicApi bool
 
@@ -62,56 +68,76 @@ resource gateway 'Microsoft.Network/natGateways@2024-05-01' = {
   }
 }
 
-// A worker runs models and files of strangers: it reaches storage, Redis, the registry and HTTPS, and nothing reaches it.
+// A worker runs models and files of strangers: it reaches storage, Redis, the registry and HTTPS, and nothing reaches it
+// but who may sign in.
 resource workerRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
   name: '${name}-workers'
   location: location
   tags: tags
   properties: {
-    securityRules: [
-      {
-        name: 'nothing-in'
-        properties: union(denyAll, { direction: 'Inbound', priority: 100 })
-      }
-      {
-        name: 'services-out'
-        properties: {
-          direction: 'Outbound'
-          priority: 100
-          access: 'Allow'
-          protocol: 'Tcp'
-          sourceAddressPrefix: workerAddresses
-          sourcePortRange: '*'
-          destinationAddressPrefix: endpointAddresses
-          destinationPortRanges: ['443', '10000']
+    securityRules: concat(
+      empty(adminAddresses)
+        ? []
+        : [
+            {
+              name: 'sign-in'
+              properties: {
+                direction: 'Inbound'
+                priority: 90
+                access: 'Allow'
+                protocol: 'Tcp'
+                sourceAddressPrefixes: adminAddresses
+                sourcePortRange: '*'
+                destinationAddressPrefix: workerAddresses
+                destinationPortRange: '22'
+              }
+            }
+          ],
+      [
+        {
+          name: 'nothing-in'
+          properties: union(denyAll, { direction: 'Inbound', priority: 100 })
         }
-      }
-      {
-        name: 'neighbours-out'
-        properties: union(denyAll, {
-          direction: 'Outbound'
-          priority: 200
-          destinationAddressPrefix: 'VirtualNetwork'
-        })
-      }
-      {
-        name: 'https-out'
-        properties: {
-          direction: 'Outbound'
-          priority: 300
-          access: 'Allow'
-          protocol: 'Tcp'
-          sourceAddressPrefix: workerAddresses
-          sourcePortRange: '*'
-          destinationAddressPrefix: 'Internet'
-          destinationPortRange: '443'
+        {
+          name: 'services-out'
+          properties: {
+            direction: 'Outbound'
+            priority: 100
+            access: 'Allow'
+            protocol: 'Tcp'
+            sourceAddressPrefix: workerAddresses
+            sourcePortRange: '*'
+            destinationAddressPrefix: endpointAddresses
+            destinationPortRanges: ['443', '10000']
+          }
         }
-      }
-      {
-        name: 'nothing-else-out'
-        properties: union(denyAll, { direction: 'Outbound', priority: 400 })
-      }
-    ]
+        {
+          name: 'neighbours-out'
+          properties: union(denyAll, {
+            direction: 'Outbound'
+            priority: 200
+            destinationAddressPrefix: 'VirtualNetwork'
+          })
+        }
+        {
+          name: 'https-out'
+          properties: {
+            direction: 'Outbound'
+            priority: 300
+            access: 'Allow'
+            protocol: 'Tcp'
+            sourceAddressPrefix: workerAddresses
+            sourcePortRange: '*'
+            destinationAddressPrefix: 'Internet'
+            destinationPortRange: '443'
+          }
+        }
+        {
+          name: 'nothing-else-out'
+          properties: union(denyAll, { direction: 'Outbound', priority: 400 })
+        }
+      ]
+    )
   }
 }
 
@@ -177,6 +203,24 @@ resource endpointRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
           properties: union(denyAll, { direction: 'Inbound', priority: 300 })
         }
       ],
+      // To accounts and registry, where it still takes an identity or a signature; not to Redis.
+      empty(clientAddresses)
+        ? []
+        : [
+            {
+              name: 'clients-in'
+              properties: {
+                direction: 'Inbound'
+                priority: 150
+                access: 'Allow'
+                protocol: 'Tcp'
+                sourceAddressPrefixes: clientAddresses
+                sourcePortRange: '*'
+                destinationAddressPrefix: endpointAddresses
+                destinationPortRange: '443'
+              }
+            }
+          ],
       // NFS knows no identities: whoever reaches the share may read it. The workers don't.
       fileShare
         ? [

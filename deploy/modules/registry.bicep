@@ -10,7 +10,7 @@ param tags object
 @description('Names of the identities that fetch images.')
 param identityNames string[]
 
-@description('Addresses or ranges from which images are put in. Empty: only from within the network.')
+@description('Addresses or ranges from which images are put in. Empty: only from within the network, by who may.')
 param builderAddresses string[]
 
 @description('Subnet of the private endpoints.')

@@ -46,6 +46,25 @@ describe.each(Object.entries(choices))('%s', (name, { resources, outputs, of, on
     expect(sources).toEqual(isOpen ? ['10.60.0.0/26'] : [])
   })
 
+  test('accounts and machines are reached from where was said, and from nowhere else', () => {
+    type Rule = { properties: { access: string; direction: string } & Record<string, unknown> }
+    const doorsOf = (group: string) =>
+      (at(one('Network/networkSecurityGroups', group).body, 'properties.securityRules') as Rule[])
+        .map(({ properties }) => properties)
+        .filter(({ access, direction }) => access === 'Allow' && direction === 'Inbound')
+        .map((door) => [
+          door.sourceAddressPrefixes ?? [door.sourceAddressPrefix],
+          door.destinationPortRanges ?? [door.destinationPortRange],
+        ])
+    const roles = ['10.60.0.0/26', '10.60.16.0/20']
+    expect(doorsOf('ff-test-net-endpoints')).toEqual([
+      [roles, ['443', '10000']],
+      ...(isOpen ? [[['10.1.0.0/24', '10.2.0.0/24'], ['443']]] : []),
+      ...(isOpen ? [[['10.60.0.0/26'], ['2049']]] : []),
+    ])
+    expect(doorsOf('ff-test-net-workers')).toEqual(isOpen ? [[['10.3.0.0/28'], ['22']]] : [])
+  })
+
   test('Redis forgets nothing, has no keys and no door', () => {
     expect(one('Cache/redisEnterprise').body.properties).toMatchObject({
       ...{ publicNetworkAccess: 'Disabled', minimumTlsVersion: '1.2' },
