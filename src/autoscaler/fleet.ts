@@ -23,10 +23,16 @@ export type Fleet = {
     spot?: boolean
     instances: FleetInstance[]
   }>
-  /** Asks for a capacity of so many and does not wait for them; never lowers it. Throws FleetRefusal. */
-  grow(to: number, signal: AbortSignal): Promise<void>
-  /** Removes exactly these; those that are gone already are no error. */
-  remove(names: string[], signal: AbortSignal): Promise<void>
+  /**
+   * Asks for a capacity of so many and does not wait for them; never lowers it. Answers whether it asked: not where as many
+   * are on their way already. Throws FleetRefusal.
+   */
+  grow(to: number, signal: AbortSignal): Promise<boolean>
+  /**
+   * Removes exactly these. Answers which of them were asked to go now: not those that are gone, or going already, and none
+   * while the fleet may not be asked.
+   */
+  remove(names: string[], signal: AbortSignal): Promise<string[]>
   close(): Promise<void>
 }
 

@@ -129,7 +129,8 @@ export function createTick(deps: TickDeps) {
     // What is about to be taken away counts for the fleet, but not for us.
     const leaving = instances.filter(({ state }) => state === 'leaving').length
     const room = { capacity: seen.capacity, growth, most: limits.max + leaving }
-    const done = await act({ ...room, remove: decision.remove, now }, next, signal)
+    const empty = instances.filter(({ state }) => state === 'held').map(({ name }) => name)
+    const done = await act({ ...room, remove: decision.remove, held: empty, now }, next, signal)
     await memories.write(next)
 
     const view: FleetView = {

@@ -149,6 +149,37 @@ describe.each([
     expect(asked.slice(-2)).toEqual([{ instanceIds: [idOf(e)] }, { instanceIds: [idOf(c)] }])
   })
 
+  test.each(['Azure', 'us'])('one that %s can not get rid of keeps nobody from coming', async (who) => {
+    const { now, pass } = clock()
+    const { arm, fleet, signal, look } = await startVmssFleet({ orchestrationMode, capacity: 3 }, { now })
+    await look()
+    const [stuck = '', taken = ''] = arm.set.names()
+    if (who === 'Azure') arm.set.fail(stuck, 'deallocating')
+    else arm.set.stick(stuck)
+    const asked = who === 'Azure' ? [] : [stuck]
+    await look()
+    expect(await fleet.remove([stuck], signal)).toEqual(asked)
+    const rest = async () => {
+      arm.set.settle()
+      await look()
+      pass(16_000)
+      return await look()
+    }
+    await rest()
+    pass(11 * 60_000)
+    expect(await rest()).toMatchObject({ capacity: 2, states: { [stuck]: 'leaving' } })
+    expect(await fleet.remove([stuck], signal)).toEqual([])
+    expect(await fleet.grow(4, signal)).toBe(true)
+    expect(await fleet.grow(4, signal)).toBe(false)
+    expect(await rest()).toMatchObject({ capacity: 4 })
+    expect(arm.set.names()).toHaveLength(5)
+    arm.set.evict(taken)
+    expect(await rest()).toMatchObject({ capacity: 3 })
+    expect(await fleet.grow(4, signal)).toBe(true)
+    expect(await rest()).toMatchObject({ capacity: 4 })
+    expect(arm.set.names()).toHaveLength(5)
+  })
+
   test('whether its machines may be taken away is said', async () => {
     const spot = await startVmssFleet({ orchestrationMode })
     expect(await spot.fleet.look(spot.signal)).toMatchObject({ spot: true })

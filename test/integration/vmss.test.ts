@@ -2,7 +2,7 @@ import { afterEach, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { FleetRefusal } from '../../src/autoscaler/fleet.ts'
 import { createVmssFleet } from '../../src/autoscaler/fleets/vmss.ts'
-import { startVmssFleet, stopVmssFleets } from '../support/vmss-fleet.ts'
+import { noLimits, startVmssFleet, stopVmssFleets } from '../support/vmss-fleet.ts'
 
 afterEach(stopVmssFleets)
 
@@ -19,6 +19,36 @@ test('capacity is never lowered, also when somebody else raises it between our l
   expect(arm.sent('PATCH')).toHaveLength(1)
   await fleet.grow(10, signal)
   expect(arm.set.capacity()).toBe(10)
+})
+
+test('no more is asked for than a set takes, and that is said; nor is it asked for ever while others change it', async () => {
+  const large = await startVmssFleet({ coreQuota: 10_000 })
+  expect(await large.fleet.grow(1_003, large.signal)).toBe(true)
+  expect(large.arm.set.capacity()).toBe(1_000)
+  expect((await large.refusal(1_003)).message).toBe('The scale set fleet takes 1000 machines at most.')
+  const { arm, fleet, signal, refusal } = await startVmssFleet({ singlePlacementGroup: true, capacity: 1 })
+  let others = 1
+  const hold = () => {
+    arm.beforeNext(`PATCH ${arm.vmssId}`, () => {
+      arm.set.setCapacity(++others)
+      hold()
+    })
+  }
+  hold()
+  expect((await refusal(120)).message).toMatch(/^Others change the scale set fleet/)
+  expect(others).toBe(4)
+  arm.beforeNext(`PATCH ${arm.vmssId}`, () => undefined)
+  await fleet.grow(120, signal)
+  expect(arm.set.capacity()).toBe(100)
+})
+
+test('what was not asked anew is a guess: another autoscaler may have grown the fleet since', async () => {
+  const limits = { ...noLimits, get: { perMinute: 0.001, burst: 5 } }
+  const { arm, fleet, signal } = await startVmssFleet({ capacity: 2 }, { limits })
+  expect((await fleet.look(signal)).guessed).toBeUndefined()
+  arm.set.resize(8)
+  arm.set.settle()
+  expect(await fleet.look(signal)).toMatchObject({ capacity: 2, guessed: true })
 })
 
 test('what a quota has room for is asked for, and the refusal says what stood in the way', async () => {

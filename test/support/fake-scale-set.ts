@@ -14,9 +14,18 @@ export type FakeScaleSetOptions = {
    * and can't rule out.
    */
   goalOfDeleted?: 'falls' | 'lags' | 'stays'
+  /** It ends at 100 machines instead of 1,000. */
+  singlePlacementGroup?: boolean
 }
 
-type Vm = { id: number; provisioning: string; power?: string; protected: boolean; made: string }
+type Vm = {
+  id: number
+  provisioning: string
+  power?: string
+  protected: boolean
+  stuck?: boolean
+  made: string
+}
 type Failure = { code: string; message: string; details?: object[] }
 export type FakeOperation = {
   state: 'InProgress' | 'Succeeded' | 'Failed' | 'Canceled'
@@ -43,6 +52,7 @@ export function createFakeScaleSet({
   evictionPolicy = 'Delete',
   coreQuota = 1_000,
   goalOfDeleted = 'falls',
+  singlePlacementGroup = false,
 }: FakeScaleSetOptions) {
   const sku = { name: 'Standard_NC4as_T4_v3', tier: 'Standard', capacity: 0 }
   const isFlexible = orchestrationMode === 'Flexible'
@@ -77,7 +87,7 @@ export function createFakeScaleSet({
     return vm
   }
   const drop = (gone: Vm[]) => {
-    vms = vms.filter((vm) => !gone.includes(vm))
+    vms = vms.filter((vm) => vm.stuck === true || !gone.includes(vm))
   }
 
   for (const vm of make(capacity)) start(vm)
@@ -94,7 +104,7 @@ export function createFakeScaleSet({
       ...{ sku, etag: `"${version}"`, location: 'westeurope' },
       properties: {
         // What a set has unless one says otherwise.
-        ...{ orchestrationMode, overprovision: true },
+        ...{ orchestrationMode, overprovision: true, singlePlacementGroup },
         provisioningState: pending().length > 0 ? 'Updating' : 'Succeeded',
         virtualMachineProfile: { priority, ...(priority === 'Spot' && { evictionPolicy }) },
       },
@@ -120,6 +130,11 @@ export function createFakeScaleSet({
     /** "Virtual Machine Scale Sets - Update" of the capacity: begins, and the machines come later. */
     resize(wanted: number): string {
       const more = wanted - sku.capacity
+      const largest = singlePlacementGroup ? 100 : 1_000
+      if (wanted > largest) {
+        const message = `The value of parameter sku.capacity is not valid: at most ${largest}.`
+        throw new ArmError(400, 'InvalidParameter', message)
+      }
       const used = vms.length * coresEach
       // "Resolve errors for resource quotas": said at once, and of the whole request.
       if (more > 0 && used + more * coresEach > coreQuota) {
@@ -139,11 +154,12 @@ export function createFakeScaleSet({
       sku.capacity = wanted
       // Lowered by a request, Azure itself chooses who goes. A flexible set takes and makes the difference between the old
       // number and the new, whatever is there (seen in dataplat/dbatools 10540).
-      const less = isFlexible ? -more : vms.length - wanted
+      const counted = vms.filter((vm) => goalOfDeleted !== 'falls' || vm.provisioning !== 'Deleting').length
+      const less = isFlexible ? -more : counted - wanted
       if (less > 0) vms = vms.slice(0, Math.max(0, vms.length - less))
       const { room = Infinity, keepsRest = true, failure } = allocation ?? {}
       allocation = undefined
-      const born = make(isFlexible ? more : wanted - vms.length)
+      const born = make(isFlexible ? more : wanted - counted)
       return begin(
         () => {
           for (const vm of born.slice(0, room)) start(vm)
@@ -228,6 +244,10 @@ export function createFakeScaleSet({
     /** Its latest change has failed; what it does now is its power. */
     fail(name: string, power?: string) {
       Object.assign(find(name), { provisioning: 'Failed', power })
+    },
+    /** Once it is to be deleted it never ends. */
+    stick(name: string) {
+      find(name).stuck = true
     },
     protect(name: string) {
       find(name).protected = true

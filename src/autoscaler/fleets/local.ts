@@ -155,13 +155,17 @@ export function createLocalFleet({ dir, main, env, stopMs, log }: LocalOptions):
         await start(`local-${slot}-${randomUUID().slice(0, 8)}`, slot)
         missing--
       }
+      return to > there
     },
     async remove(names) {
       const found = await list()
+      const asked: string[] = []
       for (const { name, note, lives } of found.filter((each) => names.includes(each.name))) {
-        if (!lives) await forget(name)
-        else if (note.leaving === null) await stop(name, note)
+        if (lives && note.leaving !== null) continue
+        await (lives ? stop(name, note) : forget(name))
+        asked.push(name)
       }
+      return asked
     },
     async close() {
       closing.abort()

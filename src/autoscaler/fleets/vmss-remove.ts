@@ -12,7 +12,8 @@ const notActive =
 /**
  * Removes these machines, many in a request. One that is gone already is left out and the others are asked for again; a
  * request that is refused for another reason is, from then on, one for each of its machines. Throws, after all others
- * were asked for, which could not be removed and why. What there is no budget for is left to the next turn.
+ * were asked for, which could not be removed and why. What there is no budget for is left to the next turn. Answers whom it
+ * asked to go.
  */
 export async function removeMachines({
   machines,
@@ -26,7 +27,7 @@ export async function removeMachines({
   budget: Budget
   ask: (machines: Machine[]) => Promise<void>
   sentence: (error: unknown) => string
-}): Promise<void> {
+}): Promise<string[]> {
   const single = machines.filter(({ name }) => alone.has(name))
   const others = machines.filter(({ name }) => !alone.has(name))
   // Those that made trouble come last: they are not to use up what the others need.
@@ -37,11 +38,13 @@ export async function removeMachines({
     ...single.map((machine) => [machine]),
   ]
   const failures: string[] = []
+  const asked: string[] = []
   for (let request = requests.shift(); request !== undefined; request = requests.shift()) {
     if (!budget.take()) break
     const left = request
     try {
       await ask(left)
+      asked.push(...left.map(({ name }) => name))
     } catch (error) {
       const status = statusOf(error)
       if (status === undefined || status === 401 || status === 403 || status === 429 || status >= 500)
@@ -58,4 +61,5 @@ export async function removeMachines({
     }
   }
   if (failures.length > 0) throw new Error(`Azure did not remove ${failures.join('; ')}`)
+  return asked
 }

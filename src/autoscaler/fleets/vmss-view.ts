@@ -15,10 +15,17 @@ const knownForMs = 5 * 60_000
 const goalLagsMs = 2 * 60_000
 /** A machine that was to go and is there after so long may be asked to go again. */
 const stillThereMs = 15 * 60_000
+/** A machine that has been leaving for so long may be for hours: what is missing beside it is not waited for. */
+const stuckMs = 10 * 60_000
+/** What Azure allows a scale set, of either kind, and one that is confined to a placement group. */
+const mostOfSet = 1_000
+const mostOfGroup = 100
 
 export type ScaleSet = {
   /** How many there are to be: Azure's goal. */
   capacity: number
+  /** The largest goal that Azure takes. */
+  most: number
   sku: { name?: string; tier?: string }
   etag?: string
   /** Azure is at it. */
@@ -54,7 +61,7 @@ export function createVmssView({
   let removed: { of: number; count: number; at: number } | undefined
   /** Since when Azure has made fewer than it was to, and has stopped. */
   let shortSince: number | undefined
-  /** So many of the goal are gone, or never came, and Azure makes nobody for them. Undefined until all stood still once. */
+  /** So many of the goal are gone, stuck, or never came, and Azure makes nobody for them. Undefined until all stood still once. */
   let ghosts: number | undefined
   let warnedUntil = 0
 
@@ -66,20 +73,28 @@ export function createVmssView({
       throw new TransientError(`Azure has been asked about ${arm.name} as often as it allows.`)
     }
     const instances = [...listed.machines.values()].map(seen)
-    if (isFresh) learn(set, instances)
-    return { ...coming(set, instances), spot: set.spot, instances }
+    if (isFresh) learn(set)
+    const known = coming(set, instances)
+    // What another autoscaler asked for since may be missing in it.
+    return { ...known, ...(!isFresh && { guessed: true }), spot: set.spot, instances }
   }
 
-  function learn({ capacity, working, orchestration }: ScaleSet, instances: FleetInstance[]) {
-    const isShort = !working && instances.length < capacity - (ghosts ?? 0)
+  function learn({ capacity, working, orchestration }: ScaleSet) {
+    const machines = [...(listed?.machines.values() ?? [])]
+    const stuck = machines.filter(isStuck).length
+    const there = machines.length - stuck
+    const { makesWhatIsMissing } = orchestration
+    // It makes nobody in place of one that is stuck, for as long as that counts.
+    const counted = makesWhatIsMissing ? machines.length : there
+    const isShort = !working && counted < capacity - (makesWhatIsMissing ? 0 : (ghosts ?? 0))
     shortSince = isShort ? (shortSince ?? now()) : undefined
     // Of one that is leaving nobody knows whether the goal still has it.
-    const moves = [...(listed?.machines.values() ?? [])].some(
-      (each) => each.state === 'leaving' || isGoing(each),
-    )
-    if (orchestration.makesWhatIsMissing || working || moves) return
-    if (isShort && !isOver(orchestration)) return
-    ghosts = Math.max(0, capacity - instances.length)
+    const moves = machines.some((each) => (each.state === 'leaving' || isGoing(each)) && !isStuck(each))
+    if (working || moves) return
+    const missing = Math.max(0, capacity - there)
+    if (makesWhatIsMissing) ghosts = Math.min(stuck, missing)
+    if (makesWhatIsMissing || (isShort && !isOver(orchestration))) return
+    ghosts = missing
     // Whom we removed is among them, where the goal still has them.
     removed = undefined
   }
@@ -119,7 +134,8 @@ export function createVmssView({
     const working = !/^(succeeded|failed|canceled)$/i.test(provisioningState ?? '')
     const spot = virtualMachineProfile?.priority === 'Spot'
     const orchestration = orchestrationOf(orchestrationMode)
-    set = { capacity, sku: { name, tier }, etag, working, spot, orchestration, at: now() }
+    const most = found.singlePlacementGroup === true ? mostOfGroup : mostOfSet
+    set = { capacity, most, sku: { name, tier }, etag, working, spot, orchestration, at: now() }
     return set
   }
 
@@ -160,6 +176,10 @@ export function createVmssView({
   /** There, and nothing that goes by itself. */
   const mayGo = (machine: Machine) => machine.state !== 'leaving' && !isGoing(machine)
   const isGoing = ({ name }: Machine) => going.has(name)
+  const isStuck = ({ name, state, since }: Machine) => {
+    const at = state === 'leaving' ? since : going.get(name)
+    return at !== undefined && now() - at > stuckMs
+  }
   const evicted = () =>
     [...(listed?.machines.values() ?? [])].filter((each) => each.state === 'evicted' && mayGo(each))
 

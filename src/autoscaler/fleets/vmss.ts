@@ -25,9 +25,8 @@ export type VmssFleetOptions = {
 
 /** A growth that failed for no reason that we know. */
 const failedPauseMs = 60_000
-/** What Azure allows a scale set, of either kind. */
-const mostOfSet = 1_000
-const recountMs = 30_000
+const fullPauseMs = 30_000
+const changedPauseMs = 10_000
 
 /**
  * A VM scale set of Azure, of uniform or flexible orchestration. Its machines are called as Azure's metadata service calls
@@ -86,7 +85,7 @@ export function createVmssFleet(options: VmssFleetOptions): Fleet {
     return await view.look()
   }
 
-  async function grow(to: number) {
+  async function grow(to: number): Promise<boolean> {
     const leftMs = (growthFailed?.until ?? 0) - now()
     if (growthFailed !== undefined && leftMs > 0) {
       throw new FleetRefusal(growthFailed.refusal.message, { retryAfterMs: leftMs })
@@ -97,23 +96,36 @@ export function createVmssFleet(options: VmssFleetOptions): Fleet {
     for (let turn = 0; turn < 3; turn++) {
       if (!budgets.get.take()) throw tooOften(budgets.get.waitMs())
       const set = await view.readSet()
-      const size = to + view.evicted().length + view.ghosts()
-      if (size > mostOfSet && to <= mostOfSet) return await recount(set)
-      if (size <= set.capacity && !view.isShort()) return
+      const gone = view.evicted().length + view.ghosts()
+      const wanted = to + gone
+      const size = Math.max(Math.min(wanted, set.most), set.capacity)
+      const isMore = size > set.capacity || view.isShort()
+      if (wanted > set.most && gone > 0 && (!isMore || view.isEmpty())) return await recount(set, gone)
+      if (!isMore && wanted > size) throw full(set)
+      if (!isMore) return false
       try {
-        return await resize(set, Math.max(size, set.capacity))
+        await resize(set, size)
+        return true
       } catch (error) {
         if (statusOf(error) !== 412) return await growInPart(set, size, error)
       }
     }
+    throw new FleetRefusal(`Others change the scale set ${arm.name} all the time: growth waits.`, {
+      retryAfterMs: changedPauseMs,
+    })
   }
 
+  const full = ({ most }: ScaleSet) =>
+    new FleetRefusal(`The scale set ${arm.name} takes ${most} machines at most.`, {
+      retryAfterMs: fullPauseMs,
+    })
+
   /** The goal counts too many that are gone: it starts anew once nobody is there who could be taken. Throws in any case. */
-  async function recount(set: ScaleSet): Promise<never> {
+  async function recount(set: ScaleSet, gone: number): Promise<never> {
     if (view.isEmpty() && !set.working) await resize(set, 0)
     throw new FleetRefusal(
-      `The scale set ${arm.name} counts ${view.ghosts()} machines that are gone: Azure makes more once it was empty.`,
-      { retryAfterMs: recountMs },
+      `The scale set ${arm.name} counts ${gone} machines that are gone: Azure makes more once it was empty.`,
+      { retryAfterMs: fullPauseMs },
     )
   }
 
@@ -142,8 +154,9 @@ export function createVmssFleet(options: VmssFleetOptions): Fleet {
     const earlier = removalFailed
     removalFailed = undefined
     const asked = new Set([...view.present(names), ...view.evicted()])
-    await removeThese([...asked])
+    const went = await removeThese([...asked])
     if (earlier !== undefined) throw earlier
+    return went
   }
 
   /** They take the room of new ones. Where they can't be removed, that is no reason not to grow. */
@@ -158,7 +171,7 @@ export function createVmssFleet(options: VmssFleetOptions): Fleet {
 
   async function removeThese(machines: Machine[]) {
     alone = new Set([...alone].filter(view.isListed))
-    await removeMachines({
+    return await removeMachines({
       machines,
       alone,
       budget: budgets.delete,
@@ -180,7 +193,7 @@ export function createVmssFleet(options: VmssFleetOptions): Fleet {
     grow: (to, signal) =>
       call(signal, async () => {
         try {
-          await grow(to)
+          return await grow(to)
         } catch (error) {
           throw refusalOf(error, arm.name) ?? error
         }
