@@ -1,7 +1,7 @@
 import { DefaultAzureCredential } from '@azure/identity'
 import { createBacklog } from '../shared/backlog.ts'
 import { readConfig } from '../shared/config.ts'
-import { createFleetSettings, fleetDefaults } from '../shared/fleet-settings.ts'
+import { createFleetSettings, fleetBounds } from '../shared/fleet-settings.ts'
 import { startHealthServer } from '../shared/health-server.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
@@ -25,7 +25,7 @@ const log = createLogger('autoscaler', config.FRAMEFLEET_LOG_LEVEL)
 await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
   const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'autoscaler' })
-  const defaults = fleetDefaults(config)
+  const bounds = fleetBounds(config)
   const system = openSystem(config)
   const registry = createRegistry('autoscaler')
   const metrics = createFleetMetrics(registry)
@@ -48,7 +48,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
         })
   const tick = createTick({
     ...{ redis, prefix, fleet, metrics, log },
-    settings: createFleetSettings(system, defaults, log),
+    settings: createFleetSettings(system, bounds, log),
     registry: createWorkerRegistry(redis, prefix),
     demand: {
       backlog: createBacklog(redis, prefix),

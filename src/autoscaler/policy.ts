@@ -65,8 +65,11 @@ export const present = (snapshot: Snapshot): number => sort(snapshot).present
 export function decide(snapshot: Snapshot): Decision {
   const { now, limits, growthBlockedUntil } = snapshot
   const { usable, resting, failed, present } = sort(snapshot)
-  const nothing = { grow: present, hold: [], recall: [], remove: [] }
-  if (limits.paused) return { target: usable.length, why: 'paused', ...nothing }
+  // Nobody goes until it is over: what waits to go would stand idle for as long.
+  if (limits.paused) {
+    const recall = resting.map(({ name }) => name)
+    return { target: present, why: 'paused', grow: present, hold: [], recall, remove: [] }
+  }
 
   const within = (wanted: number) => Math.min(limits.max, Math.max(limits.min, wanted))
   const { need, why } = limits.size === null ? demanded(snapshot) : byHand(limits.size)

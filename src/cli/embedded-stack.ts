@@ -155,6 +155,7 @@ function autoscalerDefaults(dir: string, { min, max }: { min: number; max: numbe
     FRAMEFLEET_LOCAL_DIR: dir,
     FRAMEFLEET_FLEET_MIN: String(min),
     FRAMEFLEET_FLEET_MAX: String(max),
+    FRAMEFLEET_FLEET_CEILING: String(Math.max(100, max)),
     FRAMEFLEET_BACKLOG_SECONDS: '20',
     FRAMEFLEET_START_SECONDS: '3',
     FRAMEFLEET_TICK_SECONDS: '1',

@@ -179,7 +179,7 @@ fleet
   .option('--size <n|auto>', 'exactly so many; auto leaves it to the autoscaler', (text) =>
     text === 'auto' ? text : page(mostInstances)(text),
   )
-  .addOption(new Option('--pause', 'the autoscaler changes nothing').conflicts('resume'))
+  .addOption(new Option('--pause', 'the autoscaler starts and removes nothing').conflicts('resume'))
   .option('--resume', 'the autoscaler goes on')
   .addOption(dir)
   .addOption(json)

@@ -1,9 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
-import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import type { FleetSettingsStore } from '../shared/fleet-settings.ts'
-import { FleetSettings, FleetView, WorkerRecord, mostInstances } from '../shared/fleet.ts'
+import { FleetChange, FleetSettings, FleetView, WorkerRecord } from '../shared/fleet.ts'
 import type { Rates } from '../shared/rates.ts'
 import type { WorkerRegistry } from '../shared/worker-registry.ts'
 import { Problem } from './problem.ts'
@@ -18,16 +17,6 @@ export type FleetDeps = {
 
 /** Of the workers, those that beat last. */
 const mostShown = 1_000
-
-const size = z.number().int().min(0).max(mostInstances)
-const Change = z
-  .strictObject({
-    min: size.optional().describe('never fewer instances'),
-    max: size.optional().describe('never more instances'),
-    size: size.nullable().optional().describe('exactly so many; null gives the size back to the autoscaler'),
-    paused: z.boolean().optional().describe('the autoscaler changes nothing'),
-  })
-  .meta({ id: 'FleetChange' })
 
 const Rate = z
   .object({
@@ -86,8 +75,8 @@ export function addFleetRoutes(root: FastifyInstance, deps: FleetDeps): void {
         tags,
         summary: 'Set the fleet',
         description:
-          'What is given takes the place of what was set; the rest stays. A size holds whatever there is to do, until it is null again. The autoscaler heeds it at its next turn.',
-        body: Change,
+          'What is given takes the place of what was set; the rest stays. A size holds whatever there is to do, until it is null again. Nothing may pass the ceiling that the environment sets. The autoscaler heeds it at its next turn.',
+        body: FleetChange,
         response: { 200: FleetSettings, 422: Problem, ...errors },
       },
     },
@@ -97,16 +86,4 @@ export function addFleetRoutes(root: FastifyInstance, deps: FleetDeps): void {
       return settings
     },
   )
-}
-
-/** Reads what the autoscaler noted; what can't be read is as good as nothing. */
-export function readFleetView(redis: Redis, prefix: string) {
-  return async (): Promise<FleetView | null> => {
-    const text = await redis.get(`${prefix}:fleet:view`)
-    try {
-      return FleetView.safeParse(JSON.parse(text ?? 'null')).data ?? null
-    } catch {
-      return null
-    }
-  }
 }

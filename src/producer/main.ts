@@ -2,7 +2,8 @@ import { type Queue, Worker } from 'bullmq'
 import { readConfig } from '../shared/config.ts'
 import { openMedia, openSystem } from '../shared/stores.ts'
 import { createFileCache } from '../shared/file-cache.ts'
-import { createFleetSettings, fleetDefaults } from '../shared/fleet-settings.ts'
+import { createFleetSettings, fleetBounds } from '../shared/fleet-settings.ts'
+import { readFleetView } from '../shared/fleet-view.ts'
 import { createJobFiles } from '../shared/job-files.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
@@ -22,7 +23,6 @@ import { processorOf } from '../shared/workload.ts'
 import { createAdmission } from './admission.ts'
 import { startChores } from './chores.ts'
 import { producerSettings } from './config.ts'
-import { readFleetView } from './fleet-routes.ts'
 import { createIndexer } from './indexer.ts'
 import { janitorChore } from './janitor.ts'
 import { reconcileChore } from './reconcile.ts'
@@ -105,10 +105,10 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     quarantine: createQuarantine(shownQuarantine),
     runAgain: async (id) => await resumeJob(hasty, id, { again: true }),
     fleet: {
-      settings: createFleetSettings(system, fleetDefaults(config), log),
+      settings: createFleetSettings(system, fleetBounds(config), log),
       workers: createWorkerRegistry(prompt, prefix),
       rates: createRates(prompt, prefix),
-      view: readFleetView(prompt, prefix),
+      view: async () => await readFleetView(prompt, prefix),
     },
     maxRequestsPerSecond: config.FRAMEFLEET_MAX_REQUESTS_PER_SECOND,
     isQueued: async (id) => (await prompt.exists(queue('stitch').toKey(entryIds.stitch(id)))) === 1,

@@ -49,17 +49,17 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
       if (waiting > 0 || !counts['active']) return {}
       const idleWorkers = (await workers.list()).filter(({ state }) => state === 'idle').length
       if (idleWorkers === 0) return {}
-      const active = await atWork()
-      const slow = slowBatches({ now: Date.now(), waiting, idleWorkers, active })
+      const [active, now] = await Promise.all([atWork(), redisNow()])
+      const slow = slowBatches({ now, waiting, idleWorkers, active })
       for (const entry of slow) {
         const batch = active.find((each) => each.entry === entry)
-        if (batch) await copy(batch)
+        if (batch) await copy(batch, now)
       }
       return { copied: slow.length }
     },
   }
 
-  async function copy({ payload, worker, startedAt, expectedSeconds }: AtWork): Promise<void> {
+  async function copy({ payload, worker, startedAt, expectedSeconds }: AtWork, now: number): Promise<void> {
     const { jobId, index } = payload
     await batches.add(
       'batch',
@@ -67,9 +67,14 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
       { ...copyOptions, jobId: entryIds.copy(jobId, index), priority: firstTag },
     )
     copies.inc()
-    const seconds = Math.round((Date.now() - startedAt) / 1_000)
+    const seconds = Math.round((now - startedAt) / 1_000)
     const expected = Math.round(expectedSeconds)
     log.info({ job: jobId, batch: index, worker, seconds, expected }, 'a slow batch was copied')
+  }
+
+  async function redisNow(): Promise<number> {
+    const [seconds, micros] = (await redis.time()).map(Number)
+    return (seconds ?? 0) * 1_000 + (micros ?? 0) / 1_000
   }
 
   /** The batches at work of which it is known how long they should take, but for copies. */
@@ -82,12 +87,13 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
     )
     const payloads = found.map(({ payload }) => payload)
     const jobs = [...new Set(payloads.map(({ jobId }) => jobId))]
-    const [works, underWay, committed, copied, reckoning] = await Promise.all([
+    const [works, underWay, committed, copied, reckoning, ahead] = await Promise.all([
       statuses.works(jobs),
       statuses.underWay(jobs),
       statuses.committed(payloads),
       copiesOf(payloads),
       deps.order.reckon(),
+      workers.clocksAhead(found.map(({ worker }) => worker)),
     ])
     const numberOf = new Map(jobs.map((job, i) => [job, i]))
     return found.flatMap((claim, i) => {
@@ -101,7 +107,10 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
       if (!measured) return []
       const expectedSeconds = count * secondsPerFrame + setUpSeconds
       const fractionDone = Math.min(1, (underWay[job]?.get(index) ?? 0) / count)
-      return [{ ...claim, expectedSeconds, setUpSeconds, fractionDone, copied: copied[i] ?? false }]
+      // The claim is dated by its worker's clock.
+      const startedAt = claim.startedAt - (ahead[i] ?? 0)
+      const isCopied = copied[i] ?? false
+      return [{ ...claim, startedAt, expectedSeconds, setUpSeconds, fractionDone, copied: isCopied }]
     })
   }
 

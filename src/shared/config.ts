@@ -52,6 +52,9 @@ export const fleetSettings = {
   FRAMEFLEET_FLEET_MAX: size
     .default(4)
     .describe('never more instances, as long as nobody has set the fleet by the API'),
+  FRAMEFLEET_FLEET_CEILING: size
+    .default(100)
+    .describe('what the API may set at most: whoever holds a token can ask for as much'),
 }
 
 export const fairSettings = {

@@ -2,28 +2,31 @@ import type { z } from 'zod'
 import type { BlobStore } from './blob-store.ts'
 import type { fleetSettings } from './config.ts'
 import { InputError, TransientError } from './errors.ts'
-import { FleetSettings } from './fleet.ts'
+import { FleetChange, FleetSettings } from './fleet.ts'
 import { layout } from './layout.ts'
 import type { Logger } from './log.ts'
 
 export type FleetSettingsStore = ReturnType<typeof createFleetSettings>
 
+/** What a role's environment says: between which sizes, as long as nobody sets others, and what nobody may pass. */
+export type FleetBounds = { min: number; max: number; ceiling: number }
+
 /** Others may write meanwhile; each try that loses means that one of them won. */
 const tries = 10
 
 /**
- * What people set of the fleet, in the system container: it outlives Redis. As long as nobody has set anything, or where
- * what lies there can't be read, the defaults hold.
+ * What people set of the fleet, in the system container: it outlives Redis. It holds only what they named, so that the
+ * rest goes on following the environment. Where what lies there can't be read, the environment alone holds.
  */
-export function createFleetSettings(system: BlobStore, defaults: FleetSettings, log?: Pick<Logger, 'warn'>) {
+export function createFleetSettings(system: BlobStore, bounds: FleetBounds, log?: Pick<Logger, 'warn'>) {
   const name = layout.fleetSettings
   let unreadable: string | undefined
 
-  async function read(): Promise<FleetSettings> {
+  async function readSet(): Promise<FleetChange> {
     const text = (await system.read(name))?.toString('utf8')
-    if (text === undefined) return defaults
-    const found = FleetSettings.safeParse(parsed(text))
-    if (found.success) {
+    if (text === undefined) return {}
+    const found = FleetChange.safeParse(parsed(text))
+    if (found.success && FleetSettings.safeParse(inForce(bounds, found.data)).success) {
       unreadable = undefined
       return found.data
     }
@@ -31,42 +34,61 @@ export function createFleetSettings(system: BlobStore, defaults: FleetSettings, 
     if (unreadable !== text)
       log?.warn({ blob: name }, "the fleet's settings can't be read; the defaults hold")
     unreadable = text
-    return defaults
+    return {}
   }
 
   return {
-    read,
-    /** Takes the place of all that was set. */
-    async write(settings: FleetSettings): Promise<void> {
-      await system.writeJson(name, settings)
-    },
+    /** What holds, never above the ceiling. */
+    read: async (): Promise<FleetSettings> => inForce(bounds, await readSet()),
     /**
-     * Sets some of it over what holds; answers what holds then. What others set meanwhile is kept. Throws InputError where
-     * it does not go with the rest.
+     * Sets some of it over what was set; answers what holds then. What others set meanwhile is kept. Throws InputError where
+     * it does not go with the rest, or passes the ceiling.
      */
-    async change(some: Partial<FleetSettings>): Promise<FleetSettings> {
+    async change(some: FleetChange): Promise<FleetSettings> {
+      underCeiling(bounds, some)
       for (let left = tries; left > 0; left--) {
         // The version first: what is read may be newer, and then it is not overwritten.
         const version = await system.head(name)
-        const wanted = together(await read(), some)
+        const set = await readSet()
+        together(inForce(bounds, set), some)
+        const wanted = { ...set, ...some }
         const over = version ? { ifMatch: version.etag } : { ifAbsent: true }
-        if (await system.writeJson(name, wanted, over)) return wanted
+        if (await system.writeJson(name, wanted, over)) return inForce(bounds, wanted)
       }
       throw new TransientError(`The fleet's settings were changed by others ${tries} times meanwhile.`)
     },
   }
 }
 
-/** The settings of a role as the fleet's; throws one sentence when they don't go together. */
-export function fleetDefaults(config: z.infer<z.ZodObject<typeof fleetSettings>>): FleetSettings {
-  const { FRAMEFLEET_FLEET_MIN: min, FRAMEFLEET_FLEET_MAX: max } = config
+/** The settings of a role as the fleet's bounds; throws one sentence when they don't go together. */
+export function fleetBounds(config: z.infer<z.ZodObject<typeof fleetSettings>>): FleetBounds {
+  const { FRAMEFLEET_FLEET_MIN: min, FRAMEFLEET_FLEET_MAX: max, FRAMEFLEET_FLEET_CEILING: ceiling } = config
   if (min > max) throw new Error('settings: FRAMEFLEET_FLEET_MIN must not be above FRAMEFLEET_FLEET_MAX')
-  return { min, max, size: null, paused: false }
+  if (max > ceiling)
+    throw new Error('settings: FRAMEFLEET_FLEET_MAX must not be above FRAMEFLEET_FLEET_CEILING')
+  return { min, max, ceiling }
 }
 
-function together(present: FleetSettings, some: Partial<FleetSettings>): FleetSettings {
+/** What was set goes over what the environment says, which gives way to it; nothing goes over the ceiling. */
+function inForce(bounds: FleetBounds, { min, max, size = null, paused = false }: FleetChange): FleetSettings {
+  const most = max ?? Math.max(bounds.max, min ?? 0, size ?? 0)
+  const least = min ?? Math.min(bounds.min, most, size ?? most)
+  const within = (wanted: number) => Math.min(bounds.ceiling, wanted)
+  return { min: within(least), max: within(most), size: size === null ? null : within(size), paused }
+}
+
+function underCeiling({ ceiling }: FleetBounds, { min, max, size }: FleetChange): void {
+  for (const [word, wanted] of Object.entries({ min, max, size }))
+    if ((wanted ?? 0) > ceiling)
+      throw new InputError(
+        'bad-fleet',
+        `${word} must not be above ${ceiling}, the ceiling of this fleet (FRAMEFLEET_FLEET_CEILING).`,
+      )
+}
+
+function together(present: FleetSettings, some: FleetChange): void {
   const wanted = FleetSettings.safeParse({ ...present, ...some })
-  if (wanted.success) return wanted.data
+  if (wanted.success) return
   const { min, max, size } = { ...present, ...some }
   throw new InputError(
     'bad-fleet',

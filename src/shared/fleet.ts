@@ -41,7 +41,9 @@ export type WorkerRecord = z.infer<typeof WorkerRecord>
 
 export const mostInstances = 10_000
 
-/** What people set: `PUT /v1/fleet`. Lies in the system container, so that it outlives Redis. */
+const pausedMeans = 'the autoscaler starts and removes nothing; what was to be removed works on'
+
+/** What holds of the fleet: what people set, and the environment where they have not. */
 export const FleetSettings = z
   .strictObject({
     min: z.number().int().min(0).max(mostInstances).describe('never fewer instances'),
@@ -54,7 +56,7 @@ export const FleetSettings = z
       .nullable()
       .default(null)
       .describe('exactly so many instances, whatever there is to do; null leaves it to the autoscaler'),
-    paused: z.boolean().default(false).describe('the autoscaler changes nothing'),
+    paused: z.boolean().default(false).describe(pausedMeans),
   })
   .refine(({ min, max }) => min <= max, 'min must not be above max')
   .refine(
@@ -63,6 +65,18 @@ export const FleetSettings = z
   )
   .meta({ id: 'FleetSettings' })
 export type FleetSettings = z.infer<typeof FleetSettings>
+
+const size = z.number().int().min(0).max(mostInstances)
+/** What people set: `PUT /v1/fleet`. Lies in the system container, so that it outlives Redis. */
+export const FleetChange = z
+  .strictObject({
+    min: size.optional().describe('never fewer instances'),
+    max: size.optional().describe('never more instances'),
+    size: size.nullable().optional().describe('exactly so many; null gives the size back to the autoscaler'),
+    paused: z.boolean().optional().describe(pausedMeans),
+  })
+  .meta({ id: 'FleetChange' })
+export type FleetChange = z.infer<typeof FleetChange>
 
 /** What the autoscaler saw and decided at its last turn. */
 export const FleetView = z.object({

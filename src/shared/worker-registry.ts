@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import { fleetViewKey } from './fleet-view.ts'
 import { WorkerRecord } from './fleet.ts'
 import type { KeyTypes } from './key-types.ts'
 
@@ -6,8 +7,8 @@ import type { KeyTypes } from './key-types.ts'
  * Who is there to work. Each worker says so every two seconds, and hears with the answer whether its instance is held; one
  * that says nothing for a while is gone.
  *
- *   <prefix>:workers      sorted set: id → when it beat last, by its own clock
- *   <prefix>:worker:<id>  hash: its record; gone `registryTtlMs` after its last beat
+ *   <prefix>:workers      sorted set: id → when it beat last, by Redis' clock
+ *   <prefix>:worker:<id>  hash: its record, and by how much its clock is ahead; gone `registryTtlMs` after its last beat
  *   <prefix>:held         hash: instance → since when it is held, in ms
  *
  * All of it may be lost: the next beats write it anew, and whoever holds instances says so again.
@@ -29,7 +30,7 @@ export function fleetKeyTypes(prefix: string): KeyTypes {
   const { ids, held } = keysOf(prefix)
   return {
     ...{ [ids]: 'zset', [held]: 'hash', [ratesKey(prefix)]: 'hash' },
-    ...{ [`${prefix}:fleet:view`]: 'lease', [`${prefix}:fleet:alive`]: 'lease' },
+    ...{ [fleetViewKey(prefix)]: 'lease', [`${prefix}:fleet:alive`]: 'lease' },
     [`${prefix}:fleet:memory`]: 'string',
   }
 }
@@ -48,13 +49,18 @@ export const workerKeyTypes = (prefix: string, id: string): KeyTypes => ({
   [keysOf(prefix).record(id)]: 'hash',
 })
 
-// KEYS: the record, all ids, the held ones. ARGV: id, now, how long it counts, its instance, its record.
+const aheadField = 'clockAheadMs'
+
+// One clock for all: a worker whose own is off would else drive all others out. KEYS: the record, all ids, the held ones.
+// ARGV: id, now by its own clock, how long it counts, its instance, its record.
 const beatScript = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+redis.call('HSET', KEYS[1], '${aheadField}', ARGV[2] - now, unpack(ARGV, 5))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2] - ${forgottenMs})
+redis.call('ZADD', KEYS[2], now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ${forgottenMs})
 redis.call('PEXPIRE', KEYS[2], ${forgottenMs})
 return redis.call('HEXISTS', KEYS[3], ARGV[4])`
 
@@ -104,6 +110,12 @@ export function createWorkerRegistry(redis: Redis, prefix: string) {
           await redis.eval(forgetScript, 1 + dead.length, keys.ids, ...dead.map(keys.record), ...dead)
       }
       return living.toSorted((a, b) => (a.id < b.id ? -1 : 1))
+    },
+    /** By how many ms the clock of each of these workers is ahead of Redis'; 0 where nobody knows. */
+    async clocksAhead(ids: string[]): Promise<number[]> {
+      const reading = redis.pipeline()
+      for (const id of ids) reading.hget(keys.record(id), aheadField)
+      return ((await reading.exec()) ?? []).map(([error, ms]) => (error ? 0 : Number(ms) || 0))
     },
     /** The workers of these instances are to take nothing new; they hear it with their next beat. */
     async hold(instances: string[]): Promise<void> {

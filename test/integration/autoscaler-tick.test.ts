@@ -305,10 +305,14 @@ test('the work of one client asks for no more than its share of the fleet', asyn
   expect(await tick()).toMatchObject({ demandSeconds: 90, target: 3, why: '30 s of work in 10 s' })
 })
 
-test('paused: nothing is asked, and it is said', async () => {
-  const { tick, work, settings, asked } = await autoscaler()
+test('paused: nothing is asked, and it is said; what was to be removed works on', async () => {
+  const { tick, work, settings, asked, add, beat, registry } = await autoscaler()
+  const name = add()
+  await registry.hold([name])
+  await beat(name, 'held')
   await work('job-00000001', 20)
   settings.paused = true
-  expect(await tick()).toMatchObject({ why: 'paused' })
+  expect(await tick()).toMatchObject({ why: 'paused', target: 1 })
   expect(asked).toEqual({ grow: [], remove: [] })
+  expect(await beat(name, 'held')).toEqual({ held: false })
 })

@@ -2,9 +2,10 @@ import Fastify from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { addFleetRoutes, readFleetView } from '../../src/producer/fleet-routes.ts'
+import { addFleetRoutes } from '../../src/producer/fleet-routes.ts'
 import { handleErrors } from '../../src/producer/problem.ts'
-import { createFleetSettings, fleetDefaults } from '../../src/shared/fleet-settings.ts'
+import { createFleetSettings, fleetBounds } from '../../src/shared/fleet-settings.ts'
+import { fleetViewKey, readFleetView } from '../../src/shared/fleet-view.ts'
 import type { FleetView, WorkerRecord } from '../../src/shared/fleet.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { createRates } from '../../src/shared/rates.ts'
@@ -17,6 +18,7 @@ beforeAll(async () => {
 })
 afterAll(async () => await services?.stop())
 
+const bounds = { min: 0, max: 4, ceiling: 100 }
 const defaults = { min: 0, max: 4, size: null, paused: false }
 
 /** The routes over a Redis and a storage of their own. */
@@ -24,14 +26,14 @@ async function fleetApi() {
   const [system, redis, prefix] = [await services.container(), services.connect(), services.prefix()]
   const warnings: string[] = []
   const log = pino({}, { write: (line: string) => void warnings.push(line) })
-  const settings = createFleetSettings(system, defaults, log)
+  const settings = createFleetSettings(system, bounds, log)
   const [workers, rates] = [createWorkerRegistry(redis, prefix), createRates(redis, prefix)]
   const app = Fastify()
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   handleErrors(app)
   app.decorateRequest('client', 'me')
-  addFleetRoutes(app, { settings, workers, rates, view: readFleetView(redis, prefix) })
+  addFleetRoutes(app, { settings, workers, rates, view: async () => await readFleetView(redis, prefix) })
   return {
     ...{ system, redis, prefix, warnings, settings, workers, rates },
     get: async () => (await app.inject({ method: 'GET', url: '/v1/fleet' })).json(),
@@ -76,6 +78,13 @@ test.each<[string, object, number, string | RegExp]>([
     422,
     'size must lie between min and max: min would be 0, max 4, size 9.',
   ],
+  [
+    'more than the ceiling',
+    { max: 101 },
+    422,
+    /^max must not be above 100, the ceiling of this fleet \(FRAMEFLEET_FLEET_CEILING\)\.$/,
+  ],
+  ['a size above the ceiling', { size: 5_000, max: 50 }, 422, /^size must not be above 100, [^.]+\.$/],
   ['less than none', { min: -1 }, 400, /^body\.?min: |^min: /],
   ['half a machine', { max: 1.5 }, 400, /^max: /],
   ['more than there may ever be', { max: 10_001 }, 400, /^max: /],
@@ -91,11 +100,30 @@ test.each<[string, object, number, string | RegExp]>([
 
 test('of two who change different things at once nobody loses', async () => {
   const { system, settings } = await fleetApi()
-  await settings.write({ ...defaults, max: 100 })
-  const others = Array.from({ length: 4 }, () => createFleetSettings(system, defaults))
+  await settings.change({ max: 100 })
+  const others = Array.from({ length: 4 }, () => createFleetSettings(system, bounds))
   const changes = [{ min: 1 }, { max: 50 }, { size: 7 }, { paused: true }]
   await Promise.all(others.map(async (each, i) => await each.change(changes[i] ?? {})))
   expect(await settings.read()).toEqual({ min: 1, max: 50, size: 7, paused: true })
+})
+
+test('what nobody set follows the environment of each role, which gives way to what was set', async () => {
+  const { system, settings } = await fleetApi()
+  const larger = createFleetSettings(system, { min: 1, max: 20, ceiling: 100 })
+  expect(await settings.change({ paused: true })).toEqual({ ...defaults, paused: true })
+  expect(await larger.read()).toEqual({ min: 1, max: 20, size: null, paused: true })
+  await larger.change({ min: 6 })
+  expect(await larger.read()).toMatchObject({ min: 6, max: 20 })
+  expect(await settings.read()).toMatchObject({ min: 6, max: 6 })
+  await larger.change({ min: 0, max: 9, size: 8 })
+  expect(await settings.read()).toEqual({ min: 0, max: 9, size: 8, paused: true })
+})
+
+test('whatever was set, nobody heeds more than the ceiling of its environment', async () => {
+  const { system, settings } = await fleetApi()
+  await settings.change({ min: 50, max: 90, size: 80 })
+  const lower = createFleetSettings(system, { min: 0, max: 4, ceiling: 10 })
+  expect(await lower.read()).toMatchObject({ min: 10, max: 10, size: 10 })
 })
 
 test('settings that can not be read are told of once, and the defaults hold until somebody sets them', async () => {
@@ -123,7 +151,7 @@ test('the autoscaler, the workers and what they measured are shown', async () =>
     },
     ...{ demandSeconds: 3_600, startSeconds: 150, byHand: null, error: null },
   }
-  await redis.set(`${prefix}:fleet:view`, JSON.stringify(view))
+  await redis.set(fleetViewKey(prefix), JSON.stringify(view))
   await workers.beat(worker('a', Date.now()))
   await rates.note({ model: 'm@1', size: '640x360', device: 'cuda' }, { frames: 10, seconds: 1 })
   expect(await get()).toMatchObject({
@@ -133,7 +161,7 @@ test('the autoscaler, the workers and what they measured are shown', async () =>
     rates: [{ model: 'm@1', size: '640x360', device: 'cuda', secondsPerFrame: 0.1, batches: 1 }],
   })
   for (const text of ['{"at": 1}', 'not JSON']) {
-    await redis.set(`${prefix}:fleet:view`, text)
+    await redis.set(fleetViewKey(prefix), text)
     expect(await get()).toMatchObject({ autoscaler: null, workersTotal: 1 })
   }
 })
@@ -152,9 +180,12 @@ test('of very many workers those are shown that beat last', async () => {
 })
 
 test('the defaults of a role must go together', () => {
-  const settings = { FRAMEFLEET_FLEET_MIN: 2, FRAMEFLEET_FLEET_MAX: 6 }
-  expect(fleetDefaults(settings)).toEqual({ min: 2, max: 6, size: null, paused: false })
-  expect(() => fleetDefaults({ ...settings, FRAMEFLEET_FLEET_MIN: 7 })).toThrow(
+  const settings = { FRAMEFLEET_FLEET_MIN: 2, FRAMEFLEET_FLEET_MAX: 6, FRAMEFLEET_FLEET_CEILING: 6 }
+  expect(fleetBounds(settings)).toEqual({ min: 2, max: 6, ceiling: 6 })
+  expect(() => fleetBounds({ ...settings, FRAMEFLEET_FLEET_MIN: 7 })).toThrow(
     'settings: FRAMEFLEET_FLEET_MIN must not be above FRAMEFLEET_FLEET_MAX',
+  )
+  expect(() => fleetBounds({ ...settings, FRAMEFLEET_FLEET_CEILING: 5 })).toThrow(
+    'settings: FRAMEFLEET_FLEET_MAX must not be above FRAMEFLEET_FLEET_CEILING',
   )
 })

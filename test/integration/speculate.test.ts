@@ -63,8 +63,8 @@ async function atWork() {
         { frames: 10, seconds: 10, setUpSeconds: 0 },
       )
     },
-    async register(id: string, state: WorkerRecord['state']) {
-      const now = Date.now()
+    async register(id: string, state: WorkerRecord['state'], aheadSeconds = 0) {
+      const now = Date.now() + aheadSeconds * 1_000
       await workers.beat({
         ...{ id, instance: id, state, since: now, startedAt: now, beatAt: now, device: 'cpu' },
         ...{ models: [], framesPerSecond: null, batches: 0, leaving: null },
@@ -116,6 +116,21 @@ test('what waits for its time, of whatever job, says nothing about idle hands', 
   await register('idle-1', 'idle')
   await takesSince(1, 200)
   await on.queues.batch.add('batch', {}, { jobId: 'another-job.0', delay: 300_000 })
+  expect(await speculate()).toEqual({ copied: 1 })
+  expect(await copyOf(1)).toBeDefined()
+})
+
+test('a worker whose clock is off has nothing slow for that, and what is slow there is seen', async () => {
+  const { measure, register, takesSince, speculate, copyOf } = await atWork()
+  await measure()
+  await register('idle-1', 'idle')
+  // By its own clock it took them a second ago.
+  for (const index of [0, 1, 2]) await takesSince(index, 61)
+  await register('busy-1', 'busy', -60)
+  expect(await speculate()).toEqual({ copied: 0 })
+  for (const index of [0, 2]) await takesSince(index, -59)
+  await takesSince(1, -20)
+  await register('busy-1', 'busy', 60)
   expect(await speculate()).toEqual({ copied: 1 })
   expect(await copyOf(1)).toBeDefined()
 })

@@ -43,11 +43,11 @@ async function start(options: FakeArmOptions = {}) {
   const backlog = createBacklog(redis, prefix)
   const statuses = createJobStatuses(redis, prefix)
   const rates = createRates(redis, prefix)
-  const defaults = { min: 0, max: 10, size: null, paused: false }
+  const bounds = { min: 0, max: 10, ceiling: 10 }
   const metrics = new Registry()
   const tick = createTick({
     ...{ redis, prefix, fleet, registry, log: silent },
-    settings: createFleetSettings(await services.container(), defaults),
+    settings: createFleetSettings(await services.container(), bounds),
     metrics: createFleetMetrics(metrics),
     demand: { backlog, statuses, rates, batches },
     ...{ backlogSeconds: 100, startSeconds: 1, workersPerInstance: 1, clientShare: 1 },
@@ -64,7 +64,13 @@ async function start(options: FakeArmOptions = {}) {
       await rates.note({ model, size: '8x8', device: 'cpu' }, { frames: 100, seconds: 100, setUpSeconds: 0 })
       await statuses.create({ id: 'a-job', createdAt: 1, model, source: 'a' })
       await backlog.drop('a-job')
-      if (seconds > 0) await backlog.put('a-job', 'me', seconds)
+      await batches.drain()
+      if (seconds === 0) return
+      await backlog.put('a-job', 'me', seconds)
+      await statuses.advance('a-job', 'scoring', { framesTotal: seconds, batchesTotal: 20, size: '8x8' })
+      await batches.addBulk(
+        Array.from({ length: 20 }, (_, i) => ({ name: 'batch', data: {}, opts: { jobId: `a-job.${i}` } })),
+      )
     },
     async say(names: string[], more: Partial<WorkerRecord>) {
       for (const name of names) await registry.beat(aWorker(`${name}/1`, more))

@@ -56,6 +56,19 @@ test('a worker that says nothing any more is gone, and so is every trace of it',
   expect(await redis.pttl(`${prefix}:workers`)).toBeGreaterThan(0)
 })
 
+test("workers count by Redis' clock: one whose own is hours off neither drives others out nor is gone", async () => {
+  const { redis, prefix, registry } = aRegistry()
+  const now = Date.now()
+  for (const id of ['a/1', 'b/2']) await registry.beat(aWorker(id))
+  await registry.beat(aWorker('behind/3', { beatAt: now - 7_200_000 }))
+  await registry.beat(aWorker('ahead/4', { beatAt: now + 7_200_000 }))
+  const ids = ['a/1', 'ahead/4', 'b/2', 'behind/3']
+  expect((await registry.list()).map(({ id }) => id)).toEqual(ids)
+  expect((await redis.zrange(`${prefix}:workers`, '0', '-1')).toSorted()).toEqual(ids)
+  const clocks = await registry.clocksAhead(['ahead/4', 'nobody', 'behind/3'])
+  expect(clocks.map((ms) => Math.round(ms / 60_000))).toEqual([120, 0, -120])
+})
+
 test('an instance is held until it is recalled: all of its workers hear it', async () => {
   const { redis, prefix, registry } = aRegistry()
   const workers = [aWorker('a/1'), aWorker('a/2'), aWorker('b/3')]

@@ -154,7 +154,12 @@ test('.env.example names no setting that no role reads', () => {
   expect(setIn(textOf('.env.example')).filter((name) => !variables.includes(name))).toEqual([])
 })
 
-test('every setting of every role stands in README.md', () => {
-  const named = new Set(textOf('README.md').match(/\b[A-Z][A-Z0-9_]*\b/g))
-  expect(variables.filter((name) => !named.has(name))).toEqual([])
+test('every setting stands in README.md, with the roles that read it', () => {
+  const rows = textOf('README.md').matchAll(/^\| `([A-Z][A-Z0-9_]*)` +\| ([^|]*?) +\|/gm)
+  const readers = Object.fromEntries([...rows].map(([, name, said]) => [name, said]))
+  const reading = (name: string) => {
+    const those = Object.entries(roles).filter(([, shape]) => name in shape)
+    return those.length === Object.keys(roles).length ? 'all' : those.map(([role]) => role).join(', ')
+  }
+  expect(readers).toEqual(Object.fromEntries(variables.map((name) => [name, reading(name)])))
 })

@@ -56,9 +56,9 @@ test.each<[string, Changes, Partial<Decision>]>([
   ['never fewer than the least', { limits: { min: 3 } }, { target: 3, grow: 3 }],
   ['a size that was set', { demand: work(60_000), limits: { size: 2 } }, { target: 2, grow: 2 }],
   [
-    'paused: nothing, whatever there is',
+    'paused: nothing goes or comes, and nobody waits to go',
     { demand: work(60_000), instances: some({ failed: 1, held: 1, idle: 1 }), limits: { paused: true } },
-    { grow: 2, hold: [], recall: [], remove: [] },
+    { target: 2, grow: 2, hold: [], recall: ['held-0'], remove: [] },
   ],
   [
     'those that are on their way count',

@@ -77,7 +77,7 @@ function rowOf(worker: WorkerRecord, now: number): string[] {
   ]
 }
 
-function describeSettings({ min, max, size, paused }: FleetSettings): string {
+export function describeSettings({ min, max, size, paused }: FleetSettings): string {
   const wanted = size === null ? 'as many as the work needs' : `${size} by hand`
   return `${min} to ${max} instances, ${wanted}${paused ? ', paused' : ''}`
 }

@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { saveEndpoint } from '../api-client.ts'
+import type { FleetSettings } from '../../shared/fleet.ts'
+import { createApiClient, saveEndpoint } from '../api-client.ts'
 import { startStack } from '../embedded-stack.ts'
+import { describeSettings } from './fleet.ts'
 
 type UpOptions = {
   workers: number
@@ -39,7 +41,14 @@ export async function up(
     systemContainer: stack.env['FRAMEFLEET_SYSTEM_CONTAINER'] ?? 'system',
   })
   const workers = options.workers === 1 ? '1 worker' : `${options.workers} workers`
-  say(`framefleet is up; ${autoscale ? `${min} to ${max} workers, as there is work` : workers}`)
+  say(`framefleet is up${autoscale ? '' : `; ${workers}`}`)
+  if (autoscale) {
+    // What was set before goes over what is asked for now.
+    const fleet = await createApiClient(stack)
+      .fleet()
+      .catch(() => undefined)
+    if (fleet) say(`  fleet   ${describeBounds(fleet.settings, { min, max })}`)
+  }
   say(`  API     ${stack.apiUrl}/v1/jobs   (docs at ${stack.apiUrl}/docs)`)
   say(`  queues  ${stack.apiUrl}/queues   (any user name; the token is the password)`)
   say(`  token   npx framefleet token`)
@@ -50,4 +59,12 @@ export async function up(
   await stack.stop()
   await rm(join(dir, 'endpoint.json'), { force: true })
   return 0
+}
+
+/** What holds, and how to have what was asked for where that is something else. */
+function describeBounds(settings: FleetSettings, asked: { min: number; max: number }): string {
+  const holds = describeSettings(settings)
+  if (settings.min === asked.min && settings.max === asked.max) return holds
+  const change = `npx framefleet fleet set --min ${asked.min} --max ${asked.max}`
+  return `${holds}; so it was set before, and \`${change}\` changes it`
 }
