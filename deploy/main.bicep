@@ -33,7 +33,7 @@ param orchestrationMode string = 'Flexible'
 @minValue(0)
 param fleetMin int = 0
 
-@description('Most machines, as long as nobody has set the fleet by the API.')
+@description('Most machines, as long as nobody has set the fleet by the API. The alert on a full fleet goes by this, whatever was set.')
 @minValue(0)
 @maxValue(1000)
 param fleetMax int = 4
@@ -74,8 +74,18 @@ param storageSku string = 'Standard_ZRS'
 @description('Addresses of the network, a /16.')
 param addresses string = '10.60.0.0/16'
 
-@description('Whether the API is reached from the Internet. Else it is reached from the network: by peering or a VPN.')
+@description('Whether the API is reached from the Internet, where `/metrics`, `/docs` and `/readyz` answer without a token: name `apiAddresses`. Else it is reached from the network: by peering or a VPN.')
 param publicApi bool = false
+
+@description('Producers: each answers the API, and cuts several videos at once. All run all the time.')
+@minValue(1)
+@maxValue(10)
+param producers int = 2
+
+@description('Stitchers: each joins several videos at once. All run all the time.')
+@minValue(1)
+@maxValue(10)
+param stitchers int = 2
 
 @description('Addresses or ranges that may reach the API. Empty: all that come so far.')
 param apiAddresses string[] = []
@@ -89,15 +99,15 @@ param sourceHosts string = ''
 @description('Size in GiB of a share for temporary files, 100 or more, for videos larger than 2 GB. 0: the apps\' own disks.')
 param scratchGiB int = 0
 
-@description('After so many days jobs are removed with their own copy of the output; 0 keeps them for ever.')
+@description('After so many days jobs are removed, with outputs that lie under `jobs/`; 0 keeps them for ever.')
 @minValue(0)
-param keepJobsDays int = 90
+param keepJobsDays int = 0
 
 @description('Who is written to when an alert goes off, or money runs out.')
 @minLength(1)
 param emails string[]
 
-@description('What all of it may cost a month, in the currency of the subscription: it warns, and stops nothing. `fleetMax` bounds.')
+@description('What all of it may cost a month, in the currency of the subscription: it warns, and stops nothing. Whoever may use the API may raise the fleet.')
 param monthlyBudget int
 
 @description('First day of the budget: the first of a month. The first deployment\'s is to be kept.')
@@ -480,6 +490,8 @@ module apps 'modules/apps.bicep' = if (!empty(imageTag)) {
     workersPerInstance: preset.gpus
     publicApi: publicApi
     apiAddresses: apiAddresses
+    producers: producers
+    stitchers: stitchers
     keepJobsDays: keepJobsDays
     metricsUrl: monitoring.outputs.metricsUrl
     shareServer: scratchGiB > 0 ? scratch!.outputs.server : ''
@@ -503,19 +515,16 @@ module alerts 'modules/alerts.bicep' = {
   }
 }
 
-module budgets 'modules/budget.bicep' = [
-  for name in [names.group, names.fleetGroup]: {
-    scope: resourceGroup(name)
-    name: '${name}-budget'
-    params: {
-      name: name
-      amount: monthlyBudget
-      start: budgetStart
-      emails: emails
-    }
-    dependsOn: [group, fleetGroup]
+module budget 'modules/budget.bicep' = {
+  name: '${prefix}-budget'
+  params: {
+    name: prefix
+    amount: monthlyBudget
+    groupNames: [group.name, fleetGroup.name]
+    start: budgetStart
+    emails: emails
   }
-]
+}
 
 @description('Where images go.')
 output AZURE_CONTAINER_REGISTRY_ENDPOINT string = registry.outputs.server

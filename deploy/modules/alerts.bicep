@@ -16,7 +16,7 @@ param peopleId string
 @description('The Redis.')
 param redisId string
 
-@description('Most machines that the fleet may have.')
+@description('Most machines that the fleet was deployed to have.')
 param fleetMax int
 
 // One list for Azure and for a Prometheus of one's own. What feeds each rule stands there.

@@ -40,12 +40,9 @@ param hasHealthPages bool = true
 @description('Processors and memory, such as `2` and `4Gi`: a replica with more than one processor has a disk of 8 GiB.')
 param resources object
 
-@description('Fewest replicas, one at least: work does not wait for a request.')
+@description('Replicas, which run all the time: they take work from Redis, of which Azure, which counts requests, knows nothing.')
 @minValue(1)
-param fewest int = 1
-
-@description('Most replicas.')
-param most int
+param replicas int = 1
 
 @description('Seconds to end what it does, once told to.')
 param graceSeconds int = 45
@@ -147,7 +144,7 @@ resource app 'Microsoft.App/containerApps@2025-07-01' = {
               ]
             }
           ]
-      scale: { minReplicas: fewest, maxReplicas: most }
+      scale: { minReplicas: replicas, maxReplicas: replicas }
       volumes: [
         {
           name: 'work'

@@ -40,7 +40,13 @@ param publicApi bool
 @description('Addresses or ranges that may reach the API. Empty: all that come so far.')
 param apiAddresses string[]
 
-@description('After so many days jobs are removed with their own copy of the output; 0 keeps them for ever.')
+@description('Producers.')
+param producers int
+
+@description('Stitchers.')
+param stitchers int
+
+@description('After so many days jobs are removed, with outputs that lie under `jobs/`; 0 keeps them for ever.')
 param keepJobsDays int
 
 @description('Where Prometheus hands metrics in.')
@@ -56,8 +62,9 @@ param sharePath string
 param shareGiB int
 
 var share = empty(shareServer) ? '' : 'scratch'
-// A replica's own disk has 8 GiB, which hold a source and all that is made of it. Division is of whole numbers.
-var diskBytes = empty(shareServer) ? 8000000000 : shareGiB * 1000000000
+// A replica's own disk has 8 GiB, which hold a source and all that is made of it. A share is divided among all that are
+// there, and what one that is gone has left stays for a day, so that half is left free. Division is of whole numbers.
+var diskBytes = empty(shareServer) ? 8000000000 : shareGiB * 500000000 / (producers + stitchers)
 var diskSettings = {
   FRAMEFLEET_CACHE_DIR: '/work/cache'
   FRAMEFLEET_CACHE_MAX_BYTES: string(diskBytes / 2)
@@ -127,7 +134,7 @@ module producer 'app.bicep' = {
     external: true
     addresses: apiAddresses
     resources: { cpu: '2', memory: '4Gi' }
-    most: 3
+    replicas: producers
     share: share
     settings: union(settings, diskSettings, {
       FRAMEFLEET_API_PORT: '8080'
@@ -152,7 +159,7 @@ module stitcher 'app.bicep' = {
     command: ['node', 'dist/stitcher/main.js']
     port: 9102
     resources: { cpu: '2', memory: '4Gi' }
-    most: 4
+    replicas: stitchers
     share: share
     settings: union(settings, diskSettings, {
       FRAMEFLEET_STITCHER_PORT: '9102'
@@ -174,7 +181,6 @@ module autoscaler 'app.bicep' = {
     command: ['node', 'dist/autoscaler/main.js']
     port: 9103
     resources: { cpu: '0.5', memory: '1Gi' }
-    most: 1
     settings: union(settings, {
       FRAMEFLEET_ARM_URL: take(environment().resourceManager, length(environment().resourceManager) - 1)
       FRAMEFLEET_AUTOSCALER_PORT: '9103'
@@ -204,7 +210,6 @@ module metrics 'app.bicep' = {
     port: metricsPort
     hasHealthPages: false
     resources: { cpu: '0.25', memory: '0.5Gi' }
-    most: 1
     settings: {
       PROMETHEUS_CONFIG: string({
         global: { scrape_interval: '30s' }

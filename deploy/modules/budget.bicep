@@ -1,8 +1,13 @@
+targetScope = 'subscription'
+
 @description('Name of the budget.')
 param name string
 
-@description('What this group of resources may cost a month, in the currency of the subscription.')
+@description('What all groups together may cost a month, in the currency of the subscription.')
 param amount int
+
+@description('Names of the groups that it is for.')
+param groupNames string[]
 
 @description('First day of a month, such as 2026-11-01.')
 param start string
@@ -17,6 +22,9 @@ resource budget 'Microsoft.Consumption/budgets@2023-11-01' = {
     amount: amount
     timeGrain: 'Monthly'
     timePeriod: { startDate: start }
+    filter: {
+      dimensions: { name: 'ResourceGroupName', operator: 'In', values: groupNames }
+    }
     notifications: {
       half: {
         enabled: true

@@ -90,6 +90,8 @@ var machineSettings = {
   GPUS: string(preset.gpus)
   IMAGE: workerImage
   REGISTRY: registryServer
+  // Whom the token is for that the registry takes in exchange: another in another cloud.
+  RESOURCE_MANAGER: environment().resourceManager
 }
 
 var lines = {

@@ -7,7 +7,7 @@ param location string
 @description('Tags of every resource.')
 param tags object
 
-@description('Its size, such as `Balanced_B1`: 1 GB. A batch in line takes about a kilobyte.')
+@description('Its size, such as `Balanced_B1`: 1 GB. A batch in line takes 1.6 kB.')
 param sku string
 
 @description('Names of the identities that use it.')

@@ -27,7 +27,7 @@ again() {
 sign_in() {
   local own token
   own=$(curl -sSf -H Metadata:true --max-time 10 \
-    "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://management.azure.com/&client_id=$CLIENT_ID" |
+    "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=$RESOURCE_MANAGER&client_id=$CLIENT_ID" |
     jq -er .access_token) || return 1
   token=$(printf 'grant_type=access_token&service=%s&access_token=%s' "$REGISTRY" "$own" |
     curl -sSf --max-time 30 --data @- "https://$REGISTRY/oauth2/exchange" |

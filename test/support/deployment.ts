@@ -98,6 +98,6 @@ export const choices = {
   'open to the Internet, with a share': deploy({
     ...{ publicApi: true, apiAddresses: ['192.0.2.0/24'], builderAddresses: ['192.0.2.1'] },
     ...{ clientAddresses: ['10.1.0.0/24', '10.2.0.0/24'], adminAddresses: ['10.3.0.0/28'] },
-    ...{ scratchGiB: 1024, gpu: 'h100', guardFleet: false, keepJobsDays: 0 },
+    ...{ scratchGiB: 1024, gpu: 'h100', guardFleet: false, keepJobsDays: 90 },
   }),
 }

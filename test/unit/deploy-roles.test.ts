@@ -7,7 +7,7 @@ import { producerSettings } from '../../src/producer/config.ts'
 import { readConfig } from '../../src/shared/config.ts'
 import { stitcherSettings } from '../../src/stitcher/config.ts'
 import { workerSettings } from '../../src/worker/config.ts'
-import { at, choices, deployDir, linesOf, firstStart, settingsOf } from '../support/deployment.ts'
+import { at, choices, deploy, deployDir, linesOf, firstStart, settingsOf } from '../support/deployment.ts'
 
 const root = join(deployDir, '..')
 const { usual } = choices
@@ -70,6 +70,7 @@ describe('what roles are told', () => {
       GPUS: '1',
       IMAGE: expect.stringMatching(/azurecr\.io\/framefleet-worker-cuda:1\.2\.3$/) as string,
       REGISTRY: expect.stringMatching(/azurecr\.io$/) as string,
+      RESOURCE_MANAGER: 'https://management.azure.com/',
     })
     const named = Object.values(files).flatMap(
       (file) => file.content.match(/\/(?:opt|etc)\/framefleet\/[\w.-]+/g) ?? [],
@@ -90,6 +91,31 @@ describe('what roles are told', () => {
     expect([...named].filter((name) => !(name in all))).toEqual([])
   })
 })
+
+test('as many producers and stitchers run as were asked for, whatever Azure counts', () => {
+  const { one } = deploy({ producers: 3, stitchers: 5 })
+  const scales = ['producer', 'stitcher', 'autoscaler', 'metrics'].map((name) =>
+    at(one('App/containerApps', name).body, 'properties.template.scale'),
+  )
+  expect(scales).toEqual([3, 5, 1, 1].map((replicas) => ({ minReplicas: replicas, maxReplicas: replicas })))
+})
+
+test.each(Object.entries(choices))(
+  '%s: the disks of all have room for what they are told to hold',
+  (name, { of }) => {
+    const shareGiB = name.startsWith('open') ? 1024 : undefined
+    const apps = of('App/containerApps').filter((app) => ['producer', 'stitcher'].includes(app.name))
+    // A source that comes and what is made of it: as much again as the cache, on a replica's own disk or on all of the share.
+    const wanted = apps.map((app) => {
+      const replicas = Number(at(app.body, 'properties.template.scale.maxReplicas'))
+      return replicas * 2 * Number(settingsOf(app).FRAMEFLEET_CACHE_MAX_BYTES)
+    })
+    const sum = wanted.reduce((all, each) => all + each, 0)
+    if (shareGiB === undefined) for (const each of wanted) expect(each).toBeLessThanOrEqual(2 * 8 * 1024 ** 3)
+    // Half is left for what those that are gone have left behind.
+    else expect(sum).toBeLessThanOrEqual((shareGiB * 1024 ** 3) / 2)
+  },
+)
 
 test('alerts ask for metrics that roles have', () => {
   const [group] = usual.of('AlertsManagement/prometheusRuleGroups')

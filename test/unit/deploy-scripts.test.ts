@@ -24,7 +24,7 @@ function run(
   writeFileSync(join(home, 'calls'), '')
   writeFileSync(
     join(home, 'machine.env'),
-    'CLIENT_ID=me\nGPUS=2\nIMAGE=reg.example/worker:1\nREGISTRY=reg.example\n',
+    'CLIENT_ID=me\nGPUS=2\nIMAGE=reg.example/worker:1\nREGISTRY=reg.example\nRESOURCE_MANAGER=https://arm.example/\n',
   )
   for (const [name, line] of Object.entries({ sleep: '', ...programs })) {
     const note = `printf '%s\\n' "${name} $*" >> '${home}/calls'`

@@ -225,7 +225,22 @@ test('what jobs leave behind is removed after the janitor should have, and never
     '"prefixMatch":["media/jobs/"]},"actions":{"baseBlob":{"delete":{"daysAfterModificationGreaterThan":120}}}',
   )
   expect(rulesOf(0)).not.toContain('media/jobs/')
-  expect(settingsOf(usual.one('App/containerApps', 'producer')).FRAMEFLEET_KEEP_JOBS_DAYS).toBe('90')
+  const kept = Object.values(choices).flatMap(({ of }) =>
+    of('App/containerApps')
+      .filter(({ name }) => name === 'producer')
+      .map((app) => settingsOf(app).FRAMEFLEET_KEEP_JOBS_DAYS),
+  )
+  expect(kept).toEqual(['0', '0', '90'])
+})
+
+test('one budget is for all that is deployed', () => {
+  const { body } = usual.one('Consumption/budgets')
+  expect(body.properties).toMatchObject({
+    amount: 100,
+    filter: {
+      dimensions: { name: 'ResourceGroupName', operator: 'In', values: ['rg-test', 'rg-test-fleet'] },
+    },
+  })
 })
 
 describe('azd', () => {
