@@ -1,7 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { AccountSASPermissions } from '@azure/storage-blob'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
+import { connectAccount, createBlobStore } from '../../src/shared/blob-store.ts'
 import { classify } from '../../src/shared/classify.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
 import { createSourceReader } from '../../src/shared/source.ts'
@@ -82,6 +84,19 @@ test('what is named is removed, and only that, be it there or not', async () => 
   const left: string[] = []
   for await (const { name } of store.list('jobs/')) left.push(name)
   expect(left).toEqual(['jobs/1/report.json', 'jobs/10/segments/0'])
+})
+
+test('who may delete blobs, and nothing of a container, can remove one', async () => {
+  const store = await services.container()
+  await store.write('segment', Buffer.from('x'))
+  const expires = new Date(Date.now() + 3_600_000)
+  const permissions = AccountSASPermissions.parse('d')
+  const sas = connectAccount(services.mediaAccount).generateAccountSasUrl(expires, permissions, 'o')
+  const container = new URL(store.url('x')).pathname.split('/').at(-2) ?? ''
+  const worker = createBlobStore(connectAccount(sas), container)
+  await worker.remove(['segment'])
+  await worker.remove(['segment'])
+  expect(await store.head('segment')).toBeUndefined()
 })
 
 test('what is not there is undefined, not an error', async () => {
