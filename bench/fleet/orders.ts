@@ -1,4 +1,4 @@
-import { beginning, stagger, virtualStarts, weightOf } from '../../src/producer/fair-order.ts'
+import { newcomerStarts, type Standing, weigh } from '../../src/producer/fair-order.ts'
 import { planBatches } from '../../src/producer/plan-batches.ts'
 import { cuttingPace, paceFor } from '../../src/producer/plan-pace.ts'
 import type { Clock } from './clock.ts'
@@ -28,6 +28,7 @@ export function createOrders(deps: {
   const all: SimJob[] = []
   const open = new Set<SimJob>()
   const recent: SimJob[] = []
+  const firsts = new WeakMap<SimJob, SimBatch>()
   let batches = 0
 
   function arrive(arrival: Arrival, crew: Crew): void {
@@ -56,12 +57,11 @@ export function createOrders(deps: {
   function enqueue(job: SimJob, number: number, crew: Crew): void {
     const sizes = deps.plan ?? cut(job)
     const costs = sizes.map((frames) => setUpSeconds + frames * job.secondsPerFrame)
-    const { weight, part, others } = weigh(job)
-    const active = [...crew.active].map(({ batch }) => batch.tag)
+    const { standing, siblings } = standingOf(job)
+    // Copies have no time of their own.
+    const active = [...crew.active].filter(({ copy }) => !copy).map(({ batch }) => batch.tag)
     const now = Math.max(line.head(), ...active, 0)
-    const step = (costs[0] ?? 0) / weight
-    const begin = beginning({ now, active, share: part }) + stagger(others) * step
-    const tags = virtualStarts({ now: begin, costs, weight })
+    const tags = newcomerStarts({ now, active, siblings, costs, standing })
     for (const [index, frames] of sizes.entries()) {
       const batch: SimBatch = {
         id: `${number}.${index}`,
@@ -70,22 +70,22 @@ export function createOrders(deps: {
         ...{ committed: false, copied: false, runs: [] },
       }
       line.add(batch)
+      if (index === 0) firsts.set(job, batch)
     }
     job.batches = sizes.length
     job.batchesLeft = sizes.length
     batches += sizes.length
   }
 
-  /** As the producer weighs a job when its batches are put on the queue; nobody's share is capped here. */
-  function weigh(job: SimJob) {
+  /** Beside what the producer finds when a job's batches are put on the queue; nobody's share is capped here. */
+  function standingOf(job: SimJob) {
     const others = [...open].filter((each) => each !== job)
-    const own = others.filter(({ client }) => client === job.client)
-    const ownPriorities = own.map(({ priority }) => priority)
-    const othersWeight = new Set(others.map(({ client }) => client)).size - (own.length > 0 ? 1 : 0)
-    const { priority } = job
-    const weight = weightOf({ priority, ownPriorities, othersWeight, share: 1 })
-    const ofClient = (weight / priority) * ownPriorities.reduce((sum, each) => sum + each, priority)
-    return { weight, part: weight / (othersWeight + ofClient), others: own.length }
+    const siblings = others.flatMap((other) => {
+      const first = firsts.get(other)
+      return other.client === job.client && first && !first.committed ? [first.tag] : []
+    })
+    const [standing] = weigh([job, ...others], 1) as [Standing]
+    return { standing, siblings }
   }
 
   function committed({ job, frames }: SimBatch): void {
@@ -107,7 +107,10 @@ export function createOrders(deps: {
     committed,
     batches: () => batches,
     demand: () => ({
-      workSeconds: [...open].reduce((sum, job) => sum + secondsOf(job, job.framesLeft), 0),
+      workSeconds: [...open].reduce(
+        (sum, job) => sum + (job.batches > 0 ? secondsOf(job, job.framesLeft) : 0),
+        0,
+      ),
       unplannedJobs: [...open].reduce((sum, { batches }) => sum + (batches === 0 ? 1 : 0), 0),
     }),
     /** Of the last hour; `workSeconds` is the mean of a job. */

@@ -57,41 +57,73 @@ export function beginning({
 }
 
 /**
- * Which part of a step a job comes later that has so many others of its client beside it, 0 … 1: else the first batches
- * of a thousand jobs would all go before the second of anybody else. By the golden ratio any number of them is spread evenly.
+ * The virtual start times of the batches of a newcomer. The jobs of one client begin one after the other, as far apart as
+ * its share allows, but none later than its own share of that: else the first batches of a thousand jobs would all go
+ * before the second of anybody else, and a client that always has some clips in line would have the fleet for itself.
  */
-export const stagger = (others: number): number => (others * ((Math.sqrt(5) - 1) / 2)) % 1
+export function newcomerStarts({
+  now,
+  active,
+  siblings,
+  costs,
+  standing: { weight, ofClient, part },
+}: {
+  /** The virtual time. */
+  now: number
+  /** The virtual start times of the batches at work. */
+  active: number[]
+  /** Those of the first batches of the client's other jobs, as far as they wait or are at work. */
+  siblings: number[]
+  /** Seconds of work of each batch, in order; 0 of what is done. */
+  costs: number[]
+  standing: Standing
+}): number[] {
+  const earliest = beginning({ now, active, share: part })
+  const first = costs.find((cost) => cost > 0) ?? 0
+  const latest = siblings.reduce((most, tag) => Math.max(most, tag), -Infinity)
+  // Times are whole: what takes less than one would never come later.
+  const paced = Math.ceil(latest + first / ofClient)
+  const begin = Math.max(earliest, Math.min(paced, earliest + first / weight))
+  return virtualStarts({ now: begin, costs, weight })
+}
 
 /** What a job has that asks for no other. */
 export const usualPriority = 5
 const leastWeight = 1 / 10_000
 
-/**
- * The weight of a job beside others. A client weighs as much as its most urgent job, however many it has, and its jobs
- * share that by their priorities. While others wait it has no more than its share of the fleet, `share`.
- */
-export function weightOf({
-  priority,
-  ownPriorities,
-  othersWeight,
-  share,
-}: {
+export type OpenJob = {
+  client: string
   /** 1 … 10 */
   priority: number
-  /** Of the client's other jobs. */
-  ownPriorities: number[]
-  /** Of all other clients together. */
-  othersWeight: number
-  /** 0 … 1 */
-  share: number
-}): number {
-  let most = priority
-  let sum = priority
-  for (const own of ownPriorities) {
-    most = Math.max(most, own)
-    sum += own
+}
+
+export type Standing = {
+  /** Of the job itself. */
+  weight: number
+  /** Of all jobs of its client together. */
+  ofClient: number
+  /** Of all weights the job's part, 0 … 1. */
+  part: number
+}
+
+/**
+ * How each of these jobs stands beside the others. A client weighs as much as its most urgent job, however many it has,
+ * and its jobs share that by their priorities. While others wait it has no more than its share of the fleet, `share` (0 … 1).
+ */
+export function weigh(jobs: OpenJob[], share: number): Standing[] {
+  const clients = new Map<string, { most: number; sum: number }>()
+  for (const { client, priority } of jobs) {
+    const { most, sum } = clients.get(client) ?? { most: 0, sum: 0 }
+    clients.set(client, { most: Math.max(most, priority), sum: sum + priority })
   }
-  const all = most / usualPriority
-  const allowed = othersWeight > 0 && share < 1 ? Math.min(all, (othersWeight * share) / (1 - share)) : all
-  return Math.max(leastWeight, (allowed * priority) / sum)
+  const all = [...clients.values()].reduce((sum, { most }) => sum + most, 0) / usualPriority
+  return jobs.map(({ client, priority }) => {
+    const { most = priority, sum = priority } = clients.get(client) ?? {}
+    const full = most / usualPriority
+    const others = all - full
+    const isCapped = clients.size > 1 && share < 1
+    const ofClient = isCapped ? Math.min(full, (others * share) / (1 - share)) : full
+    const weight = Math.max(leastWeight, (ofClient * priority) / sum)
+    return { weight, ofClient: Math.max(leastWeight, ofClient), part: weight / (others + ofClient) }
+  })
 }

@@ -2,18 +2,10 @@ import type { Redis } from 'ioredis'
 import { createBacklog } from '../shared/backlog.ts'
 import type { JobSpec, Plan } from '../shared/job.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
-import { jobOfEntry } from '../shared/queues.ts'
+import { entryIds, jobOfEntry } from '../shared/queues.ts'
 import { createRates } from '../shared/rates.ts'
 import { createWorkerRegistry } from '../shared/worker-registry.ts'
-import {
-  beginning,
-  firstTag,
-  lastTag,
-  stagger,
-  usualPriority,
-  virtualStarts,
-  weightOf,
-} from './fair-order.ts'
+import { firstTag, lastTag, newcomerStarts, type Standing, usualPriority, weigh } from './fair-order.ts'
 import { type Reckoning, keptReckoning, readReckoning } from '../shared/reckoning.ts'
 
 /** BullMQ keeps the priority in the upper bits of a score, and the order of those alike in the lower 32. */
@@ -24,6 +16,10 @@ export function tagOf(score: string): number | undefined {
   const tag = Math.floor(Number(score) / tagUnit)
   return tag >= firstTag && tag <= lastTag ? tag : undefined
 }
+
+/** Whether an id is that of a batch, and of no copy of one: those go first, whatever the time. */
+export const isOwnBatch = (id: string): boolean =>
+  !id.endsWith('.copy') && jobOfEntry('batch', id) !== undefined
 
 const looked = 20
 const claimsLooked = 500
@@ -46,30 +42,33 @@ async function readTimes(redis: Redis, prefix: string): Promise<{ now: number; a
     .zrange(key('delayed'), '0', String(looked - 1))
     .exec()
   // What lies under a key of the wrong type says nothing.
-  const [heads = [], active = [], delayed = []] = (seen ?? []).map(([error, list]) =>
+  const [heads = [], claims = [], delayed = []] = (seen ?? []).map(([error, list]) =>
     error ? [] : (list as string[]),
   )
+  const active = claims.filter(isOwnBatch)
   const reading = redis.pipeline()
   for (const id of [...active, ...delayed]) reading.hget(key(id), 'priority')
   const tags = ((await reading.exec()) ?? []).map(([, priority]) => Number(priority))
   const isTag = (tag: number) => tag >= firstTag && tag <= lastTag
   return {
-    now: Math.max(0, headOf(heads) ?? 0, ...tags.filter(isTag)),
+    now: Math.max(0, headOf(heads, isOwnBatch), ...tags.filter(isTag)),
     active: tags.slice(0, active.length).filter(isTag),
   }
 }
 
-/** The first tag in a list of ids and scores that can be one of ours. */
-function headOf(heads: string[]): number | undefined {
+/** The first tag in a list of ids and scores that can be one of ours; 0 when there is none. */
+function headOf(heads: string[], isOurs: (id: string) => boolean): number {
   for (let i = 0; i < heads.length; i += 2) {
     const tag = tagOf(heads[i + 1] ?? '')
-    if (tag !== undefined && jobOfEntry('batch', heads[i] ?? '') !== undefined) return tag
+    if (tag !== undefined && isOurs(heads[i] ?? '')) return tag
   }
-  return undefined
+  return 0
 }
 
-/** Of a client's other jobs so many are asked for their priority; the others count as usual. */
-const asked = 200
+/** So many open jobs are asked for their priority, as many of each client; the others count as usual. */
+const mostAsked = 2_000
+/** How much later a client's next split comes, times its priority. */
+const splitStep = 10
 
 export type FairOrder = ReturnType<typeof createFairOrder>
 
@@ -81,17 +80,38 @@ export function createFairOrder({ redis, prefix, share }: { redis: Redis; prefix
   const reckon = async (): Promise<Reckoning> => await readReckoning(measured)
   const reckonLately = keptReckoning(reckon)
 
-  /** The weight of a job, its part of all weights, and how many others its client has. */
-  async function weigh({ id, client, request }: JobSpec) {
+  /** How a job stands beside all that are open, and when its client's other jobs begin. */
+  async function standingOf({ id, client, request }: JobSpec) {
     const left = await backlog.left()
-    const own = [...(left.get(client)?.keys() ?? [])].filter((other) => other !== id)
-    const works = await statuses.works(own.slice(0, asked))
-    const { priority } = request
-    const ownPriorities = own.map((_, i) => works[i]?.priority ?? usualPriority)
-    const othersWeight = [...left.keys()].filter((other) => other !== client).length
-    const weight = weightOf({ priority, ownPriorities, othersWeight, share })
-    const ofClient = (weight / priority) * ownPriorities.reduce((sum, each) => sum + each, priority)
-    return { weight, part: weight / (othersWeight + ofClient), others: own.length }
+    const asked = Math.ceil(mostAsked / Math.max(1, left.size))
+    const others = [...left].flatMap(([client, jobs]) =>
+      [...jobs.keys()]
+        .filter((other) => other !== id)
+        .map((other, i) => ({ id: other, client, isAsked: i < asked })),
+    )
+    const known = others.filter(({ isAsked }) => isAsked)
+    const [works, siblings] = await Promise.all([
+      statuses.works(known.map((other) => other.id)),
+      beginsOf(others.filter((other) => other.client === client).map((other) => other.id)),
+    ])
+    const priorities = new Map(known.map((other, i) => [other.id, works[i]?.priority]))
+    const jobs = others.map((other) => ({
+      client: other.client,
+      priority: priorities.get(other.id) ?? usualPriority,
+    }))
+    const [standing] = weigh([{ client, priority: request.priority }, ...jobs], share) as [Standing]
+    return { standing, siblings }
+  }
+
+  /** The virtual start times of the first batches of these jobs, but of those that have ended. */
+  async function beginsOf(jobs: string[]): Promise<number[]> {
+    const reading = redis.pipeline()
+    for (const id of jobs) reading.hmget(`${prefix}:batch:${entryIds.batch(id, 0)}`, 'priority', 'finishedOn')
+    return ((await reading.exec()) ?? []).flatMap(([error, fields]) => {
+      const [priority, finishedOn] = error ? [] : (fields as (string | null)[])
+      const tag = Number(priority)
+      return tag >= firstTag && tag <= lastTag && !finishedOn ? [tag] : []
+    })
   }
 
   return {
@@ -99,9 +119,9 @@ export function createFairOrder({ redis, prefix, share }: { redis: Redis; prefix
     reckonLately,
     /** The virtual start times of a plan's batches; those that are done take no time. */
     async startsOf(spec: JobSpec, plan: Plan, isDone: (index: number) => boolean): Promise<number[]> {
-      const [{ now, active }, { weight, part, others }, reckoning] = await Promise.all([
+      const [{ now, active }, { standing, siblings }, reckoning] = await Promise.all([
         readTimes(redis, prefix),
-        weigh(spec),
+        standingOf(spec),
         reckonLately(),
       ])
       const { width, height } = plan.video
@@ -110,14 +130,23 @@ export function createFairOrder({ redis, prefix, share }: { redis: Redis; prefix
       const costs = plan.batches.map((count, index) =>
         isDone(index) ? 0 : count * rate.secondsPerFrame + rate.setUpSeconds,
       )
-      const step = (costs[0] ?? 0) / weight
-      const begin = beginning({ now, active, share: part }) + stagger(others) * step
-      return virtualStarts({ now: begin, costs, weight })
+      return newcomerStarts({ now, active, siblings, costs, standing })
     },
-    /** The priority of a job's split: the more jobs of its client are in line, the later. */
-    async splitPriority({ client, request }: JobSpec): Promise<number> {
-      const inLine = await backlog.jobsOf(client)
-      return Math.min(lastTag, Math.max(firstTag, Math.ceil((inLine * usualPriority) / request.priority)))
+    /**
+     * The priority of a job's split: behind what its client has in line already, and behind whatever is first, so that
+     * none waits for ever. When nothing waits it begins anew.
+     */
+    async splitPriority({ id, client, request }: JobSpec): Promise<number> {
+      const waiting = `${prefix}:split:prioritized`
+      const own = (await backlog.jobsOf(client)).filter((other) => other !== id)
+      const reading = redis.pipeline().zrange(waiting, '0', String(looked - 1), 'WITHSCORES')
+      for (const other of own) reading.zscore(waiting, entryIds.split(other))
+      const [heads, ...scores] = ((await reading.exec()) ?? []).map(([error, found]) =>
+        error ? null : found,
+      )
+      const head = headOf((heads ?? []) as string[], (entry) => jobOfEntry('split', entry) !== undefined)
+      const latest = scores.reduce<number>((most, score) => Math.max(most, tagOf(String(score)) ?? 0), head)
+      return Math.min(lastTag, latest + Math.ceil(splitStep / request.priority))
     },
   }
 }

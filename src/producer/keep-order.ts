@@ -3,8 +3,8 @@ import { BatchPayload } from '../shared/job.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
 import { jobOfEntry } from '../shared/queues.ts'
 import type { Chore } from './chores.ts'
-import { firstTag, lastTag, usualPriority, weightOf } from './fair-order.ts'
-import { type FairOrder, tagOf, tagUnit, virtualNow } from './fair-queue.ts'
+import { firstTag, lastTag, usualPriority, weigh } from './fair-order.ts'
+import { type FairOrder, isOwnBatch, tagOf, tagUnit, virtualNow } from './fair-queue.ts'
 import { type Line, type Move, type Waiting, ahead, reorder } from './reorder.ts'
 
 export type KeepOrderDeps = {
@@ -123,18 +123,14 @@ export function keepOrderChore({ redis, prefix, share, order }: KeepOrderDeps, e
       payloadsOf(ends),
       order.reckon(),
     ])
-    const ofClient = Map.groupBy(jobs.keys(), (i) => works[i]?.client ?? '-')
-    const priorityOf = (i: number) => works[i]?.priority ?? usualPriority
+    const standings = weigh(
+      works.map((work) => ({ client: work?.client ?? '-', priority: work?.priority ?? usualPriority })),
+      share,
+    )
     return lines.flatMap((waiting, i) => {
       const [work, first, last] = [works[i], payloads[2 * i], payloads[2 * i + 1]]
-      if (!work || !first || !last) return []
-      const own = ofClient.get(work.client ?? '-') ?? []
-      const weight = weightOf({
-        priority: priorityOf(i),
-        ownPriorities: own.filter((other) => other !== i).map(priorityOf),
-        othersWeight: ofClient.size - 1,
-        share,
-      })
+      const weight = standings[i]?.weight
+      if (!work || !first || !last || !weight) return []
       const { secondsPerFrame, setUpSeconds } = reckoning(work)
       const virtual = (frames: number, batches: number) =>
         (frames * secondsPerFrame + batches * setUpSeconds) / weight
@@ -181,12 +177,11 @@ function pairs(list: string[]): Waiting[] {
   const found: Waiting[] = []
   for (let i = 0; i < list.length; i += 2) {
     const [entry = '', tag] = [list[i], tagOf(list[i + 1] ?? '')]
-    if (tag !== undefined && numbered.test(entry) && jobOfEntry('batch', entry)) found.push({ entry, tag })
+    if (tag !== undefined && isOwnBatch(entry)) found.push({ entry, tag })
   }
   return found
 }
 
-/** A batch and no copy of one: those go first. */
 const numbered = /\.(\d+)$/
 
 const numberOf = ({ entry }: Waiting) => Number(numbered.exec(entry)?.[1])

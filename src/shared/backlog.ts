@@ -122,9 +122,9 @@ export function createBacklog(redis: Redis, prefix: string) {
         new Map(Object.entries(line ?? {}).map(([id, frames]) => [id, Math.max(0, Number(frames) || 0)]))
       return new Map(clients.map((client, i) => [client, framesOf(lines[i]?.[1])]))
     },
-    /** How many jobs of a client are in line. */
-    async jobsOf(client: string): Promise<number> {
-      return await redis.hlen(lineOf(keys.open, client))
+    /** The jobs that a client has in line. */
+    async jobsOf(client: string): Promise<string[]> {
+      return await redis.hkeys(lineOf(keys.open, client))
     },
     /** Those who have jobs in line. */
     async clients(): Promise<string[]> {

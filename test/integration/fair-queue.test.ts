@@ -36,16 +36,25 @@ async function line({ share = 1 } = {}) {
   await createRates(redis, prefix).note({ model: 'm@1', size: '16x16', device: 'cpu' }, measured)
   const waiting = `${prefix}:batch:prioritized`
   const chore = keepOrderChore({ redis, prefix, share, order: on.order })
+  const specWith = (id: string, client: string, priority: number) => {
+    const spec = specOf(id, { client })
+    spec.request.priority = priority
+    return spec
+  }
+  const come = async (id: string, client: string, priority = 5) => {
+    await on.backlog.put(id, client, 10)
+    await on.statuses.create(statusOf(specWith(id, client, priority)))
+  }
 
   return {
     ...{ on, redis, prefix, waiting, chore },
+    /** A job is accepted, but not split yet. */
+    come,
     /** Puts the batches of a job on the queue; none is done yet. */
     async add(id: string, batches: number[], { client = id, priority = 5 } = {}): Promise<JobSpec> {
-      const spec = specOf(id, { client })
-      spec.request.priority = priority
+      const spec = specWith(id, client, priority)
       const plan: Plan = { ...planOf(id, 1), frames: batches.reduce((sum, count) => sum + count), batches }
-      await on.backlog.put(id, client, plan.frames)
-      await on.statuses.create(statusOf(spec))
+      await come(id, client, priority)
       await addFlow(on, spec)
       await on.statuses.beginScoring(id, plan, new Map())
       await addBatches(on, spec, plan, { committed: async () => new Map() })
@@ -166,6 +175,72 @@ test('a client with thirty jobs has no more than one with a single job', async (
   expect(await chore.run(signal)).toEqual({ moved: 0 })
 })
 
+test('a burst of clips that is in line before any of it is split goes turn about with a film', async () => {
+  const { add, come, claims, tags } = await line()
+  await add('the-film-1', many(200))
+  const clips = Array.from({ length: 30 }, (_, i) => `burst-clip-${i + 10}`)
+  for (const id of clips) await come(id, 'many')
+  await claims(10)
+  for (const id of clips) await add(id, many(1), { client: 'many' })
+  const begins = (await tags()).filter(({ entry }) => jobOf(entry) !== 'the-film-1').map(({ tag }) => tag)
+  expect(new Set(begins).size).toBe(30)
+  const claimed = await claims(40)
+  for (const part of [claimed.slice(0, 20), claimed.slice(20)]) {
+    expect(countOf(part, 'the-film-1')).toBeGreaterThanOrEqual(8)
+    expect(countOf(part, 'the-film-1')).toBeLessThanOrEqual(12)
+  }
+})
+
+test.each([2, 14])(
+  'a client that always has %i clips in line has no more than its half beside a film',
+  async (inLine) => {
+    const { add, claims, on } = await line()
+    await add('the-film-1', many(200))
+    await claims(10)
+    let clips = 0
+    const addClip = async () => await add(`a-new-clip-${clips++}`, many(1), { client: 'many' })
+    while (clips < inLine) await addClip()
+    const claimed = await claims(60, {
+      async meanwhile(so) {
+        const job = jobOf(so.at(-1) ?? '')
+        if (job === 'the-film-1') return
+        await on.backlog.drop(job)
+        await addClip()
+      },
+    })
+    expect(countOf(claimed.slice(20), 'the-film-1')).toBeGreaterThanOrEqual(17)
+    expect(countOf(claimed.slice(20), 'the-film-1')).toBeLessThanOrEqual(23)
+  },
+)
+
+test('an urgent job does not wait for all that its client has in line', async () => {
+  const { add, claims, chore } = await line()
+  await add('the-film-1', many(200))
+  for (let i = 10; i < 40; i++) await add(`usual-clip-${i}`, many(4), { client: 'many' })
+  await add('urgent-clip', many(1), { client: 'many', priority: 10 })
+  await chore.run(signal)
+  expect(await claims(45)).toContain(entryIds.batch('urgent-clip', 0))
+})
+
+test('copies at work do not move the time at which a newcomer begins', async () => {
+  const { add, taking, tags, on } = await line()
+  await add('the-film-1', many(40))
+  await taking(4)
+  const copy = (index: number) => ({
+    ...{ jobId: 'the-film-1', index, first: index * 10, count: 10, copyOf: 'somebody' },
+  })
+  for (let index = 0; index < 9; index++)
+    await on.queues.batch.add('batch', copy(index), {
+      ...{ jobId: entryIds.copy('the-film-1', index), priority: 1 },
+    })
+  const next = (await tags()).find(({ entry }) => !entry.endsWith('.copy'))?.tag ?? 0
+  await taking(8)
+  await add('the-clip-1', many(2))
+  const clip = (await tags()).find(({ entry }) => jobOf(entry) === 'the-clip-1')
+  // Half of the four that are at work.
+  expect(clip?.tag).toBe(next - 20)
+})
+
 test('what is given back keeps its place, and what is tried again later is not behind those that came meanwhile', async () => {
   const { add, claims, on, tags } = await line()
   await add('the-film-1', many(40))
@@ -262,23 +337,41 @@ test('scores that nobody can have given do not move the time', async () => {
   expect(await virtualNow(redis, prefix)).toBe(0)
 })
 
-test('the more jobs a client has in line, the later they are split, so that others come between', async () => {
+/** Accepts jobs, and splits those that come first. */
+async function splitting() {
   const { on, redis, prefix } = await line()
   const order = createFairOrder({ redis, prefix, share: 1 })
-  for (let i = 1; i <= 20; i++) {
-    const spec = specOf(`of-many-${i + 10}`, { client: 'many' })
-    await on.backlog.put(spec.id, 'many', 1)
-    await addFlow({ flows: on.flows, order }, spec)
-  }
-  const spec = specOf('of-one-job', { client: 'one' })
-  await on.backlog.put(spec.id, 'one', 1)
-  await addFlow({ flows: on.flows, order }, spec)
-  const worker = new Worker('split', null, {
-    ...workerOptions('split'),
-    connection: services.connect(),
-    prefix,
-  })
+  const options = { ...workerOptions('split'), connection: services.connect(), prefix }
+  const worker = new Worker('split', null, options)
   open.push(worker)
-  const first = [await worker.getNextJob('a'), await worker.getNextJob('b'), await worker.getNextJob('c')]
-  expect(first.map((job) => job?.id)).toContain('of-one-job.split')
+  return {
+    async accept(id: string, client: string) {
+      await on.backlog.put(id, client, 1)
+      await addFlow({ flows: on.flows, order }, specOf(id, { client }))
+    },
+    async take() {
+      const taken = await worker.getNextJob('token')
+      await taken?.moveToCompleted({}, 'token', false)
+      return taken?.id
+    },
+  }
+}
+
+test('the more jobs a client has in line, the later they are split, so that others come between', async () => {
+  const { accept, take } = await splitting()
+  for (let i = 1; i <= 20; i++) await accept(`of-many-${i + 10}`, 'many')
+  await accept('of-one-job', 'one')
+  expect([await take(), await take(), await take()]).toContain('of-one-job.split')
+})
+
+test('the last of many splits does not wait for ever for those who come later', async () => {
+  const { accept, take } = await splitting()
+  for (let i = 1; i <= 20; i++) await accept(`of-many-${i + 10}`, 'many')
+  const taken: (string | undefined)[] = []
+  // As fast as splits are done, one comes of somebody who has no other.
+  for (let i = 100; i < 320; i++) {
+    await accept(`of-other-${i}`, `other-${i}`)
+    taken.push(await take())
+  }
+  expect(taken.filter((id) => id?.startsWith('of-many'))).toHaveLength(20)
 })

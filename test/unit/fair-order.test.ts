@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { seeded, seeds } from '../../scripts/chaos/seeded.ts'
-import { beginning, lastTag, virtualStarts, weightOf } from '../../src/producer/fair-order.ts'
+import { beginning, lastTag, newcomerStarts, virtualStarts, weigh } from '../../src/producer/fair-order.ts'
 import { reorder } from '../../src/producer/reorder.ts'
 
 test.each([
@@ -37,26 +37,44 @@ test('a job that is longer than there is room for is squeezed, and others can st
   expect(starts[50]).toBe(Math.round((1_000_000 + lastTag) / 2))
 })
 
+const jobs = (client: string, ...priorities: number[]) => priorities.map((priority) => ({ client, priority }))
+
 test.each([
-  ['alone, as usual', { priority: 5, ownPriorities: [], othersWeight: 0, share: 1 }, 1],
-  ['alone, urgent', { priority: 10, ownPriorities: [], othersWeight: 3, share: 1 }, 2],
-  ['alone, not urgent', { priority: 1, ownPriorities: [], othersWeight: 3, share: 1 }, 0.2],
-  ['one of four', { priority: 5, ownPriorities: [5, 5, 5], othersWeight: 1, share: 1 }, 0.25],
-  ['one of a thousand', { priority: 5, ownPriorities: many(999, 5), othersWeight: 1, share: 1 }, 0.001],
-  ['urgent beside three others', { priority: 10, ownPriorities: [5, 5], othersWeight: 1, share: 1 }, 1],
-  ['of a client who may have half', { priority: 10, ownPriorities: [], othersWeight: 1, share: 0.5 }, 1],
-  ['of a client who may have a fifth', { priority: 5, ownPriorities: [], othersWeight: 1, share: 0.2 }, 0.25],
-  ['of a client who may have a fifth, when nobody waits', fifthAlone(), 1],
-])('the weight of a job: %s', (_, options, weight) => {
-  expect(weightOf(options)).toBeCloseTo(weight, 9)
+  ['alone, as usual', jobs('a', 5), 1, 1, 1],
+  ['alone, urgent', [...jobs('a', 10), ...jobs('b', 5), ...jobs('c', 5)], 1, 2, 0.5],
+  ['alone, not urgent', [...jobs('a', 1), ...jobs('b', 5)], 1, 0.2, 1 / 6],
+  ['one of four', [...jobs('a', 5, 5, 5, 5), ...jobs('b', 5)], 1, 0.25, 1 / 8],
+  ['one of a thousand', [...jobs('a', ...many(1_000, 5)), ...jobs('b', 5)], 1, 0.001, 1 / 2_000],
+  ['urgent beside three others', [...jobs('a', 10, 5, 5), ...jobs('b', 5)], 1, 1, 1 / 3],
+  ['of a client who may have half', [...jobs('a', 10), ...jobs('b', 5)], 0.5, 1, 0.5],
+  ['of a client who may have half, beside an urgent one', [...jobs('a', 10), ...jobs('b', 10)], 0.5, 2, 0.5],
+  ['of a client who may have half, beside a lazy one', [...jobs('a', 5), ...jobs('b', 1, 1)], 0.5, 0.2, 0.5],
+  ['of a client who may have a fifth', [...jobs('a', 5), ...jobs('b', 5)], 0.2, 0.25, 0.2],
+  ['of a client who may have a fifth, when nobody waits', jobs('a', 5), 0.2, 1, 1],
+])('the weight of a job: %s', (_, all, share, weight, part) => {
+  const [standing] = weigh(all, share)
+  expect(standing?.weight).toBeCloseTo(weight, 9)
+  expect(standing?.part).toBeCloseTo(part, 9)
 })
 
 test('however many jobs a client has, together they weigh as much as its most urgent one', () => {
-  const priorities = [5, 5, 1, 3, 10, 2]
-  const weights = priorities.map((priority, i) =>
-    weightOf({ priority, ownPriorities: priorities.toSpliced(i, 1), othersWeight: 1, share: 1 }),
-  )
-  expect(weights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(2, 9)
+  const standings = weigh([...jobs('a', 5, 5, 1, 3, 10, 2), ...jobs('b', 5)], 1)
+  const own = standings.slice(0, 6)
+  expect(own.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(2, 9)
+  expect(own.map(({ ofClient }) => ofClient)).toEqual(many(6, 2))
+})
+
+const oneOfFour = { weight: 0.25, ofClient: 1, part: 1 / 8 }
+test.each([
+  ['alone', { siblings: [], standing: { weight: 1, ofClient: 1, part: 0.5 } }, [100, 110]],
+  ['behind the latest of its client', { siblings: [90, 120, 110] }, [130, 170]],
+  ['no later than a step of its own', { siblings: [5_000] }, [140, 180]],
+  ['beside those that began long ago', { siblings: [3, 40] }, [100, 140]],
+  ['though it takes less than a second', { siblings: [100], costs: [0.1, 0.1] }, [100, 101]],
+  ['by what is left to do', { siblings: [120], costs: [0, 0, 10, 10] }, [130, 130, 130, 170]],
+])('a newcomer whose client has other jobs begins %s', (_, given, starts) => {
+  const base = { now: 100, active: [], costs: [10, 10], standing: oneOfFour }
+  expect(newcomerStarts({ ...base, ...given })).toEqual(starts)
 })
 
 const line = (tags: number[], span = (tags.at(-1) ?? 0) - (tags[0] ?? 0), step = 10) => ({
@@ -102,8 +120,4 @@ test.each(seeds(100))('whatever the tags (seed %i), they are put in order, and s
 
 function many(count: number, value: number): number[] {
   return Array.from({ length: count }, () => value)
-}
-
-function fifthAlone() {
-  return { priority: 5, ownPriorities: [], othersWeight: 0, share: 0.2 }
 }
