@@ -8,10 +8,10 @@ export type View = {
   /** Entries in line, and batches under way. */
   waiting: number
   active: number
-  /** Frames that are not committed, as one worker's time, without set-up. */
+  /** Of jobs that are split: frames that are not committed, as one worker's time, with the set-up of their batches. */
   workSeconds: number
   unplannedJobs: number
-  /** Of the last hour; `workSeconds` is the mean of a job. */
+  /** Of the last hour; `workSeconds` is the mean of a job, with its set-up. */
   arrivals: { perSecond: number; workSeconds: number }
   /** From asking for a machine until it took work: a moving average. */
   startSeconds: number

@@ -20,12 +20,24 @@ const hourSeconds = 3_600
 const latestJobs = 100
 
 /**
- * What there is to do, in seconds that one worker would need. `mostOfClient`: more than that of one client's work asks for
- * no machines. `workers`: those that are there, by whose devices work is reckoned.
+ * What there is to do, in seconds that one worker would need.
+ *
+ *   mostOfClient   more than that of one client's work asks for no machines, while others wait
+ *   mostGuessed    nor does more than that of the work of models that nobody has measured: such a guess may be wrong a
+ *                  hundredfold, and is over with the first batch that is done
+ *   workers        those that are there, by whose devices work is reckoned
+ *
+ * How many frames a job has that is not split yet is a guess by its bytes, and known within seconds unless its source is slow
+ * to come: it asks for nothing before.
  */
 export async function readDemand(
   { backlog, statuses, rates, batches }: DemandDeps,
-  { mostOfClient, now, workers }: { mostOfClient: number; now: number; workers: WorkerRecord[] },
+  {
+    mostOfClient,
+    mostGuessed,
+    now,
+    workers,
+  }: { mostOfClient: number; mostGuessed: number; now: number; workers: WorkerRecord[] },
 ): Promise<Pick<Snapshot, 'demand' | 'arrivals'> & { inLineSeconds: number }> {
   const [left, known, counts, arrived, latest] = await Promise.all([
     backlog.left(),
@@ -41,24 +53,39 @@ export async function readDemand(
   const works = await statuses.works([...looked.map(({ id }) => id), ...latest])
   const secondsOf = estimator(reckoningOf(known, workers))
 
-  const ofClient = new Map<string, number>()
-  const add = (client: string, seconds: number) => ofClient.set(client, (ofClient.get(client) ?? 0) + seconds)
+  const ofClient = new Map([...left.keys()].map((client) => [client, { known: 0, guessed: 0 }]))
+  const add = (client: string, kind: 'known' | 'guessed', seconds: number) => {
+    const sums = ofClient.get(client)
+    if (sums) sums[kind] += seconds
+  }
   let frames = 0
+  let inLineSeconds = 0
   let unplannedJobs = 0
   for (const [i, { client, frames: open }] of looked.entries()) {
+    const { seconds, measured } = secondsOf(works[i], open)
     frames += open
+    inLineSeconds += seconds
     if (works[i]?.batchesTotal === undefined) unplannedJobs++
-    add(client, secondsOf(works[i], open))
+    else add(client, measured ? 'known' : 'guessed', seconds)
   }
-  const mean = frames > 0 ? [...ofClient.values()].reduce((sum, each) => sum + each, 0) / frames : 0
-  for (const { client, frames: open } of lines.slice(mostJobs)) add(client, open * mean)
+  const perFrame = (seconds: number) => (frames > 0 ? seconds / frames : 0)
+  const means = { all: perFrame(inLineSeconds), known: perFrame(sum([...ofClient.values()], 'known')) }
+  for (const { client, frames: open } of lines.slice(mostJobs)) {
+    inLineSeconds += open * means.all
+    add(client, 'known', open * means.known)
+  }
+  const waiting = new Set(lines.map(({ client }) => client)).size
+  const most = waiting > 1 ? mostOfClient : Infinity
+  const asking = [...ofClient.values()].map(({ known, guessed }) => {
+    const sure = Math.min(known, most)
+    return { known: sure, guessed: Math.min(guessed, most - sure) }
+  })
 
-  const whole = works.slice(looked.length).map((work) => secondsOf(work, work?.framesTotal ?? 0))
-  const inLine = [...ofClient.values()]
+  const whole = works.slice(looked.length).map((work) => secondsOf(work, work?.framesTotal ?? 0).seconds)
   return {
-    inLineSeconds: inLine.reduce((sum, each) => sum + each, 0),
+    inLineSeconds,
     demand: {
-      workSeconds: inLine.reduce((sum, each) => sum + Math.min(each, mostOfClient), 0),
+      workSeconds: sum(asking, 'known') + Math.min(sum(asking, 'guessed'), mostGuessed),
       entries: Object.values(counts).reduce((sum, count) => sum + count, 0),
       unplannedJobs,
     },
@@ -69,12 +96,16 @@ export async function readDemand(
   }
 }
 
+const sum = <K extends string>(each: Record<K, number>[], key: K) =>
+  each.reduce((all, one) => all + one[key], 0)
+
 /** Seconds for so many frames of a job: each frame, and what its batches cost beside. */
 function estimator(reckoning: Reckoning) {
-  return (work: JobWork | undefined, frames: number): number => {
+  return (work: JobWork | undefined, frames: number) => {
     const { model = '', size, framesTotal = 0, batchesTotal = 1 } = work ?? {}
     const rate = reckoning({ model, size })
     const batches = framesTotal > 0 ? (batchesTotal * frames) / framesTotal : 0
-    return frames * rate.secondsPerFrame + batches * rate.setUpSeconds
+    const seconds = frames * rate.secondsPerFrame + batches * rate.setUpSeconds
+    return { seconds, measured: rate.measured }
   }
 }

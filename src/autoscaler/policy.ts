@@ -17,11 +17,11 @@ export type Instance = { name: string; state: InstanceState; since: number }
 export type Snapshot = {
   now: number
   demand: {
-    /** What one worker would need for all that waits and is under way. */
+    /** What one worker would need for all batches that wait and are under way, as far as that is known. */
     workSeconds: number
     /** Batches that wait or are under way. */
     entries: number
-    /** Jobs whose batches are not on the queue yet. */
+    /** Jobs whose batches are not on the queue yet: what they need is not known. */
     unplannedJobs: number
   }
   /** `leaving`: being removed, or about to be taken away: it does not count. */
@@ -126,9 +126,10 @@ const byHand = (size: number) => ({ need: size, why: 'the size was set by hand' 
 function demanded({ demand, workersPerInstance, backlogSeconds }: Snapshot): { need: number; why: string } {
   const { workSeconds, entries, unplannedJobs } = demand
   if (workSeconds <= 0 && entries === 0 && unplannedJobs === 0) return { need: 0, why: 'nothing to do' }
+  if (workSeconds <= 0 && entries === 0) return { need: 1, why: 'a job is being split' }
   const inTime = Math.ceil(workSeconds / backlogSeconds / workersPerInstance)
   // More than one for each batch would have nothing to do.
-  const atWork = unplannedJobs > 0 ? Infinity : Math.ceil(entries / workersPerInstance)
+  const atWork = Math.ceil((entries + unplannedJobs) / workersPerInstance)
   const need = Math.max(1, Math.min(inTime, atWork))
   return { need, why: `${Math.round(workSeconds)} s of work in ${backlogSeconds} s` }
 }

@@ -23,6 +23,8 @@ import { createFleetView } from './view.ts'
 
 /** A few turns of whoever puts open jobs back. */
 const settleMs = 90_000
+/** As many as are started for models that nobody has measured yet: enough to measure them soon, few enough to be wrong about. */
+const mostByGuess = 4
 
 export type TickDeps = {
   redis: Redis
@@ -97,6 +99,7 @@ export function createTick(deps: TickDeps) {
     const { inLineSeconds, ...demanded } = await readDemand(deps.demand, {
       mostOfClient:
         clientShare < 1 ? clientShare * wanted.max * workersPerInstance * backlogSeconds : Infinity,
+      mostGuessed: mostByGuess * workersPerInstance * backlogSeconds,
       ...{ now, workers },
     })
     const snapshot: Snapshot = {

@@ -94,10 +94,19 @@ async function autoscaler({ clientShare = 1 } = {}) {
     tick: async () => await tick(signal),
     refuse: (error?: Error) => (refusal = error),
     refuseRemoval: (error?: Error) => (stays = error),
-    /** A job of so many frames, a second each, split into batches of one. */
-    async work(id: string, frames: number, client = 'me') {
-      await statuses.create({ id, createdAt: Date.now(), model: 'm@1', source: 's', client })
+    /** A job of so many frames, a second each where its model was measured, split into batches of one. */
+    async work(
+      id: string,
+      frames: number,
+      {
+        client = 'me',
+        model = 'm@1',
+        split = true,
+      }: { client?: string; model?: string; split?: boolean } = {},
+    ) {
+      await statuses.create({ id, createdAt: Date.now(), model, source: 's', client })
       await backlog.put(id, client, frames)
+      if (!split) return
       await statuses.advance(id, 'scoring', { framesTotal: frames, batchesTotal: frames, size: '16x16' })
       await batches.addBulk(
         Array.from({ length: frames }, (_, i) => ({
@@ -297,10 +306,28 @@ test('machines that have nothing to do are kept while Redis, which was wiped, is
   expect(await registry.held()).toEqual([])
 })
 
-test('the work of one client asks for no more than its share of the fleet', async () => {
+test('a job that is not split yet asks for one machine, whatever its bytes may mean, beside those of others', async () => {
+  const { tick, work } = await autoscaler()
+  await work('job-00000001', 3_000_000, { split: false })
+  expect(await tick()).toMatchObject({ demandSeconds: 3_000_000, target: 1, why: 'a job is being split' })
+  await work('job-00000002', 20)
+  expect(await tick()).toMatchObject({ target: 2, why: '20 s of work in 10 s' })
+})
+
+test('a model that nobody has measured asks for a few machines only, beside what is known', async () => {
+  const { tick, work, settings } = await autoscaler()
+  settings.max = 100
+  await work('job-00000001', 1_000, { model: 'new@1' })
+  expect(await tick()).toMatchObject({ target: 4, why: '40 s of work in 10 s' })
+  await work('job-00000002', 80)
+  expect(await tick()).toMatchObject({ target: 12, why: '120 s of work in 10 s' })
+})
+
+test('while others wait, the work of one client asks for no more than its share of the fleet', async () => {
   const { tick, work } = await autoscaler({ clientShare: 0.4 })
   await work('job-00000001', 80)
-  await work('job-00000002', 10, 'another')
+  expect(await tick()).toMatchObject({ target: 5, why: '80 s of work in 10 s; at most 5' })
+  await work('job-00000002', 10, { client: 'another' })
   // The 80 s of the one ask for two of the five.
   expect(await tick()).toMatchObject({ demandSeconds: 90, target: 3, why: '30 s of work in 10 s' })
 })

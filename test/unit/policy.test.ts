@@ -43,11 +43,20 @@ test.each<[string, Changes, Partial<Decision>]>([
   ],
   ['no more than there are batches', { demand: work(3_600, 4) }, { target: 4, grow: 4 }],
   [
-    'a job that is not split yet may have any number',
-    { demand: { workSeconds: 3_600, unplannedJobs: 1 } },
-    { grow: 6 },
+    'a job that is not split yet counts as one batch',
+    { demand: { ...work(3_600, 2), unplannedJobs: 1 } },
+    { grow: 3 },
   ],
-  ['a job of unknown work gets one', { demand: { unplannedJobs: 1 } }, { target: 1, grow: 1 }],
+  [
+    'jobs of which none is split yet get one',
+    { demand: { unplannedJobs: 9 } },
+    { target: 1, grow: 1, why: 'a job is being split' },
+  ],
+  [
+    'and what is idle meanwhile is not kept for them',
+    { demand: { unplannedJobs: 1 }, instances: some({ idle: 3 }) },
+    { hold: ['idle-0', 'idle-1'] },
+  ],
   [
     'never more than the most',
     { demand: work(60_000), limits: { max: 10 } },
