@@ -84,6 +84,21 @@ test('a worker that died is a failed instance until it is removed; one that can 
   expect(await states(fleet)).toEqual([])
 })
 
+test('one that is told to leave before it is ready leaves, whoever told it', async () => {
+  const dir = tempDir()
+  const [one, other] = [open(dir), open(dir)]
+  await one.grow(2, signal)
+  const [first = '', second = ''] = (await other.look(signal)).instances.map(({ name }) => name)
+  expect(await other.remove([first], signal)).toEqual([first])
+  expect(await one.remove([first, second], signal)).toEqual([second])
+  expect(await states(other)).toEqual(['leaving', 'leaving'])
+  await until(other, [])
+  expect({ notes: await notes(dir), processes: await processesWith(dir) }).toEqual({
+    notes: [],
+    processes: [],
+  })
+})
+
 test('closing ends all of its own, also those that are still starting', async () => {
   const dir = tempDir()
   const fleet = open(dir)
@@ -101,9 +116,10 @@ test('a stranger that got the number of a worker that is gone is left alone', as
   try {
     await mkdir(join(dir, 'fleet'), { recursive: true })
     const gone = { pid: stranger.pid, mark: '1' }
-    const note = { slot: 1, owner: gone, worker: gone, since: 1, failed: false, leaving: null }
+    const note = { slot: 1, owner: gone, worker: gone, since: 1, failed: false }
     await writeFile(join(dir, 'fleet', 'local-1-old.json'), JSON.stringify(note))
     await writeFile(join(dir, 'fleet', 'torn.json'), '{')
+    await writeFile(join(dir, 'fleet', 'local-1-older.leaving'), '')
     const fleet = open(dir)
     await fleet.remove(['local-1-old', 'torn'], signal)
     expect(await states(fleet)).toEqual([])

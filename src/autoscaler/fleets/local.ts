@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Logger } from '../../shared/log.ts'
@@ -29,15 +29,14 @@ const Note = z.object({
   since: z.number(),
   /** It could not be started. */
   failed: z.boolean(),
-  /** It was told to leave, in ms. */
-  leaving: z.number().nullable(),
 })
 type Note = z.infer<typeof Note>
 
 /**
  * Workers as processes of this machine, each an instance of its own. They are children of the autoscaler that started them,
  * and leave in peace when that goes. A note lies in a folder for each, so that all autoscalers of this machine see and stop
- * the same ones; processes are named by their number and when they began.
+ * the same ones; processes are named by their number and when they began. Only who starts a worker writes its note: whoever
+ * tells it to leave puts another file beside it, also before there is a process that could be told.
  *
  *   noted ──ready──► running ──told to leave──► leaving ──► gone, with its note
  *     └── ended by itself ──┴──► failed ──removed──► gone, with its note
@@ -47,7 +46,9 @@ export function createLocalFleet({ dir, main, env, stopMs, log }: LocalOptions):
   const own = new Map<string, Service>()
   const underWay = new Set<Promise<void>>()
   const closing = new AbortController()
+  const told = new Set<string>()
   const fileOf = (name: string) => join(notes, `${name}.json`)
+  const leavingOf = (name: string) => join(notes, `${name}.leaving`)
   const owner = self()
 
   async function write(name: string, note: Note): Promise<void> {
@@ -57,7 +58,16 @@ export function createLocalFleet({ dir, main, env, stopMs, log }: LocalOptions):
     await rename(draft, fileOf(name))
   }
 
-  const forget = async (name: string) => await rm(fileOf(name), { force: true })
+  async function forget(name: string): Promise<void> {
+    // In this order: it is never seen as one that failed.
+    await rm(fileOf(name), { force: true })
+    await rm(leavingOf(name), { force: true })
+    told.delete(name)
+  }
+
+  /** When it was told to leave, in ms. */
+  const leavingSince = async (name: string) =>
+    (await stat(leavingOf(name)).catch(() => undefined))?.mtimeMs ?? null
 
   async function read(name: string): Promise<Note | undefined> {
     const text = await readFile(fileOf(name), 'utf8').catch(() => 'null')
@@ -69,16 +79,23 @@ export function createLocalFleet({ dir, main, env, stopMs, log }: LocalOptions):
   }
 
   /** The notes of all that is there, and whether it lives; those of what went in peace are removed. */
-  async function list(): Promise<{ name: string; note: Note; lives: boolean }[]> {
+  async function list(): Promise<{ name: string; note: Note; lives: boolean; leaving: number | null }[]> {
     await mkdir(notes, { recursive: true })
-    const names = (await readdir(notes)).filter((file) => file.endsWith('.json'))
+    const files = await readdir(notes)
+    const names = files.filter((file) => file.endsWith('.json'))
+    const orphans = files.filter((file) => {
+      return file.endsWith('.leaving') && !names.includes(file.replace(/leaving$/, 'json'))
+    })
+    await Promise.all(orphans.map(async (file) => await rm(join(notes, file), { force: true })))
     const found = await Promise.all(
       names.map(async (file) => {
         const name = file.slice(0, -'.json'.length)
+        // Before the note: that goes first.
+        const leaving = await leavingSince(name)
         const note = await read(name)
         const owned = note !== undefined && (await isAlive(note.owner))
         const lives = note !== undefined && !note.failed && (note.worker ? await isAlive(note.worker) : owned)
-        if (note && (lives || (owned && note.leaving === null))) return [{ name, note, lives }]
+        if (note && (lives || (owned && leaving === null))) return [{ name, note, lives, leaving }]
         await forget(name)
         return []
       }),
@@ -88,7 +105,7 @@ export function createLocalFleet({ dir, main, env, stopMs, log }: LocalOptions):
 
   async function start(name: string, slot: number): Promise<void> {
     const note: Note = {
-      ...{ slot, owner: await owner, worker: null, since: Date.now(), failed: false, leaving: null },
+      ...{ slot, owner: await owner, worker: null, since: Date.now(), failed: false },
     }
     await write(name, note)
     const starting = begin(name, note)
@@ -117,19 +134,29 @@ export function createLocalFleet({ dir, main, env, stopMs, log }: LocalOptions):
     const pid = service.process.pid ?? 0
     const mark = await processMark(pid)
     await write(name, { ...note, worker: { pid, mark: mark ?? '' } })
+    // Who told it before saw no process, and left it to us.
+    if ((await leavingSince(name)) !== null) end(name, service)
+  }
+
+  function end(name: string, service: Service): void {
+    // A second signal would have it leave in haste.
+    if (told.has(name)) return
+    told.add(name)
+    const stopping = service
+      .stop(stopMs)
+      .then(async () => await forget(name))
+      .finally(() => underWay.delete(stopping))
+    underWay.add(stopping)
   }
 
   /** Tells one to leave; it is gone from the notes once it has left. */
-  async function stop(name: string, note: Note): Promise<void> {
-    await write(name, { ...note, leaving: Date.now() })
+  async function stop(name: string): Promise<void> {
+    await writeFile(leavingOf(name), '')
     const service = own.get(name)
-    if (service) {
-      const stopping = service
-        .stop(stopMs)
-        .then(async () => await forget(name))
-        .finally(() => underWay.delete(stopping))
-      underWay.add(stopping)
-    } else if (note.worker) terminate(note.worker.pid)
+    if (service) return end(name, service)
+    // It may have got its process since it was listed.
+    const worker = (await read(name))?.worker
+    if (worker) terminate(worker.pid)
   }
 
   return {
@@ -137,9 +164,9 @@ export function createLocalFleet({ dir, main, env, stopMs, log }: LocalOptions):
     async look() {
       const found = await list()
       return {
-        capacity: found.filter(({ note, lives }) => lives && note.leaving === null).length,
-        instances: found.map(({ name, note, lives }) => {
-          if (note.leaving !== null) return { name, state: 'leaving', since: note.leaving }
+        capacity: found.filter(({ lives, leaving }) => lives && leaving === null).length,
+        instances: found.map(({ name, note, lives, leaving }) => {
+          if (leaving !== null) return { name, state: 'leaving', since: leaving }
           return { name, state: lives ? 'running' : 'failed', since: note.since }
         }),
       }
@@ -147,7 +174,7 @@ export function createLocalFleet({ dir, main, env, stopMs, log }: LocalOptions):
     async grow(to) {
       const found = await list()
       await mkdir(join(dir, 'logs'), { recursive: true })
-      const there = found.filter(({ note, lives }) => lives && note.leaving === null).length
+      const there = found.filter(({ lives, leaving }) => lives && leaving === null).length
       const taken = new Set(found.map(({ note }) => note.slot))
       for (let missing = to - there, slot = 1; missing > 0 && !closing.signal.aborted; slot++) {
         if (taken.has(slot)) continue
@@ -160,9 +187,9 @@ export function createLocalFleet({ dir, main, env, stopMs, log }: LocalOptions):
     async remove(names) {
       const found = await list()
       const asked: string[] = []
-      for (const { name, note, lives } of found.filter((each) => names.includes(each.name))) {
-        if (lives && note.leaving !== null) continue
-        await (lives ? stop(name, note) : forget(name))
+      for (const { name, lives, leaving } of found.filter((each) => names.includes(each.name))) {
+        if (lives && leaving !== null) continue
+        await (lives ? stop(name) : forget(name))
         asked.push(name)
       }
       return asked
