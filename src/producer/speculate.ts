@@ -77,7 +77,7 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
     return (seconds ?? 0) * 1_000 + (micros ?? 0) / 1_000
   }
 
-  /** The batches at work of which it is known how long they should take, but for copies. */
+  /** The batches at work of which it is known how long they should take. */
   async function atWork(): Promise<AtWork[]> {
     const ids = await redis.lrange(batches.toKey('active'), 0, mostLooked - 1)
     const reading = redis.pipeline()
@@ -109,8 +109,8 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
       const fractionDone = Math.min(1, (underWay[job]?.get(index) ?? 0) / count)
       // The claim is dated by its worker's clock.
       const startedAt = claim.startedAt - (ahead[i] ?? 0)
-      const isCopied = copied[i] ?? false
-      return [{ ...claim, startedAt, expectedSeconds, setUpSeconds, fractionDone, copied: isCopied }]
+      const isSettled = claim.isSettled || (copied[i] ?? false)
+      return [{ ...claim, startedAt, expectedSeconds, setUpSeconds, fractionDone, copied: isSettled }]
     })
   }
 
@@ -121,17 +121,22 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
   }
 }
 
-type Claim = Pick<ActiveBatch, 'entry' | 'worker' | 'startedAt'> & { payload: BatchPayload }
+type Claim = Pick<ActiveBatch, 'entry' | 'worker' | 'startedAt'> & {
+  payload: BatchPayload
+  /** It is to have no copy, but takes its worker's time like any other. */
+  isSettled: boolean
+}
 type AtWork = ActiveBatch & Claim
 
-/** Nothing of what can't be read, has failed before, or is a copy itself. */
+/** Nothing of what can't be read. */
 function claimOf(entry: string, [processedOn, worker, data, attempts]: (string | null)[]): Claim[] {
   const startedAt = Number(processedOn)
-  // What has failed is tried with care, which takes its time; a copy would take another worker's engine down with it.
-  if (!(startedAt > 0) || !worker || Number(attempts) > 0) return []
+  if (!(startedAt > 0) || !worker) return []
   try {
     const payload = BatchPayload.parse(JSON.parse(data ?? ''))
-    return payload.copyOf === undefined ? [{ entry, worker, startedAt, payload }] : []
+    // What has failed is tried with care, which takes its time; a copy would take another worker's engine down with it.
+    const isSettled = payload.copyOf !== undefined || Number(attempts) > 0
+    return [{ entry, worker, startedAt, payload, isSettled }]
   } catch {
     return []
   }

@@ -11,7 +11,7 @@ export type ActiveBatch = {
   setUpSeconds: number
   /** How much of its frames is done, as its worker said last: 0 … 1. */
   fractionDone: number
-  /** There is a copy of it already. */
+  /** There is a copy of it already, or it is to have none. */
   copied: boolean
 }
 

@@ -120,6 +120,18 @@ test('what waits for its time, of whatever job, says nothing about idle hands', 
   expect(await copyOf(1)).toBeDefined()
 })
 
+test('what a worker took before counts, though it failed once: what comes behind it waits for it', async () => {
+  const { on, measure, register, takesSince, speculate } = await atWork()
+  await measure()
+  await register('idle-1', 'idle')
+  await on.redis.hset(on.queues.batch.toKey(entryIds.batch(jobId, 0)), 'atm', 1)
+  await takesSince(0, 45)
+  await takesSince(1, 35)
+  expect(await speculate()).toEqual({ copied: 0 })
+  await takesSince(1, 44)
+  expect(await speculate(), 'longer than both should take').toEqual({ copied: 1 })
+})
+
 test('a worker whose clock is off has nothing slow for that, and what is slow there is seen', async () => {
   const { measure, register, takesSince, speculate, copyOf } = await atWork()
   await measure()

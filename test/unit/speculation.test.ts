@@ -26,6 +26,12 @@ test.each([
     ['a'],
   ],
   [
+    'its first is copied already, and still in its way',
+    idle,
+    [batch('a', 35, { worker: 'w', copied: true }), batch('b', 30, { worker: 'w' })],
+    [],
+  ],
+  [
     'both of a worker are slow',
     idle,
     [batch('a', 45, { worker: 'w' }), batch('b', 44, { worker: 'w' })],
