@@ -38,6 +38,11 @@ param fleetMin int = 0
 @maxValue(1000)
 param fleetMax int = 4
 
+@description('Most machines that the fleet may be set to, by whoever may use the API: `fleetMax` or more.')
+@minValue(0)
+@maxValue(1000)
+param fleetCeiling int = max(fleetMax, 20)
+
 @description('Image of the machines: `id` of one of your own, or publisher, offer, sku and version. It has the GPU\'s driver, Docker, NVIDIA\'s runtime and jq. One of your own: let the autoscaler\'s identity read it.')
 param machineImage object = {
   publisher: 'microsoft-dsvm'
@@ -107,7 +112,7 @@ param keepJobsDays int = 0
 @minLength(1)
 param emails string[]
 
-@description('What all of it may cost a month, in the currency of the subscription: it warns, and stops nothing. Whoever may use the API may raise the fleet.')
+@description('What all of it may cost a month, in the currency of the subscription: it warns, and stops nothing. `fleetCeiling` bounds.')
 param monthlyBudget int
 
 @description('First day of the budget: the first of a month. The first deployment\'s is to be kept.')
@@ -162,7 +167,7 @@ var mediaContainer = 'media'
 var systemContainer = 'system'
 
 // What each role may do with blobs. The workers run files and models of strangers, so they have the least: they write under
-// jobs/ alone, and can't reach an input or an output.
+// jobs/ alone. That is not nothing: what they could make of it stands in README.md, "Who may do what".
 var grants = [
   { who: 'producer', account: names.media, container: mediaContainer, role: editBlobs, under: '' }
   { who: 'producer', account: names.system, container: systemContainer, role: editBlobs, under: '' }
@@ -208,6 +213,7 @@ var identitySettings = {}
 
 var roleSettings = union(
   {
+    FRAMEFLEET_FLEET_CEILING: string(fleetCeiling)
     FRAMEFLEET_FLEET_MAX: string(fleetMax)
     FRAMEFLEET_FLEET_MIN: string(fleetMin)
     FRAMEFLEET_HOST: '0.0.0.0'

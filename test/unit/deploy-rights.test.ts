@@ -143,7 +143,7 @@ test('the autoscaler may make what Azure asks for of whoever grows a flexible se
   expect(permissions?.actions.filter((action) => /extension|runCommand|login/i.test(action))).toEqual([])
 })
 
-test('a stolen worker changes nothing but what lies under jobs/', () => {
+test('a worker writes nothing itself but what lies under jobs/', () => {
   const grant = usual
     .of('Authorization/roleAssignments')
     .find(

@@ -93,6 +93,22 @@ describe('what roles are told', () => {
   })
 })
 
+test('nobody who may use the API sets the fleet to more than the deployment says', () => {
+  const ceilings = [{}, { fleetMax: 50 }, { fleetCeiling: 8 }].map((params) =>
+    ['producer', 'autoscaler'].map((name) => {
+      const settings = settingsOf(deploy(params).one('App/containerApps', name))
+      const shape = name === 'producer' ? producerSettings : autoscalerSettings
+      return readConfig(shape, { ...settings, FRAMEFLEET_API_TOKENS: 'a-token-of-some-length' })
+        .FRAMEFLEET_FLEET_CEILING
+    }),
+  )
+  expect(ceilings).toEqual([
+    [20, 20],
+    [50, 50],
+    [8, 8],
+  ])
+})
+
 test('as many producers and stitchers run as were asked for, whatever Azure counts', () => {
   const { one } = deploy({ producers: 3, stitchers: 5 })
   const scales = ['producer', 'stitcher', 'autoscaler', 'metrics'].map((name) =>

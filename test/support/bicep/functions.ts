@@ -65,6 +65,7 @@ export const functions: Record<string, Function> = {
     return /^true$/i.test(String(value))
   },
   base64: (value) => Buffer.from(text(value)).toString('base64'),
+  max: (...all) => Math.max(...all.map(Number)),
   join: (value, between) => list(value).map(String).join(text(between)),
   split: (value, between) => text(value).split(text(between)),
   replace: (value, what, by) => text(value).replaceAll(text(what), text(by)),
