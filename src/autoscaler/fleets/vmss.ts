@@ -37,10 +37,11 @@ const changedPauseMs = 10_000
  * growing counts as writing the whole set, Microsoft.Network/virtualNetworks/subnets/join/action on its subnet,
  * Microsoft.ManagedIdentity/userAssignedIdentities/assign/action on the identities of its machines, and
  * Microsoft.Compute/galleries/images/versions/read on an image of one's own. With Microsoft.Compute/locations/operations/
- * read on the resource group it also hears why a growth failed later; without, it only sees the failed machines.
+ * read on the subscription it also hears why a growth failed later; without, it only sees the failed machines.
  *
  * Machines of a flexible set are resources of its group, and there it needs Microsoft.Compute/virtualMachines/read,
- * virtualMachines/instanceView/read and virtualMachines/delete; what else Azure may ask for, its refusal names.
+ * virtualMachines/instanceView/read and virtualMachines/delete, and to grow it virtualMachines/write with the rights to make
+ * disks and network interfaces; what else Azure may ask for, its refusal names.
  *
  * Capacity is never lowered by us while there is a machine: Azure would choose who goes. Removing machines lowers it.
  */
