@@ -23,8 +23,8 @@ export const autoscalerSettings = {
     .describe('what workers run on: processes of this machine, or a VM scale set of Azure'),
   FRAMEFLEET_LOCAL_DIR: z
     .string()
-    .default('/tmp/framefleet')
-    .describe('local: notes of the workers and their logs, shared by the autoscalers of this machine'),
+    .default('')
+    .describe('local: notes of the workers and their logs, shared by all autoscalers of one system'),
   FRAMEFLEET_VMSS_ID: z
     .string()
     .default('')
@@ -42,7 +42,7 @@ export const autoscalerSettings = {
     .min(1)
     .max(64)
     .default(1)
-    .describe('workers on each instance: one for each GPU'),
+    .describe('vmss: workers on each instance, one for each GPU'),
   FRAMEFLEET_BACKLOG_SECONDS: seconds(1, 86_400)
     .default(2_000)
     .describe('all that is in line is to be done within this: less asks for more instances'),

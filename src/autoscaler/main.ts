@@ -13,6 +13,7 @@ import { connectRedis } from '../shared/redis.ts'
 import { openSystem } from '../shared/stores.ts'
 import { createWorkerRegistry } from '../shared/worker-registry.ts'
 import { autoscalerSettings } from './config.ts'
+import { localDir } from './fleets/local-settings.ts'
 import { createLocalFleet } from './fleets/local.ts'
 import { createVmssFleet } from './fleets/vmss.ts'
 import { createFleetMetrics } from './metrics.ts'
@@ -40,7 +41,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
           log,
         })
       : createLocalFleet({
-          dir: config.FRAMEFLEET_LOCAL_DIR,
+          dir: localDir(config),
           main: new URL(`../worker/main.${extension}`, import.meta.url),
           env: process.env,
           stopMs: config.FRAMEFLEET_DRAIN_MS + 5_000,
