@@ -4,68 +4,64 @@ import { unpackError } from '../shared/packed-error.ts'
 import type { IndexedSource } from './index-source.ts'
 import type { FromIndexer, PackedIndex, ToIndexer } from './index-thread.ts'
 
-/** The largest film that is taken needs a third of it. */
-const resourceLimits = { maxOldGenerationSizeMb: 768, maxYoungGenerationSizeMb: 32 }
+/** The largest film that is taken needs half of it. */
+const mostMegabytes = 512
 
 /**
- * Indexes sources on a thread of its own, which is started when it is first needed.
+ * Indexes each source on a thread of its own: one that takes all memory ends nobody's but itself.
  *
- *   none ──asked──► running ──died──► none        all that it was at fails then, and is tried again
+ *   started ──answers──► ended
+ *      └─────dies──────► its caller hears that memory gave out
  */
-export function createIndexer() {
-  const waiting = new Map<number, { resolve(index: PackedIndex): void; reject(error: Error): void }>()
-  let thread: Worker | undefined
-  let calls = 0
+export function createIndexer({ megabytes = mostMegabytes } = {}) {
+  const running = new Set<Worker>()
+  const resourceLimits = { maxOldGenerationSizeMb: megabytes, maxYoungGenerationSizeMb: 32 }
 
-  function start(): Worker {
+  function start(path: string): Worker {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-    const started = new Worker(new URL(`./index-thread.${extension}`, import.meta.url), { resourceLimits })
-    const died = (error: Error) => {
-      if (thread !== started) return
-      thread = undefined
-      for (const each of waiting.values()) each.reject(error)
-      waiting.clear()
-    }
-    started.on('message', (answer: FromIndexer) => {
-      const asked = waiting.get(answer.call)
-      waiting.delete(answer.call)
-      if ('failed' in answer) asked?.reject(unpackError(answer.failed))
-      else asked?.resolve(answer.indexed)
-    })
-    started.on('error', (error) =>
-      died(new ResourceError(`the thread that indexes died: ${(error as Error).message}`)),
-    )
-    started.on('exit', () => died(new ResourceError('the thread that indexes ended')))
-    started.unref()
-    return started
+    const main = new URL(`./index-thread.${extension}`, import.meta.url)
+    const thread = new Worker(main, { resourceLimits, workerData: path })
+    thread.unref()
+    return thread
   }
 
   return {
     /** Does what `indexSource` does; throws the signal's reason once it is aborted. */
     async index(path: string, signal?: AbortSignal): Promise<IndexedSource> {
       signal?.throwIfAborted()
-      thread ??= start()
-      const its = thread
-      const call = ++calls
-      const ask = (message: ToIndexer) => its.postMessage(message)
-      const abort = () => ask({ call, abort: true })
+      const thread = start(path)
+      running.add(thread)
+      // It is told, and not ended: it has a program of its own to end.
+      const abort = () => thread.postMessage('abort' satisfies ToIndexer)
       signal?.addEventListener('abort', abort, { once: true })
       try {
-        const answer = new Promise<PackedIndex>((resolve, reject) => waiting.set(call, { resolve, reject }))
-        ask({ call, path })
-        const { first, runs, keyframes, ...rest } = await answer
+        const { first, runs, keyframes, ...rest } = await answerOf(thread)
         return { ...rest, times: { first, runs: listOf(runs) }, keyframes: keyframes && listOf(keyframes) }
       } catch (error) {
         signal?.throwIfAborted()
         throw error
       } finally {
         signal?.removeEventListener('abort', abort)
+        running.delete(thread)
+        await thread.terminate()
       }
     },
     async close(): Promise<void> {
-      await thread?.terminate()
+      await Promise.all([...running].map(async (thread) => await thread.terminate()))
     },
   }
+}
+
+async function answerOf(thread: Worker): Promise<PackedIndex> {
+  return await new Promise((resolve, reject) => {
+    thread.once('message', (answer: FromIndexer) =>
+      'failed' in answer ? reject(unpackError(answer.failed)) : resolve(answer.indexed),
+    )
+    thread.once('error', (error) =>
+      reject(new ResourceError(`the thread that indexes died: ${(error as Error).message}`)),
+    )
+    thread.once('exit', () => reject(new ResourceError('the thread that indexes ended')))
+  })
 }
 
 /** Array.from goes through an iterator, which takes ten times as long. */

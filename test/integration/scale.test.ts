@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import Fastify from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { Redis } from 'ioredis'
@@ -130,9 +133,25 @@ test('a source is indexed on a thread as it would be here; its faults and an end
   const stopped = indexer.index(clip, stop.signal)
   stop.abort(new Error('told to leave'))
   await expect(stopped).rejects.toThrow('told to leave')
-  // Whoever ends it ends what it was at, and the next who asks has a new one.
+  // Whoever ends it ends what it was at; the next who asks is answered.
   const [cut] = await Promise.allSettled([indexer.index(clip), indexer.close()])
   expect(cut).toMatchObject({ reason: { name: 'ResourceError' } })
   expect(await indexer.index(clip)).toEqual(here)
   await indexer.close()
+})
+
+test('a source that takes all memory ends nobody else who is indexed meanwhile', async () => {
+  const clip = await makeClip({ path: join(dir, 'light.mkv'), frames: 10, size: '16x16' })
+  const heavy = join(dir, 'heavy.mkv')
+  const tags = join(dir, 'tags')
+  await writeFile(tags, `;FFMETADATA1\nlyrics=${'x'.repeat(12_000_000)}\n`)
+  await promisify(execFile)('ffmpeg', ['-i', clip, '-i', tags, '-map_metadata', '1', '-c', 'copy', heavy])
+  const indexer = createIndexer({ megabytes: 20 })
+  let died = false
+  const dying = indexer
+    .index(heavy)
+    .catch((error: unknown) => error)
+    .finally(() => (died = true))
+  while (!died) expect(await indexer.index(clip)).toMatchObject({ frames: 10 })
+  expect(await dying).toMatchObject({ name: 'ResourceError' })
 })
