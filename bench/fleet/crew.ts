@@ -127,8 +127,8 @@ export function createCrew(deps: {
     active,
     copies: () => copies,
     hand,
-    /** The word that a machine is taken away: it has until `world.drainSeconds` from now for its batch. */
-    leave(machine: Machine): void {
+    /** The word that a machine is taken away: it has until `world.drainSeconds` from now for its batch, and is paid for that long. */
+    leave(machine: Machine, paidSeconds: number): void {
       const { run } = machine
       machines.become(machine, 'leaving', clock.now())
       if (run) {
@@ -138,7 +138,7 @@ export function createCrew(deps: {
           stop(run, { lost: true })
         })
       }
-      clock.at(clock.now() + world.noticeSeconds, () => machines.end(machine, clock.now()))
+      clock.at(clock.now() + paidSeconds, () => machines.end(machine, clock.now()))
     },
   }
 }

@@ -5,7 +5,7 @@ import type { RealMeasure } from './real/measure.ts'
 import { type DayRow, dayHours, daySettings, simulateDay } from './sim-day.ts'
 import { type EfficiencyRow, simulateEfficiency } from './sim-efficiency.ts'
 import { type FairnessRow, simulateFairness } from './sim-fairness.ts'
-import { rounded } from './sim-row.ts'
+import { mean, rounded } from './sim-row.ts'
 
 /** What is kept in `results/fleet.json`; README.md explains the names. */
 export type FleetResults = {
@@ -59,14 +59,13 @@ export function simulateAll(say: (line: string) => void): Simulated {
 /** What a batch costs beside its frames until somebody has measured it: what the product reckons with. */
 const usualSetUpSeconds = 0.5
 
-/** Of real workers where that was measured; else as it is simulated with the usual set-up, over all paces together. */
-export function fairnessOf({ real_measure, fairness_sim }: FleetResults): number | null {
-  const usual = fairness_sim.filter(({ set_up_s }) => set_up_s === usualSetUpSeconds)
-  const sum = (read: (row: FairnessRow) => number) => usual.reduce((total, row) => total + read(row), 0)
-  return (
-    real_measure?.fairness_ratio ?? rounded(sum(({ behind_s }) => behind_s) / sum(({ alone_s }) => alone_s))
-  )
-}
+/** Of real workers where that was measured; else as it is simulated. */
+export const fairnessOf = ({ real_measure, fairness_sim }: FleetResults): number =>
+  real_measure?.fairness_ratio ?? simulatedFairness(fairness_sim)
+
+/** The mean over all paces and set-ups that are simulated. */
+export const simulatedFairness = (rows: FairnessRow[]): number =>
+  rounded(mean(rows.map(({ ratio }) => ratio)))
 
 export const efficiencies = ({ runs }: RealMeasure): Record<string, number> =>
   Object.fromEntries(

@@ -33,9 +33,15 @@ export const daySettings = {
   /** As the product has them unless somebody sets them. */
   planWorkers: producerSettings.FRAMEFLEET_PLAN_WORKERS.parse(undefined),
   defaultBacklogSeconds: autoscalerSettings.FRAMEFLEET_BACKLOG_SECONDS.parse(undefined),
-  otherBacklogSeconds: [600, 900, 1_200, 2_400, 3_600],
+  otherBacklogSeconds: [300, 450, 600, 900, 1_200, 1_500, 2_000, 3_000, 3_600],
+  /** Entries in line for each machine: a step out above, a step in below. */
+  azureMonitor: { steps: [2, 5, 10], outAbove: [5, 20, 40, 80], inBelow: [2, 8, 20, 40] },
+  perNodeSeconds: [600, 1_200, 2_400, 3_600, 7_200],
+  /** Times the mean that the work of a day needs. */
+  fixedSizes: [1, 1.25, 1.5, 2],
   startSeconds: 150,
   preemptionsPerHour: 0.05,
+  removeSeconds: calm.removeSeconds,
   setUpSeconds: 3,
 }
 const { defaultBacklogSeconds } = daySettings
@@ -106,21 +112,31 @@ export function simulateDay(scenario = 'day', load = 1): { rows: DayRow[]; first
   const chosen = ours.find(({ backlog }) => backlog === defaultBacklogSeconds) ?? ours[0]
   const meanOf = ({ workSeconds }: Day) => Math.ceil(workSeconds / day)
   const rivals = [
-    run('fixed, for the mean', (each) => fixed(meanOf(each))),
+    ...daySettings.fixedSizes.map((times) =>
+      run(`fixed, ${times} × the mean`, (each) => fixed(Math.ceil(times * meanOf(each)))),
+    ),
     run('fixed, for the busiest hour', (each) => fixed(busiestHour(each))),
-    ...[2, 5].flatMap((step) =>
-      [5, 20].map((outAbove) =>
-        run(`Azure Monitor, ±${step} above ${outAbove}`, () =>
-          azureMonitor({ max: most, step, outAbove, inBelow: 2 }),
-        ),
+    ...azureRules().map(({ step, outAbove, inBelow }) =>
+      run(`Azure Monitor, ±${step} above ${outAbove}, below ${inBelow}`, () =>
+        azureMonitor({ max: most, step, outAbove, inBelow }),
       ),
     ),
     run(`kept warm: framefleet, min = mean`, (each) =>
       autoscaled({ backlogSeconds: defaultBacklogSeconds, max: most, min: meanOf(each) }),
     ),
   ].map(({ row }) => row)
-  const perNode = [defaultBacklogSeconds, 3_600].map((backlog) => onePerNode(days, scenario, backlog))
+  const perNode = daySettings.perNodeSeconds.map((backlog) => onePerNode(days, scenario, backlog))
   return { rows: [...ours.map(({ row }) => row), ...rivals, ...perNode], first: chosen?.first as Outcome }
+}
+
+/** Every pair of thresholds that leaves room between them. */
+function azureRules() {
+  const { steps, outAbove, inBelow } = daySettings.azureMonitor
+  return steps.flatMap((step) =>
+    outAbove.flatMap((out) =>
+      inBelow.filter((within) => within < out).map((within) => ({ step, outAbove: out, inBelow: within })),
+    ),
+  )
 }
 
 function onePerNode(days: Day[], scenario: string, backlog: number): DayRow {

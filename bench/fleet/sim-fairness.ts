@@ -7,10 +7,12 @@ export type FairnessRow = {
   workers: number
   seconds_per_frame: number
   set_up_s: number
-  /** From its arrival to its last batch. */
+  /** From its arrival to its last batch: planning, the same in both, is in it. */
   alone_s: number
   behind_s: number
   ratio: number
+  /** The same from when its batches are in line: without the planning. */
+  ratio_in_line: number
 }
 
 const clipSeconds = 10
@@ -52,5 +54,6 @@ export function simulateFairness(options: {
   return {
     ...{ workers, seconds_per_frame: secondsPerFrame, set_up_s: setUpSeconds },
     ...{ alone_s: rounded(alone), behind_s: rounded(behind), ratio: rounded(behind / alone) },
+    ratio_in_line: rounded((behind - planSeconds) / (alone - planSeconds)),
   }
 }

@@ -73,13 +73,13 @@ export function simulate(given: Simulation): Outcome {
     clock.at(noticeAt, () => {
       if (machine.state === 'gone' || machine.state === 'leaving') return
       preemptions++
-      crew.leave(machine)
+      crew.leave(machine, world.noticeSeconds)
     })
   }
 
   function remove(machine: Machine): void {
     if (machine.state === 'leaving') return
-    if (machine.run) crew.leave(machine)
+    if (machine.run) crew.leave(machine, Math.max(world.removeSeconds, world.drainSeconds))
     else {
       machines.become(machine, 'leaving', clock.now())
       clock.at(clock.now() + world.removeSeconds, () => machines.end(machine, clock.now()))

@@ -1,4 +1,5 @@
-import { dayRows, efficiencyRows, type FleetResults } from './results.ts'
+import { bestRivals, isOurs, oursAt } from './compare.ts'
+import { dayRows, efficiencyRows, type FleetResults, simulatedFairness } from './results.ts'
 import type { DayRow } from './sim-day.ts'
 import { grid } from '../table.ts'
 
@@ -19,20 +20,32 @@ export function describeFleet(results: FleetResults): string {
       }),
     ),
     `## Days of arrivals, simulated: start-up ${settings.startSeconds} s, ${100 * settings.preemptionsPerHour} % of the machines preempted an hour`,
-    `Means of ${settings.days} days of about ${settings.jobs} jobs, ${price.size} at ${price.spot} ${price.currency} an hour (spot, ${price.date}). Cost is of the lower bound: the seconds of the frames themselves at the same price. Waits: from a job's arrival to its last batch. Up to ${settings.max} machines.`,
-    days(dayRows(results)),
+    `Means of ${settings.days} days of about ${settings.jobs} jobs, ${price.size} at ${price.spot} ${price.currency} an hour (spot, ${price.date}). Cost is of the lower bound: the seconds of the frames themselves at the same price. Waits: from a job's arrival to its last batch. A machine that is removed is paid for ${settings.removeSeconds} s more. Up to ${settings.max} machines.`,
+    days(briefly(dayRows(results), settings.defaultBacklogSeconds)),
+    'Of each kind of rival: the cheapest with which 95 % of the waits are no longer than ours, and the cheapest of all. Each setting that was tried:',
+    days(dayRows(results).filter((row) => !isOurs(row))),
     `### With a quarter of the jobs: ${settings.daysOfOtherLoads} days`,
-    days(dayRows(results, 'day, a quarter of the jobs')),
+    days(briefly(dayRows(results, 'day, a quarter of the jobs'), settings.defaultBacklogSeconds)),
     `### With four times the jobs, and four times the machines at most: ${settings.daysOfOtherLoads} days`,
-    days(dayRows(results, 'day, four times the jobs')),
+    days(briefly(dayRows(results, 'day, four times the jobs'), settings.defaultBacklogSeconds)),
     '## A clip of ten seconds behind a film of ten hours, simulated',
     grid(
-      ['workers', 's a frame', 'set-up, s', 'alone on half, s', 'behind the film, s', 'ratio'],
+      [
+        'workers',
+        's a frame',
+        'set-up, s',
+        'alone on half, s',
+        'behind the film, s',
+        'ratio',
+        'from being in line',
+      ],
       results.fairness_sim.map((row) => [
         ...[String(row.workers), String(row.seconds_per_frame), String(row.set_up_s)],
         ...[row.alone_s.toFixed(1), row.behind_s.toFixed(1), row.ratio.toFixed(2)],
+        row.ratio_in_line.toFixed(2),
       ]),
     ),
+    `${simulatedFairness(results.fairness_sim).toFixed(2)} in the mean of these, with the two seconds that planning takes.`,
     ...(real
       ? [
           `## Real workers whose model waits, on ${real.machine.cores} cores of ${real.machine.cpu}`,
@@ -67,6 +80,13 @@ export function describeFleet(results: FleetResults): string {
 }
 
 const fixed = (value: number | undefined) => (value === undefined ? '' : value.toFixed(3))
+
+/** Ours, and the best of each kind beside them. */
+function briefly(rows: DayRow[], backlogSeconds: number): DayRow[] {
+  const ours = oursAt(rows, backlogSeconds)
+  const best = ours ? bestRivals(rows, ours).flatMap(({ inTime, first }) => [inTime ?? first, first]) : []
+  return [...rows.filter(isOurs), ...new Set(best)]
+}
 
 const days = (rows: DayRow[]) =>
   grid(

@@ -9,11 +9,11 @@ export type World = {
   start: { mean: number; cv: number }
   /** Of one machine. */
   preemptionsPerHour: number
-  /** Between the word that a machine is taken away and its end: paid for. */
+  /** Between the word that a machine is preempted and its end: paid for. */
   noticeSeconds: number
   /** How long a worker that has to leave goes on with its batch before it gives it back. */
   drainSeconds: number
-  /** From asking for an empty machine's removal until it costs nothing. */
+  /** From asking for a machine's removal, whoever asks, until it costs nothing. */
   removeSeconds: number
   /** So many of the first machines are slower by that factor. */
   slow: { machines: number; factor: number }
@@ -30,7 +30,7 @@ export const calm: World = {
   preemptionsPerHour: 0,
   noticeSeconds: 30,
   drainSeconds: 25,
-  removeSeconds: 10,
+  removeSeconds: 60,
   slow: { machines: 0, factor: 1 },
   planSeconds: () => 0,
 }

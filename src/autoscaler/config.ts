@@ -44,7 +44,7 @@ export const autoscalerSettings = {
     .default(1)
     .describe('vmss: workers on each instance, one for each GPU'),
   FRAMEFLEET_BACKLOG_SECONDS: seconds(1, 86_400)
-    .default(2_000)
+    .default(2_400)
     .describe('all that is in line is to be done within this: less asks for more instances'),
   FRAMEFLEET_START_SECONDS: seconds(0.1, 3_600)
     .default(150)

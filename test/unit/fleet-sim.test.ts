@@ -42,7 +42,7 @@ test('a slow worker’s last batch is copied, and what it had done of it is lost
   expect(seconds.busy).toBeCloseTo(12 + 12 + makespanSeconds)
 })
 
-test('a machine that is preempted gives back what does not fit in the notice, and is replaced', () => {
+test('a machine that is removed at work gives back what does not fit in the notice, and is replaced', () => {
   const removedAt = 30
   const controller: Controller = {
     ...fixed(1),
@@ -55,10 +55,15 @@ test('a machine that is preempted gives back what does not fit in the notice, an
   const { makespanSeconds, seconds, machines } = simulate({
     ...{ world: exact, arrivals: [job(100)], controller, planWorkers: 1, plan },
   })
-  // Given back after 25 s; the next machine, asked for at the next turn, takes 100 s to start, and 102 s for the batch.
+  // Given back after 25 s, paid for until it is gone; the next one, asked for at the next turn, takes 100 s to start, and 102 s for the batch.
   expect(machines).toBe(2)
   expect(makespanSeconds).toBe(removedAt + 100 + 102)
-  expect(seconds).toEqual({ billed: 60 + 202, starting: 100, busy: 55 + 102, lost: 55 })
+  expect(seconds).toEqual({
+    billed: removedAt + exact.removeSeconds + 202,
+    starting: 100,
+    busy: 55 + 102,
+    lost: 55,
+  })
 })
 
 test('a batch that fits in the notice is finished', () => {
@@ -82,8 +87,8 @@ test('from nothing the fleet grows by the product’s own policy, and is paid fo
   expect(outcome.machines).toBe(3)
   expect(outcome.seconds.starting).toBe(300)
   expect(outcome.timeline.at(-1)?.machines).toBeGreaterThan(0)
-  expect(outcome.seconds.billed).toBeGreaterThan(300 + 1_000)
-  expect(outcome.seconds.billed).toBeLessThan(300 + 1_200)
+  expect(outcome.seconds.billed).toBeGreaterThan(300 + 1_000 + 3 * exact.removeSeconds)
+  expect(outcome.seconds.billed).toBeLessThan(300 + 1_200 + 3 * exact.removeSeconds)
 })
 
 test.each(seeds(6))(
