@@ -28,15 +28,13 @@ export const Memory = z.object({
 export type Memory = z.infer<typeof Memory>
 
 export const nothingKnown = {
-  ...{
-    byHand: null,
-    silent: {},
-    startSeconds: null,
-    growthBlockedUntil: 0,
-    holdAfter: 0,
-    failures: {},
-    error: null,
-  },
+  byHand: null,
+  silent: {},
+  startSeconds: null,
+  growthBlockedUntil: 0,
+  holdAfter: 0,
+  failures: {},
+  error: null,
 } satisfies Partial<Memory>
 
 export function createMemory(redis: Redis, prefix: string) {
@@ -102,6 +100,7 @@ export function sizeByHand(
 }
 
 const hourMs = 3_600_000
+const oneIncidentMs = 60_000
 const firstPauseMs = 30_000
 const longestPauseMs = 1_800_000
 
@@ -112,10 +111,20 @@ export function withFailures(failures: Memory['failures'], names: string[], now:
   return Object.fromEntries([...known, ...fresh].slice(-1_000))
 }
 
-/** Until when nothing is started in place of what failed: machines that all fail must not be bought for ever. Pure. */
+/**
+ * Until when nothing is started in place of what failed: machines that all fail must not be bought for ever. Those that
+ * fail within a minute have one cause, such as an outage, and count as one, however many they are. Pure.
+ */
 export function pausedByFailures(failures: Memory['failures'], healthy: number): number {
-  const times = Object.values(failures)
-  const beyond = times.length - Math.ceil(healthy / 10)
+  const times = Object.values(failures).toSorted((a, b) => a - b)
+  let incidents = 0
+  let began = -Infinity
+  for (const at of times) {
+    if (at - began < oneIncidentMs) continue
+    began = at
+    incidents++
+  }
+  const beyond = Math.min(incidents, times.length - Math.ceil(healthy / 10))
   if (beyond < 3) return 0
   return Math.max(...times) + Math.min(longestPauseMs, firstPauseMs * 2 ** (beyond - 3))
 }

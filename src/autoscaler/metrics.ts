@@ -24,7 +24,7 @@ export function createFleetMetrics(registry: Registry) {
   })
   const failed = new Counter({
     name: 'framefleet_fleet_ticks_failed_total',
-    help: 'Turns that could not look at the fleet',
+    help: 'Turns that failed',
     registers: [registry],
   })
   return {

@@ -163,8 +163,9 @@ function surplus(snapshot: Snapshot, usable: Instance[], target: number): string
   const idle = oldest('idle')
   // What people set is done at once: it is not for us to keep warm.
   const most = limits.size ?? limits.max
-  const must = usable.length - most
-  if (must > 0 && limits.size !== null) over = must
+  // Those that are still starting end nobody's work: they may never come.
+  const must = Math.max(0, usable.filter(({ state }) => state !== 'starting').length - most)
+  if (limits.size !== null) over = must
   const warm = Math.max(1, Math.ceil(arrivals.workSeconds / backlogSeconds / workersPerInstance))
   const rest = Math.min(startSeconds, restSeconds)
   const held = idle.filter(({ since }, i) => {

@@ -5,7 +5,7 @@ import type { Logger } from '../shared/log.ts'
 import type { WorkerRegistry } from '../shared/worker-registry.ts'
 import { createActs } from './act.ts'
 import { type DemandDeps, readDemand } from './demand.ts'
-import type { Fleet } from './fleet.ts'
+import type { Fleet, FleetInstance } from './fleet.ts'
 import { joinInstances } from './instances.ts'
 import {
   type Memory,
@@ -46,7 +46,7 @@ export type TickDeps = {
 
 /**
  * One turn of an autoscaler: look, decide, act, and say what was done. Safe to do twice and by several; what it goes by it
- * reads anew each time. Throws what keeps it from looking.
+ * reads anew each time. Throws what kept it from its end, which is in the view then.
  */
 export function createTick(deps: TickDeps) {
   const { redis, prefix, fleet, settings, registry, metrics, log } = deps
@@ -54,16 +54,6 @@ export function createTick(deps: TickDeps) {
   const views = createFleetView(redis, prefix)
   const act = createActs({ fleet, registry, memories })
   let lastSet: FleetSettings | undefined
-
-  async function look(signal: AbortSignal) {
-    try {
-      return await fleet.look(signal)
-    } catch (error) {
-      metrics.failed.inc()
-      if (!signal.aborted) await views.writeBlind(fleet.kind, deps.startSeconds, error)
-      throw error
-    }
-  }
 
   /** What people set; what was read last, while storage is away. */
   async function readSettings(): Promise<FleetSettings> {
@@ -75,8 +65,8 @@ export function createTick(deps: TickDeps) {
     return lastSet
   }
 
-  return async (signal: AbortSignal): Promise<FleetView> => {
-    const [memory, wanted, seen] = await Promise.all([memories.read(), readSettings(), look(signal)])
+  async function turn(signal: AbortSignal): Promise<FleetView> {
+    const [memory, wanted, seen] = await Promise.all([memories.read(), readSettings(), fleet.look(signal)])
     // After the fleet, which may take its time: what workers say changes faster.
     const [workers, held] = await Promise.all([registry.list(), registry.held()])
     const now = Date.now()
@@ -120,7 +110,7 @@ export function createTick(deps: TickDeps) {
       lookedAt: now,
       loose: instances.filter(isLoose).length,
       ...{ byHand, silent, startSeconds, holdAfter },
-      failures: withFailures(memory?.failures ?? {}, failedOf(instances, decision), now),
+      failures: withFailures(memory?.failures ?? {}, failedOf(seen.instances, instances, decision), now),
       error: blockedUntil > now ? (memory?.error ?? null) : null,
     }
     if (byHand && byHand.until !== memory?.byHand?.until)
@@ -157,14 +147,30 @@ export function createTick(deps: TickDeps) {
     }
     return view
   }
+
+  return async (signal: AbortSignal): Promise<FleetView> => {
+    try {
+      return await turn(signal)
+    } catch (error) {
+      metrics.failed.inc()
+      // Whoever leaves, or has lost its turn to somebody else, does not know better than those who stay.
+      const isOurs = !signal.aborted || isLate(signal)
+      // Without Redis there is no view either: what is thrown says more.
+      if (isOurs) await views.writeBlind(fleet.kind, deps.startSeconds, error).catch(() => {})
+      throw error
+    }
+  }
 }
+
+const isLate = ({ reason }: AbortSignal) => (reason as Error | undefined)?.name === 'TimeoutError'
 
 /** Whether it may be gone at the next look without anybody's doing. */
 const isLoose = ({ state }: Instance) => ['starting', 'leaving', 'failed'].includes(state)
 
-/** Those that are removed because they failed, or never came. */
-function failedOf(instances: Instance[], { remove }: Decision): string[] {
-  const going = new Set(remove)
+/** Those that are removed because they failed, or never came; not those that were going anyway, and are long about it. */
+function failedOf(seen: FleetInstance[], instances: Instance[], { remove }: Decision): string[] {
+  const leaving = new Set(seen.filter(({ state }) => state === 'leaving').map(({ name }) => name))
+  const going = new Set(remove.filter((name) => !leaving.has(name)))
   return instances
     .filter(({ name, state }) => going.has(name) && (state === 'failed' || state === 'starting'))
     .map(({ name }) => name)

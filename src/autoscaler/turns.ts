@@ -6,6 +6,7 @@ import type { WorkMetrics } from '../shared/metrics.ts'
 import { openQueue } from '../shared/open-queue.ts'
 import { drainWorker, observeWorker } from '../shared/queue-worker.ts'
 import { queues, workerOptions } from '../shared/queues.ts'
+import { sparingly } from '../shared/sparingly.ts'
 
 type TurnDeps = {
   redis: Redis
@@ -61,6 +62,14 @@ export async function startTurns(deps: TurnDeps) {
     { ...workerOptions('autoscale'), connection: redis, prefix, concurrency: 1 },
   )
   observeWorker(worker, metrics, log)
+  const warn = sparingly<Error>(
+    (error, heldBack) =>
+      log.warn({ err: error.message, ...(heldBack > 0 ? { heldBack } : {}) }, 'a turn failed'),
+    { most: 1, everyMs: 60_000 },
+  )
+  worker.on('failed', (_job, error) => {
+    if (!signal.aborted) warn(error)
+  })
 
   /** Puts the scheduler on, or leaves it as it is. */
   async function schedule(): Promise<void> {

@@ -13,7 +13,7 @@ export function createFleetView(redis: Redis, prefix: string) {
 
   return {
     write,
-    /** The fleet could not be looked at: why, beside what was last seen of it. */
+    /** A turn failed: why, beside what was last seen of the fleet. */
     async writeBlind(fleet: string, startSeconds: number, error: unknown): Promise<void> {
       const known = await readFleetView(redis, prefix).catch(() => null)
       await write({

@@ -30,11 +30,19 @@ async function autoscaler({ clientShare = 1 } = {}) {
   const statuses = createJobStatuses(redis, prefix)
   const rates = createRates(redis, prefix)
   const batches = new Queue('batch', { connection: redis, prefix })
-  const measure = async (device: string, seconds: number) =>
+  const redisMs = async () => {
+    const [seconds = 0, micros = 0] = await redis.time()
+    return 1_000 * seconds + Math.floor(micros / 1_000)
+  }
+  const measure = async (device: string, seconds: number) => {
     await rates.note(
       { model: 'm@1', size: '16x16', device },
       { frames: 10, seconds: 10 * seconds, setUpSeconds: 0 },
     )
+    // Which of two was measured last can't be told within one millisecond.
+    const noted = await redisMs()
+    while ((await redisMs()) === noted);
+  }
   await measure('cpu', 1)
 
   const machines = new Map<string, FleetInstance>()
@@ -70,10 +78,11 @@ async function autoscaler({ clientShare = 1 } = {}) {
     close: async () => {},
   }
   const log: string[] = []
+  const metrics = new Registry()
   const tick = createTick({
     ...{ redis, prefix, fleet, registry, settings: { read: async () => settings } },
     demand: { backlog, statuses, rates, batches },
-    metrics: createFleetMetrics(new Registry()),
+    metrics: createFleetMetrics(metrics),
     log: Object.assign(Object.create(silent) as typeof silent, {
       info: (_fields: object, message: string) => void log.push(message),
     }),
@@ -92,6 +101,7 @@ async function autoscaler({ clientShare = 1 } = {}) {
   return {
     ...{ redis, prefix, registry, machines, asked, settings, log, add, beat, batches, measure },
     tick: async () => await tick(signal),
+    failed: async () => await metrics.getSingleMetricAsString('framefleet_fleet_ticks_failed_total'),
     refuse: (error?: Error) => (refusal = error),
     refuseRemoval: (error?: Error) => (stays = error),
     /** A job of so many frames, a second each where its model was measured, split into batches of one. */
@@ -200,13 +210,15 @@ test('a machine that is about to be taken away is replaced at once, and one that
   expect(asked.grow).toEqual([3])
 })
 
-test('one that is leaving for ever holds up no growth', async () => {
-  const { tick, work, add, asked, machines } = await autoscaler()
+test('one that is leaving for ever holds up no growth, and has not failed', async () => {
+  const { tick, work, add, asked, machines, redis, prefix } = await autoscaler()
   const stuck = add()
   machines.set(stuck, { name: stuck, state: 'leaving', since: Date.now() - 3_600_000 })
   await work('job-00000001', 20)
   await tick()
   expect(asked).toEqual({ grow: [2], remove: [] })
+  const { failures } = JSON.parse((await redis.get(`${prefix}:fleet:memory`)) ?? '') as { failures: object }
+  expect(failures).toEqual({})
 })
 
 test('what could not be removed is told, also where growth went well or was refused', async () => {
@@ -330,6 +342,21 @@ test('while others wait, the work of one client asks for no more than its share 
   await work('job-00000002', 10, { client: 'another' })
   // The 80 s of the one ask for two of the five.
   expect(await tick()).toMatchObject({ demandSeconds: 90, target: 3, why: '30 s of work in 10 s' })
+})
+
+test('a turn that fails after its look is counted, and is in the view beside what was seen last', async () => {
+  const { tick, add, beat, redis, prefix, view, failed } = await autoscaler()
+  await beat(add(), 'idle')
+  await tick()
+  const open = (await redis.keys(`${prefix}:*`)).filter((key) => key.includes('rates'))
+  await redis
+    .multi()
+    .del(...open)
+    .set(open[0] ?? '', 'not ours')
+    .exec()
+  await expect(tick()).rejects.toThrow(/WRONGTYPE/)
+  expect(await view()).toMatchObject({ instances: 1, error: expect.stringContaining('WRONGTYPE') })
+  expect(await failed()).toMatch(/_total 1$/m)
 })
 
 test('paused: nothing is asked, and it is said; what was to be removed works on', async () => {

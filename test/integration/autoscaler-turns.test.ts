@@ -18,11 +18,15 @@ async function autoscalers(count: number, turn: (turn: number) => Promise<void> 
   const waiting: { turn: number; reached: () => void }[] = []
   const takenBy = new Set<number>()
   let turns = 0
+  const warned: string[] = []
+  const log = Object.assign(Object.create(silent) as typeof silent, {
+    warn: ({ err }: { err?: string }, message: string) => void warned.push(`${message}: ${err}`),
+  })
   const running: { stop(withinMs: number): Promise<void> }[] = []
   for (let i = 0; i < count; i++) {
     running.push(
       await startTurns({
-        ...{ redis: services.connect(), prefix, everyMs, log: silent },
+        ...{ redis: services.connect(), prefix, everyMs, log },
         ...{ patienceMs: 1_000, longestMs: 500 },
         metrics: createWorkMetrics(createRegistry('test')),
         async take() {
@@ -36,7 +40,7 @@ async function autoscalers(count: number, turn: (turn: number) => Promise<void> 
   }
   const redis = services.connect()
   return {
-    ...{ redis, prefix, running, takenBy },
+    ...{ redis, prefix, running, takenBy, warned },
     turns: () => turns,
     /** Waits for so many more turns. */
     more: async (some: number) =>
@@ -107,7 +111,7 @@ test.each<[string, (shared: Shared) => Promise<unknown>]>([
   await shared.stop()
 })
 
-test('a turn that hangs is given up', async () => {
+test('a turn that hangs is given up, and that is said', async () => {
   let first = true
   const shared = await autoscalers(2, async () => {
     const hangs = first
@@ -116,6 +120,16 @@ test('a turn that hangs is given up', async () => {
   })
   await shared.more(5)
   expect(shared.turns()).toBeGreaterThanOrEqual(5)
+  expect(shared.warned).toEqual(['a turn failed: the turn took too long'])
+  await shared.stop()
+})
+
+test('turns that fail go on, and say so once a minute', async () => {
+  const shared = await autoscalers(1, async (turn) => {
+    if (turn < 10) throw new Error('no storage')
+  })
+  await shared.more(12)
+  expect(shared.warned).toEqual(['a turn failed: no storage'])
   await shared.stop()
 })
 

@@ -71,15 +71,23 @@ test('a size set by hand is kept for a while, and until people set the fleet or 
 })
 
 test('machines that fail are replaced more and more slowly; one that fails among many is nothing', () => {
-  const failed = (count: number) => {
-    const names = Array.from({ length: count }, (_, i) => `i-${i}`)
-    return withFailures({}, names, 1_000_000)
-  }
+  const failed = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`i-${i}`, 1_000_000 - 60_000 * i]))
   const pauses = [1, 2, 3, 4, 5, 9, 30].map((count) => pausedByFailures(failed(count), 0))
   expect(pauses.map((until) => Math.max(0, until - 1_000_000) / 1_000)).toEqual([
     ...[0, 0, 30, 60, 120, 1_800, 1_800],
   ])
   expect(pausedByFailures(failed(5), 1_000)).toBe(0)
+})
+
+test('those that fail together have one cause, and count as one', () => {
+  const names = (round: number) => Array.from({ length: 12 }, (_, i) => `i-${round}-${i}`)
+  let failures = withFailures({}, names(1), 1_000_000)
+  failures = withFailures(failures, names(2), 1_059_000)
+  failures = withFailures(failures, names(3), 1_090_000)
+  expect(pausedByFailures(failures, 0)).toBe(0)
+  failures = withFailures(failures, names(4), 1_200_000)
+  expect(pausedByFailures(failures, 0)).toBe(1_200_000 + 30_000)
 })
 
 test('a failure counts once, and for an hour', () => {

@@ -132,6 +132,21 @@ test.each<[string, Changes, Partial<Decision>]>([
     { hold: ['idle-0', 'busy-0'], remove: [] },
   ],
   [
+    'people lowered the most while others are on their way: who is at work stays until those have come',
+    { demand: work(60_000), instances: some({ busy: 5, starting: 5 }, 1), limits: { max: 5 } },
+    { hold: [], remove: [] },
+  ],
+  [
+    'as many are held as have come',
+    { demand: work(60_000), instances: some({ busy: 5, idle: 1, starting: 4 }, 1), limits: { max: 5 } },
+    { hold: ['idle-0'] },
+  ],
+  [
+    'people set a size that is there already, while others are on their way: nobody leaves for those',
+    { instances: some({ idle: 5, starting: 5 }), limits: { size: 5 } },
+    { hold: [] },
+  ],
+  [
     'what failed goes, and is replaced',
     { demand: work(600), instances: some({ failed: 1 }) },
     { grow: 1, remove: ['failed-0'] },
