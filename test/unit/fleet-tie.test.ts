@@ -26,7 +26,9 @@ test('real workers were measured, few and many, and with a slow one among them',
 })
 
 test.each(runs)('$workers simulated workers, $who, take as long as real ones took', (run) => {
-  expect(awayFrom(simulateReal(run).makespanSeconds, run)).toBeLessThan(tolerance)
+  const { makespanSeconds, copies } = simulateReal(run)
+  expect(awayFrom(makespanSeconds, run)).toBeLessThan(tolerance)
+  expect(copies > 0).toBe(run.copies > 0)
 })
 
 test('dividing the work by the workers alone is further from it than that, where one is slow', () => {
