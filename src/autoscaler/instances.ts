@@ -26,7 +26,7 @@ const leavingMs = 600_000
  * nothing is heard, and how long those took, in seconds, that are heard for the first time.
  *
  *   starting   no worker says anything: not yet, or not any more
- *   draining   to be held, and not all of its workers say yet that they are
+ *   draining   to be held, and not all of its workers say yet that they are; or none says anything any more: failed after a while
  *   leaving    the fleet or a worker says so
  */
 export function joinInstances(seen: Seen): {
@@ -51,7 +51,9 @@ export function joinInstances(seen: Seen): {
     if (workers.length === 0) {
       // One that fell silent, or of which nobody knows since when, has all the time that a new one has.
       silent[name] = seen.silent[name] ?? (isNew ? since : now)
-      return { name, state: 'starting', since: silent[name] / 1_000 }
+      const isOver = held.has(name) && now - silent[name] > leavingMs
+      const state = isOver ? 'failed' : held.has(name) ? 'draining' : 'starting'
+      return { name, state, since: silent[name] / 1_000 }
     }
     if (isNew || seen.silent[name] === since) starts.push(Math.max(0, readyAt(workers, now) - since) / 1_000)
     return {

@@ -59,6 +59,28 @@ export function createMemory(redis: Redis, prefix: string) {
   }
 }
 
+/**
+ * What is remembered, though the clock may have gone back since, or another machine's may be ahead: nothing is later than it
+ * could have been set now, or it would hold for as long as the clock is off. Pure.
+ */
+export function withinReach(
+  memory: Memory,
+  { now, settleMs, keepMs }: { now: number; settleMs: number; keepMs: number },
+): Memory {
+  const { byHand } = memory
+  const past = (times: Record<string, number>) =>
+    Object.fromEntries(Object.entries(times).map(([name, at]) => [name, Math.min(at, now)]))
+  return {
+    ...memory,
+    lookedAt: Math.min(memory.lookedAt, now),
+    byHand: byHand && { ...byHand, until: Math.min(byHand.until, now + keepMs) },
+    silent: past(memory.silent),
+    growthBlockedUntil: Math.min(memory.growthBlockedUntil, now + hourMs),
+    holdAfter: Math.min(memory.holdAfter, now + settleMs),
+    failures: past(memory.failures),
+  }
+}
+
 /** What is remembered of the fleet's size before anything is asked of it. A guess is not to be held against anybody. Pure. */
 export function sizeSeen(
   memory: Memory | undefined,

@@ -16,6 +16,7 @@ import {
   sizeSeen,
   withFailures,
   withStarts,
+  withinReach,
 } from './memory.ts'
 import type { FleetMetrics } from './metrics.ts'
 import { type Decision, type Instance, type Snapshot, decide, present } from './policy.ts'
@@ -66,10 +67,15 @@ export function createTick(deps: TickDeps) {
   }
 
   async function turn(signal: AbortSignal): Promise<FleetView> {
-    const [memory, wanted, seen] = await Promise.all([memories.read(), readSettings(), fleet.look(signal)])
+    const [remembered, wanted, seen] = await Promise.all([
+      memories.read(),
+      readSettings(),
+      fleet.look(signal),
+    ])
     // After the fleet, which may take its time: what workers say changes faster.
     const [workers, held] = await Promise.all([registry.list(), registry.held()])
     const now = Date.now()
+    const memory = remembered && withinReach(remembered, { now, settleMs, keepMs: deps.handSizeMs })
     const { instances, silent, starts } = joinInstances({
       ...{ now, ...seen, workers, held },
       ...{ silent: memory?.silent ?? {}, lookedAt: memory?.lookedAt },

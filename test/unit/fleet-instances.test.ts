@@ -37,6 +37,8 @@ test.each<[string, Parameters<typeof join>, string]>([
     [[running('a')], [worker('a', 'idle')], { held: ['a'] }],
     'draining',
   ],
+  ['told to hold, and nothing is heard of it any more', [[running('a')], [], { held: ['a'] }], 'draining'],
+  ['and that for long', [[running('a')], [], { held: ['a'], silent: { a: now - 700_000 } }], 'failed'],
   [
     'one of its two is still at work',
     [[running('a')], [worker('a', 'held'), worker('a', 'draining')], { held: ['a'] }],

@@ -7,6 +7,7 @@ import {
   sizeSeen,
   withFailures,
   withStarts,
+  withinReach,
 } from '../../src/autoscaler/memory.ts'
 
 const settings = { min: 0, max: 10, size: null, paused: false }
@@ -94,6 +95,22 @@ test('a failure counts once, and for an hour', () => {
   const first = withFailures({}, ['a'], 1_000)
   expect(withFailures(first, ['a', 'b'], 2_000)).toEqual({ a: 1_000, b: 2_000 })
   expect(withFailures(first, [], 3_602_000)).toEqual({})
+})
+
+test('what was noted by a clock that was a day ahead holds no longer than if it were noted now', () => {
+  const now = 1_000_000
+  const later = now + 86_400_000
+  const reach = { now, settleMs: 90_000, keepMs: 60_000 }
+  const ahead = remembered({
+    ...{ lookedAt: later, byHand: { size: 3, until: later, over }, silent: { a: later } },
+    ...{ growthBlockedUntil: later, holdAfter: later, failures: { a: later, b: 5 } },
+  })
+  expect(withinReach(ahead, reach)).toMatchObject({
+    ...{ lookedAt: now, byHand: { size: 3, until: now + 60_000, over }, silent: { a: now } },
+    ...{ growthBlockedUntil: now + 3_600_000, holdAfter: now + 90_000, failures: { a: now, b: 5 } },
+  })
+  const sane = remembered({ holdAfter: now + 5, failures: { a: now - 5 }, growthBlockedUntil: now + 7 })
+  expect(withinReach(sane, reach)).toEqual(sane)
 })
 
 test('how long a start takes is what it took lately', () => {
