@@ -27,7 +27,9 @@ export async function instanceName({ given, imdsUrl, patienceMs = 30_000 }: Sour
       // By another name it would work unknown to its fleet, which takes away what it does not hear of.
       if (Date.now() >= until) {
         const { message } = error as Error
-        throw new Error(`Azure's metadata service does not tell the name of this machine: ${message}`)
+        throw new Error(`Azure's metadata service does not tell the name of this machine: ${message}`, {
+          cause: error,
+        })
       }
       await pause(againMs)
     }
