@@ -6,12 +6,13 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { createApiClient } from '../../src/cli/api-client.ts'
-import { keptSecrets, startAzurite, startRedis } from '../../src/cli/embedded-services.ts'
+import { keptSecrets, startRedis } from '../../src/cli/embedded-services.ts'
 import { freePort } from '../../src/cli/services.ts'
 import { type Service, startRole } from '../../src/shared/role-process.ts'
 import { connectAccount, createBlobStore } from '../../src/shared/blob-store.ts'
 import { createJobFiles } from '../../src/shared/job-files.ts'
 import { layout } from '../../src/shared/layout.ts'
+import { startMemoryStorage } from './memory-storage.ts'
 import { renderFilm } from './long-film.ts'
 import type { ProbeAnswer } from './redis-probe.ts'
 
@@ -140,7 +141,7 @@ async function startProducer(dir: string, closing: (() => Promise<unknown>)[]) {
     return started
   }
   const redisService = await keep(startRedis(dir, secrets, {}))
-  const storage = await keep(startAzurite(dir, secrets, {}))
+  const storage = await keep(startMemoryStorage(dir, secrets))
   const port = await freePort()
   const env: NodeJS.ProcessEnv = {
     ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FRAMEFLEET_'))),
