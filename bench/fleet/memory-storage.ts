@@ -1,12 +1,13 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { type Secrets, accountsAt } from '../../src/cli/embedded-services.ts'
 import { freePort, startService } from '../../src/cli/services.ts'
 
 /**
  * Azurite's blob service as it comes, with all blobs in its memory. The one of `framefleet up` writes all of its books at each
  * change, so that beyond some thousands of blobs it, and not the producer, would be what is measured.
  */
-export async function startMemoryStorage(dir: string, keys: { mediaKey: string; systemKey: string }) {
+export async function startMemoryStorage(dir: string, keys: Secrets) {
   const port = await freePort()
   const service = await startService({
     name: 'azurite',
@@ -20,13 +21,5 @@ export async function startMemoryStorage(dir: string, keys: { mediaKey: string; 
     ready: /successfully listen/,
     logFile: join(dir, 'logs', 'azurite.log'),
   })
-  const account = (name: string, key: string) =>
-    `DefaultEndpointsProtocol=http;AccountName=${name};AccountKey=${key};BlobEndpoint=http://127.0.0.1:${port}/${name};`
-  return {
-    service,
-    env: {
-      FRAMEFLEET_MEDIA_ACCOUNT: account('media', keys.mediaKey),
-      FRAMEFLEET_SYSTEM_ACCOUNT: account('system', keys.systemKey),
-    },
-  }
+  return { service, env: accountsAt(port, keys) }
 }

@@ -13,7 +13,7 @@ const Secrets = z.object({
   mediaKey: z.string(),
   systemKey: z.string(),
 })
-type Secrets = z.infer<typeof Secrets>
+export type Secrets = z.infer<typeof Secrets>
 
 /**
  * The service, unless the environment names one; how to start it again, on the same port with the same data; and the
@@ -75,15 +75,20 @@ export async function startAzurite(dir: string, secrets: Secrets, env: NodeJS.Pr
       logFile: join(dir, 'logs', 'azurite.log'),
       signal,
     })
-  const account = (name: string, key: string) =>
-    `DefaultEndpointsProtocol=http;AccountName=${name};AccountKey=${key};BlobEndpoint=http://127.0.0.1:${port}/${name};`
   return {
     service: await start(),
     again: start,
-    env: {
-      FRAMEFLEET_MEDIA_ACCOUNT: account('media', secrets.mediaKey),
-      FRAMEFLEET_SYSTEM_ACCOUNT: account('system', secrets.systemKey),
-    },
+    env: accountsAt(port, secrets),
+  }
+}
+
+/** The settings by which roles reach an Azurite on that port of this machine. */
+export function accountsAt(port: number, { mediaKey, systemKey }: Secrets): NodeJS.ProcessEnv {
+  const account = (name: string, key: string) =>
+    `DefaultEndpointsProtocol=http;AccountName=${name};AccountKey=${key};BlobEndpoint=http://127.0.0.1:${port}/${name};`
+  return {
+    FRAMEFLEET_MEDIA_ACCOUNT: account('media', mediaKey),
+    FRAMEFLEET_SYSTEM_ACCOUNT: account('system', systemKey),
   }
 }
 

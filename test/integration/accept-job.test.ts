@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { FlowProducer } from 'bullmq'
 import Fastify from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { acceptJob } from '../../src/producer/accept-job.ts'
 import { createAdmission } from '../../src/producer/admission.ts'
 import { addJobRoutes } from '../../src/producer/job-routes.ts'
@@ -17,15 +17,12 @@ import { createModelStore } from '../../src/shared/models/model-store.ts'
 import { entryIds } from '../../src/shared/queues.ts'
 import { connectRedis } from '../../src/shared/redis.ts'
 import { createSourceReader } from '../../src/shared/source.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { useServices } from '../support/use-services.ts'
 
 const dir = tempDir()
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 /** What jobs are accepted with; its flows are put on a connection that can be cut. */
 async function producer() {

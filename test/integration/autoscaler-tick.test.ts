@@ -1,6 +1,6 @@
 import { Queue } from 'bullmq'
 import { Registry } from 'prom-client'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createActs } from '../../src/autoscaler/act.ts'
 import { type Fleet, type FleetInstance, FleetRefusal } from '../../src/autoscaler/fleet.ts'
 import { createMemory, nothingKnown } from '../../src/autoscaler/memory.ts'
@@ -11,14 +11,11 @@ import { type FleetSettings, FleetView, type WorkerState } from '../../src/share
 import { createJobStatuses } from '../../src/shared/job-status.ts'
 import { createRates } from '../../src/shared/rates.ts'
 import { createWorkerRegistry } from '../../src/shared/worker-registry.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
 import { aWorker } from '../support/workers.ts'
+import { useServices } from '../support/use-services.ts'
 
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 const { signal } = new AbortController()
 

@@ -1,14 +1,11 @@
 import { Queue } from 'bullmq'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { startTurns } from '../../src/autoscaler/turns.ts'
 import { createRegistry, createWorkMetrics } from '../../src/shared/metrics.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
+import { useServices } from '../support/use-services.ts'
 
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 const everyMs = 100
 

@@ -1,14 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createAdmission } from '../../src/producer/admission.ts'
 import { backlogKeys, createBacklog } from '../../src/shared/backlog.ts'
 import { createJobStatuses } from '../../src/shared/job-status.ts'
-import { type TestServices, startServices } from '../support/services.ts'
+import { useServices } from '../support/use-services.ts'
 
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 const limits = { clientFrames: 1_000, clientJobs: 3, frames: 2_000 }
 const line = () => {

@@ -1,22 +1,18 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AccountSASPermissions } from '@azure/storage-blob'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { connectAccount, createBlobStore } from '../../src/shared/blob-store.ts'
 import { classify } from '../../src/shared/classify.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
 import { createSourceReader } from '../../src/shared/source.ts'
-import { type TestServices, startServices } from '../support/services.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { useServices } from '../support/use-services.ts'
 
 const dir = tempDir()
 const cache = createFileCache({ dir: join(dir, 'cache'), maxBytes: 1e9 })
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 test.each(['in/film.mp4', 'in/été à la mer (1) #2.mp4', 'in/100%/a+b&c=d.mp4', 'in/日本.mp4'])(
   'a URL leads back to its blob: %s',

@@ -1,16 +1,12 @@
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { countDifferences, referenceOf } from '../../scripts/chaos/frames.ts'
 import { ffmpeg, makeClip } from '../support/clips.ts'
-import { type TestServices, startServices } from '../support/services.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { useServices } from '../support/use-services.ts'
 
 const dir = tempDir()
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 // Every frame by itself: a change of one shows in no other.
 const video = ['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-g', '1']

@@ -1,16 +1,13 @@
 import { Queue, Worker } from 'bullmq'
 import { Registry } from 'prom-client'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createWorkMetrics } from '../../src/shared/metrics.ts'
 import { observeWorker } from '../../src/shared/queue-worker.ts'
 import { HandWorker, createHands } from '../../src/worker/two-hands.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
+import { useServices } from '../support/use-services.ts'
 
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 /** A queue whose list of waiting work somebody has written over. */
 async function brokenQueue() {

@@ -1,5 +1,5 @@
 import { Worker } from 'bullmq'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createFairOrder, tagUnit, virtualNow } from '../../src/producer/fair-queue.ts'
 import { addBatches, addFlow } from '../../src/producer/flow.ts'
 import { keepOrderChore } from '../../src/producer/keep-order.ts'
@@ -10,17 +10,11 @@ import { createJobFiles } from '../../src/shared/job-files.ts'
 import { entryIds, workerOptions } from '../../src/shared/queues.ts'
 import { createRates } from '../../src/shared/rates.ts'
 import { planOf, specOf } from '../support/jobs.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
+import { closedAfterEach, useServices } from '../support/use-services.ts'
 
-let services: TestServices
-const open: { close(): Promise<unknown> }[] = []
-beforeAll(async () => {
-  services = await startServices()
-})
-afterEach(async () => {
-  for (const each of open.splice(0).toReversed()) await each.close()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
+const open = closedAfterEach()
 
 const many = (count: number, frames = 10) => Array.from({ length: count }, () => frames)
 const signal = new AbortController().signal

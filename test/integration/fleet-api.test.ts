@@ -1,7 +1,7 @@
 import Fastify from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { pino } from 'pino'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { addFleetRoutes } from '../../src/producer/fleet-routes.ts'
 import { handleErrors } from '../../src/producer/problem.ts'
 import { createFleetSettings, fleetBounds } from '../../src/shared/fleet-settings.ts'
@@ -10,13 +10,9 @@ import type { FleetView, WorkerRecord } from '../../src/shared/fleet.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { createRates } from '../../src/shared/rates.ts'
 import { createWorkerRegistry } from '../../src/shared/worker-registry.ts'
-import { type TestServices, startServices } from '../support/services.ts'
+import { useServices } from '../support/use-services.ts'
 
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 const bounds = { min: 0, max: 4, ceiling: 100 }
 const defaults = { min: 0, max: 4, size: null, paused: false }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { FlowProducer, type Job, Queue, QueueEvents, Worker } from 'bullmq'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createFairOrder } from '../../src/producer/fair-queue.ts'
 import { addFlow } from '../../src/producer/flow.ts'
 import { indexSource } from '../../src/producer/index-source.ts'
@@ -20,15 +20,12 @@ import { type Workload, processorOf } from '../../src/shared/workload.ts'
 import { InputError, LostError, TransientError } from '../../src/shared/errors.ts'
 import { makeClip } from '../support/clips.ts'
 import { specOf } from '../support/jobs.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { useServices } from '../support/use-services.ts'
 
 const dir = tempDir()
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 /** The queues of one test, with workers that are closed at its end. */
 async function queuesOfATest() {

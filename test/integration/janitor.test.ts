@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { addFlow } from '../../src/producer/flow.ts'
 import { janitorChore } from '../../src/producer/janitor.ts'
 import { openFlows } from '../../src/producer/resume.ts'
@@ -6,13 +6,10 @@ import { createJobFiles } from '../../src/shared/job-files.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { entryIds } from '../../src/shared/queues.ts'
 import { commitSegment, keepJob, reportFor, specOf } from '../support/jobs.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
+import { useServices } from '../support/use-services.ts'
 
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 /** Three jobs: one that runs, one that ended with leftovers, one that ended well. */
 async function storage() {

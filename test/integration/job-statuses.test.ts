@@ -1,14 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createIncidents, incidentKeys } from '../../src/shared/incidents.ts'
 import { createJobStatuses } from '../../src/shared/job-status.ts'
 import { someIncident } from '../support/jobs.ts'
-import { type TestServices, startServices } from '../support/services.ts'
+import { useServices } from '../support/use-services.ts'
 
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 async function aJob() {
   const redis = services.connect()

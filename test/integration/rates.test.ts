@@ -1,12 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { type Rate, createRates, expectedRate } from '../../src/shared/rates.ts'
-import { type TestServices, startServices } from '../support/services.ts'
+import { useServices } from '../support/use-services.ts'
 
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 function someRates() {
   const redis = services.connect()

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { type Job, Worker } from 'bullmq'
 import { pino } from 'pino'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { addBatches, addFlow, dropWaiting } from '../../src/producer/flow.ts'
 import { createResumeOpen, reconcileChore } from '../../src/producer/reconcile.ts'
 import { openFlows, resumeJob } from '../../src/producer/resume.ts'
@@ -16,19 +16,13 @@ import { openScratch } from '../../src/shared/scratch.ts'
 import { type Workload, processorOf } from '../../src/shared/workload.ts'
 import { stitchWorkload } from '../../src/stitcher/stitch.ts'
 import { commitSegment, keepJob, planOf, reportFor, specOf } from '../support/jobs.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { closedAfterEach, useServices } from '../support/use-services.ts'
 
 const dir = tempDir()
-let services: TestServices
-const open: { close(): Promise<unknown> }[] = []
-beforeAll(async () => {
-  services = await startServices()
-})
-afterEach(async () => {
-  for (const each of open.splice(0).toReversed()) await each.close()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
+const open = closedAfterEach()
 
 /** A namespace with the parts of the system that need no video; nothing runs until it is told to. */
 async function system() {

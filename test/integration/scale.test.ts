@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import Fastify from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { Redis } from 'ioredis'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { addBatches, addFlow } from '../../src/producer/flow.ts'
 import { type JobRoutesDeps, addJobRoutes } from '../../src/producer/job-routes.ts'
 import { createIndexer } from '../../src/producer/indexer.ts'
@@ -16,15 +16,12 @@ import { type JobFiles, createJobFiles } from '../../src/shared/job-files.ts'
 import { entryIds } from '../../src/shared/queues.ts'
 import { makeClip } from '../support/clips.ts'
 import { planOf, specOf } from '../support/jobs.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
 import { tempDir } from '../support/temp-dir.ts'
+import { useServices } from '../support/use-services.ts'
 
 const dir = tempDir()
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 /** What Redis is asked while something is done, by everybody, in order; what scripts do inside is left out. */
 async function commandsOf(redis: Redis, work: () => Promise<unknown>): Promise<string[][]> {

@@ -1,6 +1,6 @@
 import { Worker } from 'bullmq'
 import { Registry } from 'prom-client'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { statusOf } from '../../src/producer/accept-job.ts'
 import { addBatches, addFlow } from '../../src/producer/flow.ts'
 import { openFlows } from '../../src/producer/resume.ts'
@@ -11,17 +11,11 @@ import { entryIds, workerOptions } from '../../src/shared/queues.ts'
 import { createRates } from '../../src/shared/rates.ts'
 import { createWorkerRegistry } from '../../src/shared/worker-registry.ts'
 import { planOf, specOf } from '../support/jobs.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
+import { closedAfterEach, useServices } from '../support/use-services.ts'
 
-let services: TestServices
-const open: { close(): Promise<unknown> }[] = []
-beforeAll(async () => {
-  services = await startServices()
-})
-afterEach(async () => {
-  for (const each of open.splice(0).toReversed()) await each.close()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
+const open = closedAfterEach()
 
 const jobId = 'the-film-1'
 const { signal } = new AbortController()

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { addBatches, addFlow } from '../../src/producer/flow.ts'
 import { openFlows, resumeJob } from '../../src/producer/resume.ts'
 import { createSweeper } from '../../src/producer/sweep-queues.ts'
@@ -11,18 +11,12 @@ import { createRates } from '../../src/shared/rates.ts'
 import { createWorkerRegistry } from '../../src/shared/worker-registry.ts'
 import { createMachineMates } from '../../src/worker/machine-mates.ts'
 import { commitSegment, keepJob, planOf, someIncident, specOf } from '../support/jobs.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
 import { aWorker } from '../support/workers.ts'
+import { closedAfterEach, useServices } from '../support/use-services.ts'
 
-let services: TestServices
-const open: { close(): Promise<unknown> }[] = []
-beforeAll(async () => {
-  services = await startServices()
-})
-afterEach(async () => {
-  for (const each of open.splice(0).toReversed()) await each.close()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
+const open = closedAfterEach()
 
 /** A running job of three batches, the first of them committed; and the sweep. */
 async function running() {

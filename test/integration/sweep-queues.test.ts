@@ -1,16 +1,13 @@
 import { FlowProducer, Queue, UnrecoverableError, Worker } from 'bullmq'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { createRawQueues } from '../../src/producer/raw-queues.ts'
 import { createSweeper } from '../../src/producer/sweep-queues.ts'
 import { createQuarantine } from '../../src/shared/quarantine.ts'
 import { type AnyQueueName, entryIds, entryOptions, queues } from '../../src/shared/queues.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
+import { useServices } from '../support/use-services.ts'
 
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 const jobId = 'b3a4d2f0-0000-4000-8000-000000000001'
 const payload = (index: number) => ({ jobId, index, first: index * 30, count: 30 })

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { pino } from 'pino'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { WorkerState } from '../../src/shared/fleet.ts'
 import type { Logger } from '../../src/shared/log.ts'
 import {
@@ -11,13 +11,10 @@ import {
 } from '../../src/shared/worker-registry.ts'
 import { createAttendance } from '../../src/worker/attendance.ts'
 import { aWorker } from '../support/workers.ts'
-import { type TestServices, silent, startServices } from '../support/services.ts'
+import { silent } from '../support/services.ts'
+import { useServices } from '../support/use-services.ts'
 
-let services: TestServices
-beforeAll(async () => {
-  services = await startServices()
-})
-afterAll(async () => await services?.stop())
+const services = useServices()
 
 function aRegistry() {
   const redis = services.connect()
