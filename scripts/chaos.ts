@@ -4,7 +4,7 @@
 import { rm } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { type FaultKind, faultKinds } from './chaos/faults.ts'
-import { describeOutcome, isWell } from './chaos/outcome.ts'
+import { describeOutcome, isWhole, redoneTroubles } from './chaos/outcome.ts'
 import { runStorm } from './chaos/storm.ts'
 import { worldFolder } from './chaos/world.ts'
 
@@ -50,8 +50,9 @@ try {
     ...{ say, signal: stopping.signal },
   })
   process.stdout.write(options.json ? `${JSON.stringify(outcome)}\n` : `${describeOutcome(outcome)}\n`)
-  troubles.forEach(say)
-  if (!isWell(outcome)) {
+  const costly = redoneTroubles(outcome)
+  for (const trouble of [...troubles, ...costly]) say(trouble)
+  if (!isWhole(outcome) || costly.length > 0) {
     keep = true
     process.exitCode = 1
   }

@@ -7,7 +7,7 @@ import { type FaultKind, faultKinds, faults } from './faults.ts'
 import { takeReferences } from './frames.ts'
 import type { Order } from './orders.ts'
 import { findOrphans } from './orphans.ts'
-import { type Outcome, byKind, mostRedonePct, recoveries } from './outcome.ts'
+import { type Outcome, byKind, recoveries } from './outcome.ts'
 import { countRedone } from './redone.ts'
 import { drawStorm } from './schedule.ts'
 import { type Strike, strikeAll } from './strikes.ts'
@@ -117,11 +117,6 @@ export async function runStorm(options: StormOptions): Promise<{ outcome: Outcom
     const troubles = [
       ...ofJobs.map((sentence) => `${sentence} (${struckMeanwhile(sentence, tickets, strikes)})`),
       ...orphans.map((orphan) => `left behind: ${orphan}`),
-      ...(outcome.redone_pct > mostRedonePct
-        ? [
-            `${outcome.redone_pct} % of the frames were scored more than once; ${mostRedonePct} % are the limit`,
-          ]
-        : []),
     ]
     return { outcome, troubles }
   } finally {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { FaultKind } from '../../scripts/chaos/faults.ts'
-import { isWell } from '../../scripts/chaos/outcome.ts'
+import { isWhole } from '../../scripts/chaos/outcome.ts'
 import { runStorm } from '../../scripts/chaos/storm.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -36,7 +36,7 @@ test('a short storm loses no job, changes no frame and leaves nothing behind', a
     troubles: [],
     outcome: { lost: 0, hung: 0, wrong_ends: 0, differing_frames: 0, orphans: 0 },
   })
-  expect(isWell(outcome)).toBe(true)
+  expect(isWhole(outcome)).toBe(true)
   expect(outcome.kinds).toBeGreaterThanOrEqual(12)
   expect(outcome.jobs).toBeGreaterThanOrEqual(3)
   expect(outcome.poison_injected).toBeGreaterThanOrEqual(2)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Outcome, byKind, isWell, recoveries } from '../../scripts/chaos/outcome.ts'
+import { type Outcome, byKind, isWhole, recoveries, redoneTroubles } from '../../scripts/chaos/outcome.ts'
 import { drawStorm } from '../../scripts/chaos/schedule.ts'
 import type { Strike } from '../../scripts/chaos/strikes.ts'
 import { seeds } from '../../scripts/chaos/seeded.ts'
@@ -60,6 +60,10 @@ test.each<[string, Partial<Outcome>, boolean]>([
   ['a frame differs', { differing_frames: 1 }, false],
   ['something is left behind', { orphans: 1 }, false],
   ['poison is not in quarantine', { poison_quarantined: 4 }, false],
-  ['as much was scored more than once as may be', { redone_pct: 15 }, true],
-  ['more was scored more than once', { redone_pct: 15.1 }, false],
-])('%s', (_, change, want) => expect(isWell({ ...well, ...change })).toBe(want))
+  ['much was scored more than once', { redone_pct: 90 }, true],
+])('%s', (_, change, want) => expect(isWhole({ ...well, ...change })).toBe(want))
+
+test('more that was scored more than once than may be has a sentence', () => {
+  expect(redoneTroubles({ ...well, redone_pct: 15 })).toEqual([])
+  expect(redoneTroubles({ ...well, redone_pct: 15.1 })).toEqual([expect.stringMatching(/^15\.1 %/)])
+})
