@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import {
   MediaToolError,
   ffmpegArgs,
@@ -12,6 +13,7 @@ import { makeClip } from '../support/clips.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const dir = tempDir()
+afterEach(() => void vi.unstubAllEnvs())
 const isAlive = (text: string) => {
   try {
     return execFileSync('pgrep', ['-f', text], { encoding: 'utf8' }).trim() !== ''
@@ -117,4 +119,17 @@ test('lines come whole, and stopping half-way leaves no process', async () => {
   }
   expect(seen[0]).toBe('[PACKET]')
   await expect.poll(() => isAlive(`show_packets ${source}`)).toBe(false)
+})
+
+test('a program that reads what strangers sent gets none of our settings', async () => {
+  const bin = join(dir, 'bin')
+  await mkdir(bin)
+  await writeFile(join(bin, 'ffprobe'), '#!/bin/sh\nenv\n', { mode: 0o755 })
+  vi.stubEnv('PATH', `${bin}:${process.env['PATH']}`)
+  vi.stubEnv('FRAMEFLEET_MEDIA_ACCOUNT', 'AccountKey=secret')
+  vi.stubEnv('IDENTITY_HEADER', 'secret')
+  const lines: string[] = []
+  for await (const line of readLines('ffprobe', [])) lines.push(line)
+  expect(lines.find((line) => line.startsWith('PATH='))).toContain(bin)
+  expect(lines.filter((line) => line.includes('secret'))).toEqual([])
 })

@@ -101,6 +101,14 @@ const withinMemory = ['sh', '-c', 'ulimit -v 3000000; exec "$0" "$@"']
 
 const notInstalled = (program: string) => new Error(`${program} is not installed; run: npx framefleet doctor`)
 
+/** It reads strangers' files: should one of them take it over, it must not find our accounts and tokens beside it. */
+const plainEnvironment = () =>
+  Object.fromEntries(
+    ['PATH', 'LD_LIBRARY_PATH', 'TMPDIR', 'TZ', 'LANG'].flatMap((name) =>
+      process.env[name] === undefined ? [] : [[name, process.env[name]]],
+    ),
+  )
+
 /** Starts a program. The caller must await `done`, and read `stdout` to its end. */
 export function startMedia(
   program: 'ffmpeg' | 'ffprobe',
@@ -112,6 +120,7 @@ export function startMedia(
   const progress = program === 'ffmpeg' ? ['-progress', 'pipe:3', '-nostats'] : []
   const [command, ...rest] = [...(program === 'ffprobe' ? withinMemory : []), program, ...progress, ...args]
   const child = spawn(command as string, rest, {
+    env: plainEnvironment(),
     stdio: [pipeIn ? 'pipe' : 'ignore', 'pipe', 'pipe', 'pipe'],
   })
   let tail = ''
