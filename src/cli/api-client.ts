@@ -82,6 +82,8 @@ export function createApiClient({ apiUrl, token }: Pick<Endpoint, 'apiUrl' | 'to
 
   return {
     submit: (request: unknown) => json<{ id: string; status: string }>(call('POST', '/v1/jobs', request)),
+    jobs: ({ offset, limit }: { offset: number; limit: number }) =>
+      json<{ jobs: JobAnswer[] }>(call('GET', `/v1/jobs?offset=${offset}&limit=${limit}`)),
     job: (id: string) => json<JobAnswer>(call('GET', `/v1/jobs/${encodeURIComponent(id)}`)),
     cancel: (id: string) =>
       json<{ id: string; status: string }>(call('DELETE', `/v1/jobs/${encodeURIComponent(id)}`)),

@@ -1,45 +1,10 @@
-import { stat } from 'node:fs/promises'
-import { connectAccount, createBlobStore } from '../../shared/blob-store.ts'
-import { InputError } from '../../shared/errors.ts'
-import { type Endpoint, createApiClient, findEndpoint } from '../api-client.ts'
-import { uploadVideo } from '../local-files.ts'
+import { type JobAnswer, createApiClient, findEndpoint } from '../api-client.ts'
 import { watchJob } from '../watch-job.ts'
 
 export type Common = { dir: string; json: boolean }
-type SubmitOptions = Common & {
-  model: string
-  wait: boolean
-  style?: string
-  container?: string
-  codec?: string
-  onError?: string
-}
 
 export const print = (value: unknown) =>
   void process.stdout.write(`${typeof value === 'string' ? value : JSON.stringify(value)}\n`)
-
-/** Submits a local file (uploaded first) or a URL. With `wait`, follows it to its end. */
-export async function submit(
-  source: string,
-  options: SubmitOptions,
-  env: NodeJS.ProcessEnv,
-  signal: AbortSignal,
-): Promise<number> {
-  const endpoint = await findEndpoint(env, options.dir)
-  const url = await urlOf(endpoint, source)
-  const style = options.style === undefined ? undefined : { url: await urlOf(endpoint, options.style) }
-  const { model, container, codec, onError } = options
-  const job = await createApiClient(endpoint).submit({
-    source: { url },
-    model,
-    style,
-    output: { container, codec },
-    onError,
-  })
-  if (options.wait) return await watch(job.id, options, env, signal)
-  print(options.json ? job : job.id)
-  return 0
-}
 
 export async function watch(
   id: string,
@@ -63,20 +28,17 @@ export async function cancel(id: string, options: Common, env: NodeJS.ProcessEnv
   return 0
 }
 
-export async function token(options: Common, env: NodeJS.ProcessEnv): Promise<number> {
-  print((await findEndpoint(env, options.dir)).token)
+type ListOptions = Common & { state?: string; limit: number; offset: number }
+
+export async function listJobs(options: ListOptions, env: NodeJS.ProcessEnv): Promise<number> {
+  const api = createApiClient(await findEndpoint(env, options.dir))
+  const answer = await api.jobs(options)
+  if (options.json) print(answer)
+  else for (const job of answer.jobs) print(lineOf(job))
   return 0
 }
 
-/** A URL as it is; a local file is uploaded first. */
-async function urlOf(endpoint: Endpoint, source: string): Promise<string> {
-  if (/^https?:\/\//.test(source)) return source
-  if (!(await stat(source).catch(() => undefined))?.isFile())
-    throw new InputError('no-file', `There is no file ${source}.`)
-  if (!endpoint.mediaAccount)
-    throw new Error('to upload a file set FRAMEFLEET_MEDIA_ACCOUNT; a URL needs none')
-  return await uploadVideo(
-    createBlobStore(connectAccount(endpoint.mediaAccount), endpoint.mediaContainer),
-    source,
-  )
+function lineOf({ id, status, frames, error }: JobAnswer): string {
+  const counts = `${frames.done}/${frames.total ?? '?'}`
+  return [id, status.padEnd(9), counts, error?.message ?? ''].join('  ').trimEnd()
 }

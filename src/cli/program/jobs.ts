@@ -1,0 +1,89 @@
+import { type Command, Option } from 'commander'
+import { type Context, dir, examples, json, onError, whole } from './options.ts'
+
+const states = ['queued', 'splitting', 'scoring', 'stitching', 'succeeded', 'failed', 'cancelled']
+
+/** Jobs, from the file to the finished video. */
+export function addJobCommands(program: Command, { env, signal, end }: Context): void {
+  const submit = program
+    .command('submit <file|url>')
+    .description('submit a video; a file is uploaded first. Prints the job id')
+    .option('--model <name>', 'model, or model@version', 'great-wave')
+    .option('--style <file|url>', 'style image, for a model that takes one')
+    .addOption(
+      new Option('--container <name>', 'follows the source by default').choices(['mp4', 'mkv', 'webm']),
+    )
+    .addOption(
+      new Option('--codec <name>', 'follows the container by default').choices([
+        'h264',
+        'hevc',
+        'vp9',
+        'av1',
+      ]),
+    )
+    .option('--priority <n>', '10 goes first', whole(1, 10), 5)
+    .option('--wait', 'follow the job to its end', false)
+    .addOption(onError())
+    .addOption(dir())
+    .addOption(json())
+    .action(
+      async (source, options) =>
+        await end((await import('../commands/submit.ts')).submit(source, options, env, signal)),
+    )
+  examples(submit, {
+    'submit film.mp4 --wait': 'uploads it, submits it, follows it',
+    'submit film.mp4': 'once more after a broken line: only what is missing is sent',
+    'submit https://acct.blob.core.windows.net/media/in/film.mp4 --model starry-night': '',
+    'submit film.mp4 --json | jq -r .id': 'for programs',
+  })
+
+  const watch = program
+    .command('watch <id>')
+    .description('follow a job to its end')
+    .addOption(dir())
+    .addOption(json())
+    .action(
+      async (id, options) => await end((await import('../commands/jobs.ts')).watch(id, options, env, signal)),
+    )
+  examples(watch, {
+    'watch ID': 'a bar on a terminal, a line for each change in a pipe; exits with 1 when the job failed',
+  })
+
+  const jobs = program
+    .command('jobs')
+    .description('list the jobs, newest first')
+    .addOption(new Option('--state <state>', 'only those in this state').choices(states))
+    .option('--limit <n>', 'most jobs to list', whole(1, 1_000), 20)
+    .option('--offset <n>', 'jobs to leave out', whole(0, 1_000_000), 0)
+    .addOption(dir())
+    .addOption(json())
+    .action(async (options) => await end((await import('../commands/jobs.ts')).listJobs(options, env)))
+  examples(jobs, {
+    jobs: 'the latest twenty',
+    'jobs --state failed --limit 5': 'why the latest failed',
+    'jobs --json | jq -r .jobs[].id': '',
+  })
+
+  const cancel = program
+    .command('cancel <id>')
+    .description('stop a job and delete what it made so far')
+    .addOption(dir())
+    .addOption(json())
+    .action(async (id, options) => await end((await import('../commands/jobs.ts')).cancel(id, options, env)))
+  examples(cancel, { 'cancel ID': '' })
+
+  const resume = program
+    .command('resume [id]')
+    .description('put a job back on the queues from what lies in storage; what is done is not done again')
+    .option('--all', 'every job that has not ended', false)
+    .option('--again', 'run a job anew that failed or was cancelled', false)
+    .addOption(dir())
+    .addOption(json())
+    .action(
+      async (id, options) => await end((await import('../commands/resume.ts')).resume(id, options, env)),
+    )
+  examples(resume, {
+    'resume --all': 'every open job, after Redis was lost; safe at any time',
+    'resume ID --again': 'a job that failed or was cancelled, anew by the same plan',
+  })
+}

@@ -1,0 +1,35 @@
+import completion from '@bomb.sh/tab/commander'
+import { Command } from 'commander'
+import { addFleetCommands } from './fleet.ts'
+import { addJobCommands } from './jobs.ts'
+import { addModelCommands } from './models.ts'
+import type { Context } from './options.ts'
+import { addQuarantineCommands } from './quarantine.ts'
+import { addStackCommands } from './stack.ts'
+
+/** What every command's exit code means; beside them 130, when it was interrupted. */
+const exitCodes = `
+Exit codes:
+  0  done
+  1  the job or a check failed, or the system refused what was asked for
+  2  used wrongly
+  3  the system can't be reached, or refuses the token`
+
+/**
+ * The command line, declared by subject. What a command does is loaded when it is called, so that help and completion
+ * come at once.
+ */
+export function createProgram(context: Context): Command {
+  const program = new Command('framefleet')
+    .description('Every frame of a video, scored by a model, on a fleet of workers.')
+    .showHelpAfterError('(framefleet --help lists the commands)')
+    .addHelpText('after', exitCodes)
+    .exitOverride()
+  addStackCommands(program, context)
+  addJobCommands(program, context)
+  addFleetCommands(program, context)
+  addModelCommands(program, context)
+  addQuarantineCommands(program, context)
+  completion(program, { completionCommandName: 'completion' })
+  return program
+}
