@@ -5,8 +5,10 @@ import {
   fairSettings,
   fleetSettings,
   mediaSettings,
+  priceSettings,
   redisSettings,
   systemSettings,
+  traceSettings,
 } from '../shared/config.ts'
 
 export const producerSettings = {
@@ -17,6 +19,8 @@ export const producerSettings = {
   ...diskSettings,
   ...fairSettings,
   ...fleetSettings,
+  ...priceSettings,
+  ...traceSettings,
   FRAMEFLEET_API_PORT: z.coerce
     .number()
     .int()
@@ -119,4 +123,10 @@ export const producerSettings = {
     .describe(
       'jobs that ended longer ago are removed with their own copy of the output; 0 keeps them for ever',
     ),
+  FRAMEFLEET_KEEP_LOGS_DAYS: z.coerce
+    .number()
+    .int()
+    .nonnegative()
+    .default(30)
+    .describe('days that log lines are kept in the system container; 0 keeps them for ever'),
 }

@@ -66,11 +66,44 @@ export const fairSettings = {
     .describe('how much of the fleet one token may have while others wait'),
 }
 
+export const priceSettings = {
+  FRAMEFLEET_WORKER_HOUR_PRICE: z.coerce
+    .number()
+    .min(0)
+    .default(0)
+    .describe('what an hour of one worker costs, in your currency; 0 shows no cost'),
+}
+
+const traceUrl = z.union([z.literal(''), z.url({ protocol: /^https?$/ })])
+
+/** The first two have the names that every program knows them by. */
+export const traceSettings = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: traceUrl
+    .default('')
+    .describe('where traces go by OTLP over HTTP, such as http://collector:4318; nothing: none are made'),
+  APPLICATIONINSIGHTS_CONNECTION_STRING: z
+    .string()
+    .default('')
+    .describe('Application Insights that traces go to, reached by identity'),
+  FRAMEFLEET_TRACE_RATIO: z.coerce
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe('how many jobs of all are traced'),
+}
+
 export const commonSettings = {
   FRAMEFLEET_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'silent'])
     .default('info')
     .describe('log level'),
+  FRAMEFLEET_LOG_SHIPPING_SECONDS: z.coerce
+    .number()
+    .min(0)
+    .max(60)
+    .default(5)
+    .describe('how often log lines are added to `logs/` of the system container; 0 leaves them here'),
   FRAMEFLEET_HOST: z.string().default('127.0.0.1').describe('address that HTTP servers listen on'),
   FRAMEFLEET_DRAIN_MS: z.coerce
     .number()

@@ -1,11 +1,20 @@
 import { z } from 'zod'
-import { commonSettings, diskSettings, mediaSettings, redisSettings } from '../shared/config.ts'
+import {
+  commonSettings,
+  diskSettings,
+  mediaSettings,
+  redisSettings,
+  systemSettings,
+  traceSettings,
+} from '../shared/config.ts'
 
 export const stitcherSettings = {
   ...commonSettings,
   ...redisSettings,
   ...mediaSettings,
+  ...systemSettings,
   ...diskSettings,
+  ...traceSettings,
   FRAMEFLEET_STITCHER_PORT: z.coerce
     .number()
     .int()

@@ -6,6 +6,7 @@ import {
   mediaSettings,
   redisSettings,
   systemSettings,
+  traceSettings,
 } from '../shared/config.ts'
 
 export const workerSettings = {
@@ -14,6 +15,7 @@ export const workerSettings = {
   ...mediaSettings,
   ...systemSettings,
   ...diskSettings,
+  ...traceSettings,
   FRAMEFLEET_WORKER_PORT: z.coerce
     .number()
     .int()
