@@ -14,6 +14,14 @@ export const JobView = z
     frames: z.object({ done: z.number().int(), total: z.number().int().nullable() }),
     fps: z.number().nullable().describe('frames a second since scoring began'),
     etaSeconds: z.number().nullable(),
+    workerSeconds: z
+      .number()
+      .nullable()
+      .describe('how long workers were busy with it so far, also for nothing'),
+    cost: z
+      .number()
+      .nullable()
+      .describe('that time by the price of a worker hour; null where no price is set'),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
     output: z.string().nullable().describe('URL of the finished video in storage'),
     links: z.record(z.string(), z.string()),
@@ -30,7 +38,8 @@ export function linksOf(id: string, ended: boolean, succeeded: boolean): Record<
   }
 }
 
-export function viewOfStatus(status: JobStatus, now: number): JobView {
+/** `hourPrice`: what an hour of one worker costs, where that is known. */
+export function viewOfStatus(status: JobStatus, now: number, hourPrice?: number): JobView {
   const { scoringAt, framesDone: done, framesTotal: total = null, endedAt } = status
   const seconds = scoringAt === undefined ? 0 : ((endedAt ?? now) - scoringAt) / 1_000
   const since = done - (status.framesBefore ?? 0)
@@ -49,6 +58,7 @@ export function viewOfStatus(status: JobStatus, now: number): JobView {
     frames: { done, total },
     fps: fps === null ? null : round(fps),
     etaSeconds: fps === null || total === null || !goesOn ? null : round((total - done) / fps),
+    ...costs(status.workedMs === undefined ? undefined : status.workedMs / 1_000, hourPrice),
     error: status.error === undefined ? null : { code: status.errorCode ?? 'failed', message: status.error },
     output: status.output ?? null,
     links: linksOf(status.id, ended, status.state === 'succeeded'),
@@ -56,7 +66,7 @@ export function viewOfStatus(status: JobStatus, now: number): JobView {
 }
 
 /** A job that Redis no longer knows, from what lies in Blob. */
-export function viewOfFiles(spec: JobSpec, report: Report | undefined): JobView {
+export function viewOfFiles(spec: JobSpec, report: Report | undefined, hourPrice?: number): JobView {
   return {
     id: spec.id,
     status: report?.status ?? 'queued',
@@ -67,6 +77,7 @@ export function viewOfFiles(spec: JobSpec, report: Report | undefined): JobView 
     frames: { done: report?.status === 'succeeded' ? report.frames : 0, total: report?.frames ?? null },
     fps: report?.fps ?? null,
     etaSeconds: null,
+    ...costs(report?.workerSeconds, hourPrice),
     error: report?.error ?? null,
     output: report?.output?.url ?? null,
     links: linksOf(spec.id, report !== undefined, report?.status === 'succeeded'),
@@ -74,3 +85,10 @@ export function viewOfFiles(spec: JobSpec, report: Report | undefined): JobView 
 }
 
 const round = (value: number) => Math.round(value * 100) / 100
+
+function costs(seconds: number | undefined, hourPrice: number | undefined) {
+  if (seconds === undefined) return { workerSeconds: null, cost: null }
+  // Four digits of the smallest coin: a short clip costs less than one.
+  const cost = hourPrice === undefined ? null : Math.round((seconds / 3_600) * hourPrice * 1e6) / 1e6
+  return { workerSeconds: round(seconds), cost }
+}

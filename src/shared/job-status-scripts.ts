@@ -22,6 +22,10 @@ end
 redis.call('HDEL', KEYS[3], ARGV[1])
 return 'counted'`
 
+// Also what came to nothing was paid for; a job that is not known is nobody's to pay.
+export const workedScript = `
+if redis.call('HEXISTS', KEYS[1], 'createdAt') == 1 then redis.call('HINCRBY', KEYS[1], 'workedMs', ARGV[1]) end`
+
 export const recountScript = `
 for i = 1, #ARGV, 2 do
   if redis.call('SETBIT', KEYS[2], ARGV[i], 1) == 0 then redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[i + 1]) end

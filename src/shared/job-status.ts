@@ -12,6 +12,7 @@ import {
   endScript,
   haltScript,
   publishScript,
+  workedScript,
 } from './job-status-scripts.ts'
 import type { KeyTypes } from './key-types.ts'
 
@@ -61,6 +62,8 @@ export type JobStatus = {
   /** Of these, the ones that were done before scoring began, the last time it did. */
   framesBefore?: number
   batchesTotal?: number
+  /** Milliseconds that workers were busy with its batches, whatever came of it. */
+  workedMs?: number
   halt?: Halt
   errorCode?: string
   error?: string
@@ -104,8 +107,24 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
       const [hash, , active] = keys(id)
       const [fields, running] = await Promise.all([redis.hgetall(hash), redis.hvals(active)])
       if (!fields['state']) return undefined
-      const underWay = running.reduce((sum, frames) => sum + Number(frames), 0)
-      return parse(id, fields, underWay)
+      return parse(id, fields, sum(running))
+    },
+    /** The same of several jobs, in one trip. */
+    async getAll(ids: string[]): Promise<(JobStatus | undefined)[]> {
+      const reading = redis.pipeline()
+      for (const id of ids) reading.hgetall(keys(id)[0]).hvals(keys(id)[2])
+      const found = (await reading.exec()) ?? []
+      return ids.map((id, i) => {
+        const [[failed, fields], [lost, running]] = [found[2 * i] ?? [], found[2 * i + 1] ?? []]
+        // A key of another type is the sweeper's business.
+        if (failed || lost) return undefined
+        const known = (fields ?? {}) as Record<string, string>
+        return known['state'] ? parse(id, known, sum((running ?? []) as string[])) : undefined
+      })
+    },
+    /** A worker was busy with the job for so long. */
+    async worked(id: string, ms: number): Promise<void> {
+      await run(workedScript, id, Math.round(ms))
     },
     /** What is to be scored in each of these jobs; undefined for one that is not known. In trips of 500. */
     async works(ids: string[]): Promise<(JobWork | undefined)[]> {
@@ -252,6 +271,8 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
   }
 }
 
+const sum = (numbers: string[]) => numbers.reduce((total, each) => total + Number(each), 0)
+
 function workOf(fields: unknown): JobWork | undefined {
   if (!Array.isArray(fields)) return undefined
   const [model, size, frames, batches, client, priority, halt] = fields as (string | null)[]
@@ -282,6 +303,7 @@ function parse(id: string, fields: Record<string, string>, underWay: number): Jo
     framesDone: Math.min(total ?? Infinity, (number('framesDone') ?? 0) + underWay),
     framesBefore: number('framesBefore'),
     batchesTotal: number('batchesTotal'),
+    workedMs: number('workedMs'),
     halt: fields['halt'] as Halt | undefined,
     errorCode: fields['errorCode'],
     error: fields['error'],

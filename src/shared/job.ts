@@ -152,7 +152,7 @@ export const BatchPayload = z.strictObject({
 export type BatchPayload = z.infer<typeof BatchPayload>
 
 /** Milliseconds of a batch by phase. Phases overlap, so they don't add up to `total`. */
-const Timings = z.record(z.string(), z.number())
+export const Timings = z.record(z.string(), z.number())
 
 export const BatchResult = z.object({
   frames: z.number().int().nonnegative(),
@@ -202,6 +202,8 @@ export const Report = z.object({
   output: z.object({ url: z.string(), bytes: z.number().int(), sha256: z.string() }).optional(),
   batches: z.object({ planned: z.number().int(), failed: z.number().int() }),
   ms: Timings,
+  /** How long workers were busy with it, also for nothing. */
+  workerSeconds: z.number().optional(),
   warnings: z.array(z.string()),
   /** What failed on the way, the latest hundred, oldest first. */
   incidents: z.array(Incident).default([]),

@@ -15,11 +15,29 @@ export const layout = {
   segment: (id: string, batch: number) => `jobs/${id}/segments/${String(batch).padStart(6, '0')}.mp4`,
   report: (id: string) => `jobs/${id}/report.json`,
   preview: (id: string) => `jobs/${id}/preview.jpg`,
+  /** A frame of the source and what became of it, as people compare them. */
+  pairs: (id: string) => `jobs/${id}/pairs/`,
+  pair: (id: string, frame: number, side: 'before' | 'after') =>
+    `jobs/${id}/pairs/${String(frame).padStart(6, '0')}-${side}.jpg`,
+  /** What became of each batch, once the job has ended. */
+  timeline: (id: string) => `jobs/${id}/timeline.json`,
   output: (id: string, container: string) => `jobs/${id}/output.${container}`,
   model: (name: string, version: string) => `models/${name}/${version}/model.onnx`,
   modelStyle: (name: string, version: string) => `models/${name}/${version}/style.png`,
+  modelPicture: (name: string, version: string) => `models/${name}/${version}/picture.jpg`,
   manifest: (name: string, version: string) => `models/${name}/${version}/model.json`,
   /** In the system container: what people set of the fleet. */
   fleetSettings: 'fleet/settings.json',
+  /** In the system container: what roles said, by day; each process has blobs of its own, numbered from 0. */
+  logs: 'logs/',
+  logsOf: (day: string) => `logs/${day}/`,
+  log: (role: string, instance: string, startedAt: Date) => {
+    const name = instance.replaceAll(/[^\w.-]/g, '-').slice(0, 120)
+    const start = startedAt.toISOString().replaceAll(/[-:.]/g, '')
+    return (day: string, number: number) => `logs/${day}/${role}/${name}-${start}-${number}.ndjson`
+  },
   upload: (name: string) => `in/${name}`,
+  /** What was brought by a link: not under `in/`, where a video that lands may start a job by itself. */
+  uploads: 'uploads/',
+  newUpload: (day: string, id: string, name: string) => `uploads/${day}/${id}/${name}`,
 }

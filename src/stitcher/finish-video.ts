@@ -11,6 +11,7 @@ import type { SourceReader } from '../shared/source.ts'
 import type { WorkContext } from '../shared/workload.ts'
 import { assemble } from './assemble.ts'
 import { checkSegments } from './check-segments.ts'
+import { uploadPairs } from './pairs.ts'
 import { makePreview } from './preview.ts'
 import { publish } from './publish.ts'
 import { failedReport, reportOf, stopwatch } from './report.ts'
@@ -71,7 +72,7 @@ type Parts = {
   replaced: number[]
   /** Frames that the model can't score, and that show the source's picture. */
   through: number[]
-  preview: Promise<string | undefined>
+  preview: Promise<Awaited<ReturnType<typeof makePreview>> | undefined>
   clock: ReturnType<typeof stopwatch>
 }
 
@@ -134,12 +135,15 @@ async function sizeWarning(path: string, { video }: Plan): Promise<string[]> {
 async function uploadPreview(
   media: BlobStore,
   spec: JobSpec,
-  sheet: string | undefined,
+  preview: Awaited<ReturnType<typeof makePreview>> | undefined,
   signal: AbortSignal,
 ): Promise<boolean> {
-  if (sheet === undefined) return false
+  if (preview === undefined) return false
   const options = { contentType: 'image/jpeg', signal }
-  return await media.uploadFile(layout.preview(spec.id), sheet, options).then(
+  return await Promise.all([
+    media.uploadFile(layout.preview(spec.id), preview.sheet, options),
+    uploadPairs(media, spec.id, preview.shown, signal),
+  ]).then(
     () => true,
     () => false,
   )

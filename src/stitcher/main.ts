@@ -9,6 +9,7 @@ import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
 import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
+import { openQueue } from '../shared/open-queue.ts'
 import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
 import { workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
@@ -17,6 +18,7 @@ import { createSourceReader } from '../shared/source.ts'
 import { processorOf } from '../shared/workload.ts'
 import { stitcherSettings } from './config.ts'
 import { stitchWorkload } from './stitch.ts'
+import { createTimelines } from './timeline.ts'
 
 const config = readConfig(stitcherSettings, process.env)
 const log = createLogger('stitcher', config.FRAMEFLEET_LOG_LEVEL)
@@ -33,12 +35,15 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     dir: config.FRAMEFLEET_CACHE_DIR,
     maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES,
   })
+  const batches = openQueue('batch', { connection: redis, prefix })
   const stitch = stitchWorkload({
     files: createJobFiles(media),
     statuses,
     incidents,
     media,
     scratch,
+    log,
+    keepTimeline: createTimelines({ redis, batchKey: (entry) => batches.toKey(entry), media }),
     sources: createSourceReader(media, cache),
   })
   const process = processorOf(stitch, { log, incidents })
@@ -65,6 +70,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     async close() {
       await health.close()
       await scratch.close()
+      await batches.close()
       redis.disconnect()
     },
   }

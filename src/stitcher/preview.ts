@@ -7,6 +7,8 @@ import { readRange } from '../shared/media/frame-range.ts'
 
 const columns = 4
 const width = 320
+/** Of the single frames: enough for a page, and a hundred kilobytes or so. */
+const singleWidth = 960
 const gap = 4
 
 type PreviewFiles = {
@@ -17,10 +19,15 @@ type PreviewFiles = {
   signal: AbortSignal
 }
 
-/** A sheet of a few source frames above what became of them, as a JPEG file; answers its path. */
-export async function makePreview(plan: Plan, { source, segments, dir, signal }: PreviewFiles) {
+/** A frame, and the JPEG files of it and of what became of it. */
+export type ShownFrame = { frame: number; before: string; after: string }
+
+/** A sheet of a few source frames above what became of them, as a JPEG file, and the same frames one by one. */
+export async function makePreview(
+  plan: Plan,
+  { source, segments, dir, signal }: PreviewFiles,
+): Promise<{ sheet: string; shown: ShownFrame[] }> {
   const frames = framesToShow(plan)
-  const shown = frames.length
   const [before, after] = await Promise.all([
     pictures(
       frames.map((frame) => {
@@ -35,7 +42,7 @@ export async function makePreview(plan: Plan, { source, segments, dir, signal }:
     ),
   ])
   const { height } = await openImage(after[0] ?? '').metadata()
-  const sheet = blankImage(shown * (width + gap) - gap, height * 2 + gap, '#111111')
+  const sheet = blankImage(frames.length * (width + gap) - gap, height * 2 + gap, '#111111')
   const tiles = await Promise.all(
     [before, after].flatMap((row, y) =>
       row.map(async (file, x) => ({
@@ -47,6 +54,19 @@ export async function makePreview(plan: Plan, { source, segments, dir, signal }:
   )
   const path = join(dir, 'preview.jpg')
   await sheet.composite(tiles).jpeg({ quality: 85 }).toFile(path)
+  const shown = await Promise.all(
+    frames.map(async (frame, i) => ({
+      frame,
+      before: await toJpeg(before[i] ?? ''),
+      after: await toJpeg(after[i] ?? ''),
+    })),
+  )
+  return { sheet: path, shown }
+}
+
+async function toJpeg(png: string): Promise<string> {
+  const path = png.replace(/png$/, 'jpg')
+  await openImage(png).jpeg({ quality: 82 }).toFile(path)
   return path
 }
 
@@ -75,7 +95,7 @@ export function framesToShow({
 
 type Shot = MediaInput & { filter: string }
 
-/** The first picture of each input, small, as files: by one process for them all. */
+/** The first picture of each input, none wider than a page, as files: by one process for them all. */
 async function pictures(
   shots: Shot[],
   { dir, name, signal }: { dir: string; name: string; signal: AbortSignal },
@@ -84,7 +104,7 @@ async function pictures(
   const outputs = shots.map(({ filter }, i) => ({
     path: paths[i] ?? '',
     options: [
-      ...['-map', `${i}:V:0`, '-frames:v', '1', '-vf', `${filter}scale=${width}:-2`],
+      ...['-map', `${i}:V:0`, '-frames:v', '1', '-vf', `${filter}scale='min(${singleWidth},iw)':-2`],
       ...['-fps_mode', 'passthrough', '-f', 'image2', '-update', '1'],
     ],
   }))

@@ -1,11 +1,13 @@
 import type { BlobStore } from '../shared/blob-store.ts'
 import { concludeJob } from '../shared/end-job.ts'
 import { CancelledError, InputError, TransientError } from '../shared/errors.ts'
-import type { Report } from '../shared/job.ts'
+import type { Incident } from '../shared/incident.ts'
+import type { Plan, Report } from '../shared/job.ts'
 import type { Incidents } from '../shared/incidents.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import { haltSignal } from '../shared/halt-signal.ts'
+import type { Logger } from '../shared/log.ts'
 import type { Scratch } from '../shared/scratch.ts'
 import type { SourceReader } from '../shared/source.ts'
 import type { WorkContext, Workload } from '../shared/workload.ts'
@@ -19,6 +21,9 @@ export type StitchDeps = {
   media: BlobStore
   sources: SourceReader
   scratch: Scratch
+  /** Writes down what became of each batch. */
+  keepTimeline(plan: Plan, incidents: Incident[]): Promise<void>
+  log: Logger
 }
 
 /**
@@ -39,7 +44,7 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
       if (done) return await endJob(deps, done)
       const plan = await files.findPlan(jobId)
       const stopped = await whyStopped(deps, jobId, context)
-      if (stopped) return await endJob(deps, await failedReport(spec, plan, stopped, context))
+      if (stopped) return await endJob(deps, await failedReport(spec, plan, stopped, context), plan)
       // Its split may have been lost: it is put on the queue again while this waits for the next attempt.
       if (!plan) throw new TransientError(`The plan of job ${jobId} is missing.`)
       await statuses.advance(jobId, 'stitching')
@@ -50,12 +55,12 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
           'stitch',
           async (dir) => await finishVideo(deps, { spec, plan, dir, context: heeding }),
         )
-        return await endJob(deps, report)
+        return await endJob(deps, report, plan)
       } catch (error) {
         // Whatever broke, it broke because the job was halted.
         if (!(stop.signal.reason instanceof CancelledError)) throw error
         const why = (await whyStopped(deps, jobId, context)) ?? { status: 'cancelled' as const }
-        return await endJob(deps, await failedReport(spec, plan, why, context))
+        return await endJob(deps, await failedReport(spec, plan, why, context), plan)
       } finally {
         stop.close()
       }
@@ -72,7 +77,7 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
       const batches = { planned: plan?.batches.length ?? 0, failed: 0 }
       const failed = { status: 'failed', error: { code, message: error.message }, plan, batches } as const
       // What was published and reported is not taken back because clearing up failed.
-      await endJob(deps, done ?? reportOf(spec, failed))
+      await (done ? endJob(deps, done) : endJob(deps, reportOf(spec, failed), plan))
     },
   }
 }
@@ -94,10 +99,25 @@ async function whyStopped(
   return { status: 'failed', error: { code: status?.errorCode ?? 'failed', message } }
 }
 
-/** The report first: whoever sees the end finds it. */
-async function endJob({ files, statuses, incidents }: StitchDeps, ending: Report) {
-  const noted = await incidents.of(ending.jobId)
-  const report = noted.length > 0 ? { ...ending, incidents: noted } : ending
+/** The report first: whoever sees the end finds it. A plan comes with the first end of a job, not when it is repeated. */
+async function endJob(
+  { files, statuses, incidents, keepTimeline, log }: StitchDeps,
+  ending: Report,
+  plan?: Plan,
+) {
+  const id = ending.jobId
+  const [noted, status] = await Promise.all([incidents.of(id), statuses.get(id)])
+  // How the work went is good to know, and no reason to fail.
+  if (plan)
+    await keepTimeline(plan, noted).catch((err: unknown) =>
+      log.warn({ err, job: id }, 'no timeline was kept'),
+    )
+  const worked = status?.workedMs
+  const report = {
+    ...ending,
+    ...(noted.length > 0 ? { incidents: noted } : {}),
+    ...(worked === undefined ? {} : { workerSeconds: Math.round(worked) / 1_000 }),
+  }
   await files.writeReport(report)
   await concludeJob({ files, statuses }, report)
   return {}

@@ -90,6 +90,11 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
       await processorOf(work.workload(passOn), { log, incidents })(job, token, signal),
     {
       ...{ pace, rates: createRates(redis, prefix), log },
+      onWorked(jobId, ms) {
+        statuses
+          .worked(jobId, ms)
+          .catch((error: Error) => log.debug({ err: error.message }, 'work was not counted'))
+      },
       onScored(result) {
         device.note(result)
         attendance.note(result)

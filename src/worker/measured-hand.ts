@@ -7,15 +7,19 @@ import type { Hand } from './two-hands.ts'
 type MeasureDeps = {
   pace: Pick<ReturnType<typeof createPace>, 'begin'>
   rates: Pick<Rates, 'note'>
+  /** Told for how long a job has had this worker; of the time in which two batches were there, once. */
+  onWorked(jobId: string, ms: number): void
   /** Told of each batch that was scored here. */
   onScored(result: BatchResult): void
   log: Logger
 }
 
 /** A hand whose batches are timed; what they tell of this worker's pace goes to those who plan by it. */
-export function measuredHand(hand: Hand, { pace, rates, onScored, log }: MeasureDeps): Hand {
+export function measuredHand(hand: Hand, { pace, rates, onWorked, onScored, log }: MeasureDeps): Hand {
+  let countedTo = -Infinity
   return async (job, token, signal, passOn) => {
-    const end = pace.begin(performance.now())
+    const began = performance.now()
+    const end = pace.begin(began)
     let scored: BatchResult | undefined
     try {
       const answer = await hand(job, token, signal, passOn)
@@ -24,9 +28,12 @@ export function measuredHand(hand: Hand, { pace, rates, onScored, log }: Measure
       return answer
     } finally {
       const payload = BatchPayload.safeParse(job.data).data
+      const ended = performance.now()
+      if (payload) onWorked(payload.jobId, ended - Math.max(began, countedTo))
+      countedTo = ended
       // What failed before is scored with care, and slowly.
       const isUsual = job.attemptsMade === 0 && scored?.frames === payload?.count
-      const measured = end(performance.now(), scored && isUsual ? paced(scored) : undefined)
+      const measured = end(ended, scored && isUsual ? paced(scored) : undefined)
       if (scored) onScored(scored)
       const { model, size, device } = scored ?? {}
       if (measured && model !== undefined && size !== undefined && device !== undefined) {

@@ -71,12 +71,15 @@ test('a job from POST to its output, by the links alone', async () => {
   })
   // Nothing that only a running job needs is left.
   const names = await stack.namesUnder(`jobs/${id}/`)
-  expect(names.map((name) => name.split('/').at(-1) ?? '').toSorted()).toEqual([
+  const own = names.map((name) => name.slice(`jobs/${id}/`.length)).toSorted()
+  expect(own.filter((name) => /^pairs\/\d{6}-(?:before|after)\.jpg$/.test(name))).toHaveLength(8)
+  expect(own.filter((name) => !name.startsWith('pairs/'))).toEqual([
     'job.json',
     'output.mp4',
     'plan.json',
     'preview.jpg',
     'report.json',
+    'timeline.json',
   ])
 })
 

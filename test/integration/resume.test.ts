@@ -80,7 +80,8 @@ async function system() {
       })
       let segments = 0
       const real = stitchWorkload({
-        ...{ statuses: flows.statuses, incidents, media, sources, scratch },
+        ...{ statuses: flows.statuses, incidents, media, sources, scratch, log: silent },
+        keepTimeline: async () => {},
         files: how.files ?? files,
       })
       const stitcher = work(

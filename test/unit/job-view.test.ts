@@ -34,6 +34,8 @@ test('a job that was just taken promises nothing', () => {
     frames: { done: 0, total: null },
     fps: null,
     etaSeconds: null,
+    workerSeconds: null,
+    cost: null,
     error: null,
     output: null,
     links: { self },

@@ -60,8 +60,13 @@ export function createModelStore(system: BlobStore) {
       const names = [...new Set(known.map((entry) => entry.name))].join(', ') || 'none'
       throw new InputError('unknown-model', `There is no model ${ref}. Known: ${names}.`)
     },
-    /** Stores a version, with the style image that is its own, once; another model under the same name and version is refused. */
-    async put(model: ModelManifest, bytes: Uint8Array, style?: Buffer): Promise<StoredModel> {
+    /** Stores a version, with the style image that is its own and a picture of what it does, once; another model under the same name and version is refused. */
+    async put(
+      model: ModelManifest,
+      bytes: Uint8Array,
+      style?: Buffer,
+      picture?: Buffer,
+    ): Promise<StoredModel> {
       const stored = describe(model, bytes, style)
       if (model.sha256 && model.sha256 !== stored.sha256) {
         throw new InputError(
@@ -82,7 +87,13 @@ export function createModelStore(system: BlobStore) {
         if (style) await system.write(layout.modelStyle(model.name, model.version), style)
         await system.writeJson(layout.manifest(model.name, model.version), stored)
       }
+      if (picture)
+        await system.write(layout.modelPicture(model.name, model.version), picture, { ifAbsent: true })
       return stored
+    },
+    /** What a model does, as a JPEG; undefined where nobody drew it. */
+    async picture({ name, version }: Pick<ModelRef, 'name' | 'version'>): Promise<Buffer | undefined> {
+      return await system.read(layout.modelPicture(name, version))
     },
     /** The style image that comes with a model, as a PNG. */
     async style({ name, version, style }: StoredModel): Promise<Buffer> {

@@ -70,6 +70,15 @@ async function runOnce(
   style: StyleImage | undefined,
   frame: Size,
 ): Promise<Size & { pixels: Uint8Array }> {
+  return await scoreOnce(bytes, manifest, { style, frame, pixels: madeUp(frame) })
+}
+
+/** What a model makes of one picture (RGB, of the size of `frame`). Throws InputError `model-refuses` with the runtime's words. */
+export async function scoreOnce(
+  bytes: Uint8Array,
+  manifest: ModelManifest,
+  { style, frame, pixels }: { style?: StyleImage; frame: Size; pixels: Uint8Array },
+): Promise<Size & { pixels: Uint8Array }> {
   const { width, height } = frame
   const wrapped = wrapModel(bytes, manifest, { width, height, batch: 1 }, style)
   try {
@@ -78,7 +87,7 @@ async function runOnce(
       deviceId: 0,
       threads: availableParallelism(),
     })
-    const picture = new Tensor('uint8', madeUp(frame), [1, height, width, 3])
+    const picture = new Tensor('uint8', pixels, [1, height, width, 3])
     const result = await session.run({ [session.inputNames[0] ?? '']: picture })
     await session.release()
     const scored = result[session.outputNames[0] ?? '']
