@@ -214,6 +214,7 @@ export function createBlobStore(
         { concurrency: 4 },
       )
     },
+    appendBlob: (name: string) => container.getAppendBlobClient(name),
     async isReachable(): Promise<boolean> {
       return await container.exists()
     },

@@ -28,6 +28,8 @@ export async function runRole(
   log: Logger,
   drainMs: number,
   start: (leave: (order: LeaveOrder) => void) => Promise<RunningRole>,
+  /** The last thing that is closed, whatever happens: the lines above it are to outlive the process. */
+  shipping?: { close(): Promise<void> },
 ): Promise<void> {
   let role: RunningRole | undefined
   let leaving: { until: number; deadline: NodeJS.Timeout } | undefined
@@ -40,6 +42,10 @@ export async function runRole(
       process.exit(1)
     }, withinMs + graceMs),
   })
+  const exitTold = async () => {
+    await shipping?.close()
+    process.exit(1)
+  }
   const leave = async ({ why, withinMs, whenEmpty }: LeaveOrder) => {
     if (leaving) return hurry(why, withinMs)
     leaving = exitAfter(withinMs)
@@ -53,6 +59,7 @@ export async function runRole(
       log.error({ err }, 'leaving failed')
       process.exitCode = 1
     }
+    await shipping?.close()
     clearTimeout(leaving.deadline)
     process.exit()
   }
@@ -77,7 +84,7 @@ export async function runRole(
   process.on('disconnect', () => hear('parent gone'))
   process.on('unhandledRejection', (err) => {
     log.fatal({ err }, 'unhandled rejection')
-    process.exit(1)
+    void exitTold()
   })
   try {
     role = await start((order) => void leave(order))
@@ -85,6 +92,6 @@ export async function runRole(
     process.send?.({ ready: true })
   } catch (err) {
     log.fatal({ err }, 'could not start')
-    process.exit(1)
+    await exitTold()
   }
 }

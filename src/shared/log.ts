@@ -13,10 +13,11 @@ export function withLogContext<T>(fields: Record<string, unknown>, work: () => T
 }
 
 /**
- * The logger of a role: one JSON line for each operation, on standard error. Every line passes through `redact` as a
- * whole, so that a SAS signature deep in some error's stack can't get out.
+ * The logger of a role: one JSON line for each operation, on standard error, and wherever `shipping` takes it. Every line
+ * passes through `redact` as a whole, so that a SAS signature deep in some error's stack can't get out.
  */
-export function createLogger(role: string, level: string): Logger {
+export function createLogger(role: string, level: string, shipping?: { take(line: string): void }): Logger {
+  const here = pino.destination({ dest: 2, sync: true })
   return pino(
     {
       level,
@@ -27,6 +28,13 @@ export function createLogger(role: string, level: string): Logger {
       mixin: () => ({ ...context.getStore() }),
       hooks: { streamWrite: redact },
     },
-    pino.destination({ dest: 2, sync: true }),
+    shipping ? both(here, shipping) : here,
   )
 }
+
+const both = (here: { write(line: string): unknown }, shipping: { take(line: string): void }) => ({
+  write(line: string): void {
+    here.write(line)
+    shipping.take(line)
+  },
+})

@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Registry } from 'prom-client'
+import { expect, test } from 'vitest'
+import { createAppendedLog } from '../../src/shared/appended-log.ts'
+import { type BlobStore, connectAccount, createBlobStore } from '../../src/shared/blob-store.ts'
+import { createLogger } from '../../src/shared/log.ts'
+import { createLogShipping } from '../../src/shared/log-shipping.ts'
+import { silent } from '../support/services.ts'
+import { closedAfterEach, useServices } from '../support/use-services.ts'
+
+const services = useServices()
+const open = closedAfterEach()
+
+async function blobsOf(store: BlobStore): Promise<Record<string, string>> {
+  const found: Record<string, string> = {}
+  for await (const { name } of store.list('logs/')) found[name] = String(await store.read(name))
+  return found
+}
+
+test('lines go to a blob of the day, redacted, and those that come while one block is on its way go with the next', async () => {
+  const store = await services.container()
+  const shipping = createLogShipping('worker', { everyMs: 10 })
+  const log = createLogger('worker', 'info', shipping)
+  shipping.begin({ system: store, instance: 'gpu 7/3', log: silent })
+  log.info({ url: 'https://a.example/x?sv=1&sig=abcdef' }, 'first')
+  await expect.poll(async () => Object.values(await blobsOf(store)).join('')).toContain('first')
+  log.info('second')
+  await shipping.close()
+  log.info('too late')
+  const [[name, text] = []] = Object.entries(await blobsOf(store))
+  const today = new Date().toISOString().slice(0, 10)
+  expect(name).toMatch(new RegExp(`^logs/${today}/worker/gpu-7-3-\\d{8}T\\d{9}Z-0\\.ndjson$`))
+  const lines = (text ?? '').trim().split('\n')
+  expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(['first', 'second'])
+  expect(text).not.toContain('abcdef')
+})
+
+test('what storage does not take waits for it up to a limit, and what is missing is counted and said', async () => {
+  const store = await services.container()
+  const away = createBlobStore(connectAccount(services.mediaAccount), `gone-${randomUUID().slice(0, 18)}`)
+  const registry = new Registry()
+  const shipping = createLogShipping('worker', { everyMs: 5, mostBytes: 1_000 })
+  const warnings: string[] = []
+  const log = { warn: (_fields: unknown, text: string) => void warnings.push(text) }
+  shipping.begin({ system: away, instance: 'a', log: log as never, registry })
+  shipping.take('{"line":0}\n')
+  await expect.poll(() => warnings.length).toBeGreaterThan(0)
+  for (let i = 1; i < 500; i++) shipping.take(`{"line":${i}}\n`)
+  const dropped = await registry.getSingleMetricAsString('framefleet_log_lines_dropped_total')
+  const lost = Number(/_total (\d+)/.exec(dropped)?.[1])
+  expect(lost).toBeGreaterThan(300)
+  await away.ensureContainer()
+  await expect.poll(async () => Object.values(await blobsOf(away)).join('')).toContain('were dropped')
+  await shipping.close()
+  const lines = Object.values(await blobsOf(away))
+    .join('')
+    .trim()
+    .split('\n')
+  // The first ones are whole and in order, and a line says how many there would have been.
+  const kept = lines.map((line) => JSON.parse(line) as { line?: number; lines?: number })
+  expect(kept.flatMap(({ line }) => line ?? [])).toEqual(Array.from({ length: 500 - lost }, (_, i) => i))
+  expect(kept.at(-1)).toMatchObject({ lines: lost })
+  expect(await blobsOf(store)).toEqual({})
+})
+
+test('leaving takes no longer than it may while storage hangs', async () => {
+  const hanging = createServer(() => {})
+  await once(hanging.listen(0, '127.0.0.1'), 'listening')
+  open.push({
+    close: async () => {
+      hanging.closeAllConnections()
+      hanging.close()
+    },
+  })
+  const { port } = hanging.address() as AddressInfo
+  const account = `http://127.0.0.1:${port}/account?sv=2025-01-01&sig=x`
+  const shipping = createLogShipping('worker', { everyMs: 5 })
+  shipping.begin({ system: createBlobStore(connectAccount(account), 'system'), instance: 'a', log: silent })
+  shipping.take('{}\n')
+  await once(hanging, 'request')
+  const began = performance.now()
+  await shipping.close(300)
+  expect(performance.now() - began).toBeLessThan(5_000)
+})
+
+test('an append whose answer was lost is not there twice', async () => {
+  const store = await services.container()
+  const { url, lose, lost } = await losingProxy()
+  const account = services.mediaAccount.replace(/BlobEndpoint=http:\/\/[^/]+/, `BlobEndpoint=${url}`)
+  const container = new URL(store.url('')).pathname.split('/').at(-1) ?? ''
+  const through = createBlobStore(connectAccount(account), container)
+  const log = createAppendedLog(through, (day, number) => `logs/${day}/${number}.ndjson`)
+  await log.append(Buffer.from('one\n'))
+  lose(5)
+  const second = Buffer.from('two\n')
+  await log.append(second).catch(async () => await log.append(second))
+  await log.append(Buffer.from('three\n'))
+  expect(lost()).toBeGreaterThan(0)
+  expect(Object.values(await blobsOf(store))).toEqual(['one\ntwo\nthree\n'])
+})
+
+test('another day, and a full blob, begin another one; a blob that others wrote to is left', async () => {
+  const store = await services.container()
+  let day = Date.parse('2026-11-21T23:59:59Z')
+  const log = createAppendedLog(store, (on, number) => `logs/${on}/${number}`, {
+    now: () => day,
+    mostBytes: 10,
+  })
+  await log.append(Buffer.from('12345\n'))
+  await log.append(Buffer.from('67890\n'))
+  day += 1_000
+  await log.append(Buffer.from('next\n'))
+  await store.appendBlob('logs/2026-11-22/2').appendBlock('!', 1)
+  await log.append(Buffer.from('on\n')).catch(async () => await log.append(Buffer.from('on\n')))
+  expect(await blobsOf(store)).toEqual({
+    'logs/2026-11-21/0': '12345\n',
+    'logs/2026-11-21/1': '67890\n',
+    'logs/2026-11-22/2': 'next\n!',
+    'logs/2026-11-22/3': 'on\n',
+  })
+})
+
+/** Hands requests on to Azurite, and cuts the connection in place of the next answers to appends. */
+async function losingProxy() {
+  const target = new URL(/BlobEndpoint=([^;]+)/.exec(services.mediaAccount)?.[1] ?? '')
+  let left = 0
+  let cut = 0
+  const server = createServer((from, to) => {
+    const onward = request(
+      {
+        host: target.hostname,
+        port: target.port,
+        path: from.url,
+        method: from.method,
+        headers: from.headers,
+      },
+      (answer) => {
+        if (left > 0 && from.url?.includes('comp=appendblock')) {
+          left -= 1
+          cut += 1
+          answer.resume().once('end', () => from.socket.destroy())
+          return
+        }
+        to.writeHead(answer.statusCode ?? 500, answer.headers)
+        answer.pipe(to)
+      },
+    )
+    from.pipe(onward)
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  open.push({
+    close: async () => {
+      server.closeAllConnections()
+      server.close()
+    },
+  })
+  const { port } = server.address() as AddressInfo
+  return { url: `http://127.0.0.1:${port}`, lose: (n: number) => (left = n), lost: () => cut }
+}
