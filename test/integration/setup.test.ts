@@ -10,8 +10,8 @@ const dir = tempDir()
 chmodSync(dir, 0o755)
 const script = join(import.meta.dirname, '../../scripts/setup.mjs')
 
-async function setup(PATH: string, as: string[] = []) {
-  const [command, ...args] = [...as, process.execPath, script]
+async function setup(PATH: string, { as = [], run = [] }: { as?: string[]; run?: string[] } = {}) {
+  const [command, ...args] = [...as, process.execPath, script, ...run]
   return await new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
     execFile(command, args, { env: { PATH } }, (error, stdout, stderr) =>
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
@@ -45,10 +45,19 @@ test.runIf(process.getuid?.() === 0)(
   },
 )
 
+test.runIf(process.getuid?.() === 0)('what only the tests need comes with the tests only', async () => {
+  const machine = await bareMachine('apk')
+  // A program of this name, which ends at once, in place of the tests themselves.
+  const tests = join(dir, 'vitest.mjs')
+  await writeFile(tests, '')
+  expect(await setup(machine.path, { run: ['run', tests] })).toMatchObject({ code: 0, stdout: '' })
+  expect(await machine.asked()).toMatch(/^apk add --no-cache ffmpeg redis shellcheck\b/)
+})
+
 test.runIf(process.getuid?.() === 0)('where it may not, it gives the very command and stops', async () => {
   const machine = await bareMachine('dnf')
   const nobody = ['/usr/bin/setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
-  const { code, stderr } = await setup(machine.path, nobody)
+  const { code, stderr } = await setup(machine.path, { as: nobody })
   expect(code).toBe(1)
   expect(stderr).toContain('sudo dnf install -y -q ffmpeg redis')
 })
