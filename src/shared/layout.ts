@@ -36,7 +36,12 @@ export const layout = {
     const start = startedAt.toISOString().replaceAll(/[-:.]/g, '')
     return (day: string, number: number) => `logs/${day}/${role}/${name}-${start}-${number}.ndjson`
   },
-  upload: (name: string) => `in/${name}`,
+  /** A video that lands here may start a job by itself; nothing that lands elsewhere does. */
+  arrivals: 'in/',
+  /** In the system container: which of them start which job, and up to where the poller has looked. */
+  triggerRules: 'triggers/rules.json',
+  triggerPoll: 'triggers/poll.json',
+  upload: (name: string) => `uploads/${name}`,
   /** What was brought by a link: not under `in/`, where a video that lands may start a job by itself. */
   uploads: 'uploads/',
   newUpload: (day: string, id: string, name: string) => `uploads/${day}/${id}/${name}`,

@@ -209,7 +209,7 @@ test('new inputs are told of, and outputs are not', () => {
   const filter = at(usual.one('EventGrid/systemTopics/eventSubscriptions').body, 'properties.filter')
   const blobs = '/blobServices/default/containers/media/blobs/'
   const prefix = String(at(filter, 'subjectBeginsWith'))
-  expect(`${blobs}${layout.upload('film.mp4')}`.startsWith(prefix)).toBe(true)
+  expect(`${blobs}${layout.arrivals}film.mp4`.startsWith(prefix)).toBe(true)
   for (const name of [layout.output('id', 'mp4'), layout.segment('id', 0), layout.openMark('id')])
     expect(`${blobs}${name}`.startsWith(prefix)).toBe(false)
 })
