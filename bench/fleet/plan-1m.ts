@@ -149,6 +149,7 @@ async function startProducer(dir: string, closing: (() => Promise<unknown>)[]) {
     ...storage.env,
     FRAMEFLEET_API_PORT: String(port),
     FRAMEFLEET_API_TOKENS: secrets.apiToken,
+    FRAMEFLEET_PRODUCER_PORT: '0',
     FRAMEFLEET_CACHE_DIR: join(dir, 'cache'),
     FRAMEFLEET_SCRATCH_DIR: join(dir, 'scratch'),
   }

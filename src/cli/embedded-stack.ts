@@ -169,6 +169,7 @@ function roleDefaults(dir: string, workers: number): NodeJS.ProcessEnv {
     FRAMEFLEET_SCRATCH_DIR: join(dir, 'scratch'),
     FRAMEFLEET_CACHE_MAX_BYTES: String(20e9),
     // Several workers on one machine would fight for health ports; one local stack needs none but the API's.
+    FRAMEFLEET_PRODUCER_PORT: '0',
     FRAMEFLEET_WORKER_PORT: '0',
     FRAMEFLEET_STITCHER_PORT: '0',
     FRAMEFLEET_DRAIN_MS: '3000',

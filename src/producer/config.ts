@@ -10,6 +10,7 @@ import {
   systemSettings,
   traceSettings,
 } from '../shared/config.ts'
+import { longestLinkMinutes } from '../shared/links.ts'
 
 export const producerSettings = {
   ...commonSettings,
@@ -28,6 +29,13 @@ export const producerSettings = {
     .max(65_535)
     .default(8080)
     .describe("port of the producer's API"),
+  FRAMEFLEET_PRODUCER_PORT: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(9104)
+    .describe("port of the producer's health and metrics pages; 0 for none"),
   FRAMEFLEET_API_TOKENS: z
     .string()
     .transform((list) => list.split(',').map((token) => token.trim()))
@@ -35,7 +43,38 @@ export const producerSettings = {
       (tokens) => tokens.every((token) => token.length >= 16),
       'each token must have 16 characters or more',
     )
-    .describe('tokens that callers may use, separated by commas'),
+    .default([])
+    .describe('tokens that callers may use, separated by commas; they may do everything'),
+  FRAMEFLEET_API_ISSUER: z
+    .string()
+    .refine(
+      (url) => URL.canParse(url) && /^https:\/\/|^http:\/\/(?:127\.0\.0\.1|localhost)[:/]/.test(url),
+      'must be an https URL',
+    )
+    .optional()
+    .describe(
+      'whose JWTs are taken, to the letter as their `iss` says: `https://login.microsoftonline.com/TENANT/v2.0` of Entra ID; keys are found by OpenID discovery',
+    ),
+  FRAMEFLEET_API_AUDIENCE: z
+    .string()
+    .max(200)
+    .optional()
+    .describe('what the `aud` of these JWTs must be, to the letter: the application of the API, by its id'),
+  FRAMEFLEET_API_DOCS_OPEN: z
+    .stringbool()
+    .default(true)
+    .describe("whether the API's description, `/docs`, needs no token"),
+  FRAMEFLEET_LINK_MINUTES: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(longestLinkMinutes)
+    .default(longestLinkMinutes)
+    .describe('how long links to videos are good that people are given'),
+  FRAMEFLEET_MEDIA_PUBLIC_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('the media account in such links, where people reach it by another URL than roles do'),
   FRAMEFLEET_SOURCE_HOSTS: z
     .string()
     .default('')

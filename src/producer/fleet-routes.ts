@@ -40,7 +40,7 @@ const Fleet = z
   })
   .meta({ id: 'Fleet' })
 const tags = ['fleet']
-const errors = { 400: Problem, 401: Problem }
+const errors = { 400: Problem, 401: Problem, 403: Problem }
 
 /** `/v1/fleet`: who is there to work, what the autoscaler makes of it, and between which bounds. */
 export function addFleetRoutes(root: FastifyInstance, deps: FleetDeps): void {
@@ -49,6 +49,7 @@ export function addFleetRoutes(root: FastifyInstance, deps: FleetDeps): void {
   app.get(
     '/v1/fleet',
     {
+      config: { role: 'Job.Read' },
       schema: {
         tags,
         summary: 'The fleet: what was set, what the autoscaler decided, every worker, and how fast they are',
@@ -71,6 +72,7 @@ export function addFleetRoutes(root: FastifyInstance, deps: FleetDeps): void {
   app.put(
     '/v1/fleet',
     {
+      config: { role: 'Fleet.Admin' },
       schema: {
         tags,
         summary: 'Set the fleet',

@@ -21,10 +21,25 @@ const Page = z.object({
   limit: z.coerce.number().int().min(1).max(100).default(20),
 })
 const tags = ['jobs']
-const errors = { 400: Problem, 401: Problem, 422: Problem }
+const errors = { 400: Problem, 401: Problem, 403: Problem, 422: Problem }
 const unknown = (id: string) => new InputError('job-unknown', `There is no job ${id}.`)
 
-export type JobRoutesDeps = AcceptDeps & { resume: ResumeDeps }
+export type JobRoutesDeps = AcceptDeps & {
+  resume: ResumeDeps
+  /** What an hour of one worker costs, where that is known. */
+  hourPrice?: number
+}
+
+/** How a job is doing, of one that Redis may have forgotten; throws InputError where there is none. */
+export function createJobViews({ statuses, files, hourPrice }: JobRoutesDeps) {
+  return async (id: string): Promise<JobView> => {
+    const status = await statuses.get(id)
+    if (status) return viewOfStatus(status, Date.now(), hourPrice)
+    const spec = await files.findSpec(id)
+    if (!spec) throw unknown(id)
+    return viewOfFiles(spec, await files.readReport(id), hourPrice)
+  }
+}
 
 /** Jobs that are being accepted for one token at once: each asks storage some times, and holds a connection meanwhile. */
 const acceptsAtOnce = 16
@@ -35,25 +50,20 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
   const share = createShares(acceptsAtOnce)
   const { files, statuses, media } = deps
 
-  async function view(id: string): Promise<JobView> {
-    const status = await statuses.get(id)
-    if (status) return viewOfStatus(status, Date.now())
-    const spec = await files.findSpec(id)
-    if (!spec) throw unknown(id)
-    return viewOfFiles(spec, await files.readReport(id))
-  }
+  const view = createJobViews(deps)
 
   /** A job that was just accepted: it is, whether or not it can be asked now how it is doing. */
   async function viewOfAccepted(spec: JobSpec): Promise<JobView> {
     return await view(spec.id).catch(async (err: unknown) => {
       deps.log.warn({ err, job: spec.id }, 'an accepted job could not be looked at')
-      return viewOfFiles(spec, await files.readReport(spec.id).catch(() => undefined))
+      return viewOfFiles(spec, await files.readReport(spec.id).catch(() => undefined), deps.hourPrice)
     })
   }
 
   app.post(
     '/v1/jobs',
     {
+      config: { role: 'Job.Submit' },
       schema: {
         tags,
         summary: 'Submit a video',
@@ -75,6 +85,7 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
   app.get(
     '/v1/jobs',
     {
+      config: { role: 'Job.Read' },
       schema: {
         tags,
         summary: 'Jobs, newest first',
@@ -84,11 +95,11 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
     },
     async (request) => {
       const ids = await statuses.list(request.query.offset, request.query.limit)
-      const found = await Promise.all(ids.map((id) => statuses.get(id)))
+      const found = await statuses.getAll(ids)
       return {
         jobs: found
           .filter((status) => status !== undefined)
-          .map((status) => viewOfStatus(status, Date.now())),
+          .map((status) => viewOfStatus(status, Date.now(), deps.hourPrice)),
       }
     },
   )
@@ -96,6 +107,7 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
   app.get(
     '/v1/jobs/:id',
     {
+      config: { role: 'Job.Read' },
       schema: {
         tags,
         summary: 'How a job is doing',
@@ -109,6 +121,7 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
   app.delete(
     '/v1/jobs/:id',
     {
+      config: { role: 'Job.Submit' },
       schema: {
         tags,
         summary: 'Cancel a job',
@@ -133,6 +146,7 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
   app.get(
     '/v1/jobs/:id/report',
     {
+      config: { role: 'Job.Read' },
       schema: {
         tags,
         summary: 'What became of a job',
@@ -148,15 +162,21 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
   )
 
   const download = (what: 'output' | 'preview', summary: string) =>
-    app.get(`/v1/jobs/:id/${what}`, { schema: { tags, summary, params: Params } }, async (request, reply) => {
-      const { id } = request.params
-      const report = await files.readReport(id)
-      const container = report?.encoding?.container
-      const name = what === 'preview' ? layout.preview(id) : container && layout.output(id, container)
-      const stream = report?.status === 'succeeded' && name ? await media.openRead(name) : undefined
-      if (!stream || !container) throw new InputError('not-there', `The job ${id} has no ${what} here.`)
-      return await reply.type(what === 'preview' ? 'image/jpeg' : muxers[container].contentType).send(stream)
-    })
+    app.get(
+      `/v1/jobs/:id/${what}`,
+      { config: { role: 'Job.Read' }, schema: { tags, summary, params: Params } },
+      async (request, reply) => {
+        const { id } = request.params
+        const report = await files.readReport(id)
+        const container = report?.encoding?.container
+        const name = what === 'preview' ? layout.preview(id) : container && layout.output(id, container)
+        const stream = report?.status === 'succeeded' && name ? await media.openRead(name) : undefined
+        if (!stream || !container) throw new InputError('not-there', `The job ${id} has no ${what} here.`)
+        return await reply
+          .type(what === 'preview' ? 'image/jpeg' : muxers[container].contentType)
+          .send(stream)
+      },
+    )
   download('output', 'The finished video')
   download('preview', 'A few source frames above what became of them')
 }

@@ -1,12 +1,16 @@
 import { type Queue, Worker } from 'bullmq'
+import { connectAccount } from '../shared/blob-store.ts'
 import { readConfig } from '../shared/config.ts'
 import { openMedia, openSystem } from '../shared/stores.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { createFleetSettings, fleetBounds } from '../shared/fleet-settings.ts'
 import { readFleetView } from '../shared/fleet-view.ts'
+import { startHealthServer } from '../shared/health-server.ts'
 import { createJobFiles } from '../shared/job-files.ts'
+import { createLinks } from '../shared/links.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
+import { createLogShipping, processName } from '../shared/log-shipping.ts'
 import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
 import { createModelStore } from '../shared/models/model-store.ts'
 import { shippedModels } from '../shared/models/shipped.ts'
@@ -20,7 +24,9 @@ import { createSourceReader } from '../shared/source.ts'
 import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
 import { createWorkerRegistry } from '../shared/worker-registry.ts'
 import { processorOf } from '../shared/workload.ts'
+import { readAccess } from './access.ts'
 import { createAdmission } from './admission.ts'
+import { allowBrowsers } from './browser-uploads.ts'
 import { startChores } from './chores.ts'
 import { producerSettings } from './config.ts'
 import { createIndexer } from './indexer.ts'
@@ -34,9 +40,14 @@ import { splitWorkload } from './split.ts'
 import { createSweeper } from './sweep-queues.ts'
 
 const config = readConfig(producerSettings, process.env)
-const log = createLogger('producer', config.FRAMEFLEET_LOG_LEVEL)
+const access = readAccess(config)
+const shipping = createLogShipping('producer', {
+  everyMs: config.FRAMEFLEET_LOG_SHIPPING_SECONDS * 1_000,
+})
+const log = createLogger('producer', config.FRAMEFLEET_LOG_LEVEL, shipping)
 
-await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
+const drainMs = config.FRAMEFLEET_DRAIN_MS
+await runRole({ log, shipping, drainMs }, async () => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
   const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer' })
   const working = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer-work' })
@@ -44,9 +55,12 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const prompt = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer-api', patient: false })
   const media = openMedia(config)
   const system = openSystem(config)
+  const registry = createRegistry('producer')
+  shipping.begin({ system, instance: processName(), log, registry })
   await Promise.all([media.ensureContainer(), system.ensureContainer()])
   const models = createModelStore(system)
-  for (const { manifest, bytes } of await shippedModels()) await models.put(manifest, bytes)
+  for (const { manifest, bytes, picture } of await shippedModels())
+    await models.put(manifest, bytes, undefined, picture)
 
   const cache = createFileCache({
     dir: config.FRAMEFLEET_CACHE_DIR,
@@ -55,7 +69,6 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
   const scratch = await openScratch(config.FRAMEFLEET_SCRATCH_DIR)
   const files = createJobFiles(media)
   const sources = createSourceReader(media, cache)
-  const registry = createRegistry('producer')
 
   const boardQueues = (Object.keys(queues) as AnyQueueName[]).map((name) =>
     openQueue(name, { connection: redis, prefix }),
@@ -92,6 +105,8 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
     await patient.statuses.halt(jobId, 'failed', { code: 'split-failed', message: error.message })
   })
 
+  const isReady = async () => redis.status === 'ready' && (await media.isReachable())
+  const mediaService = connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT)
   const app = await createServer({
     files,
     statuses: hasty.statuses,
@@ -110,6 +125,11 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
       rates: createRates(prompt, prefix),
       view: async () => await readFleetView(prompt, prefix),
     },
+    batches: {
+      ...{ files, media, redis: prompt, statuses: hasty.statuses, incidents: hasty.incidents },
+      batchKey: (entry) => queue('batch').toKey(entry),
+    },
+    hourPrice: config.FRAMEFLEET_WORKER_HOUR_PRICE || undefined,
     maxRequestsPerSecond: config.FRAMEFLEET_MAX_REQUESTS_PER_SECOND,
     isQueued: async (id) => (await prompt.exists(queue('stitch').toKey(entryIds.stitch(id)))) === 1,
     sources,
@@ -124,14 +144,22 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
       allowed: config.FRAMEFLEET_SOURCE_HOSTS,
     },
     maxSourceBytes: config.FRAMEFLEET_MAX_SOURCE_BYTES,
-    health: {
-      registry,
-      isReady: async () => redis.status === 'ready' && (await media.isReachable()),
-    },
-    tokens: config.FRAMEFLEET_API_TOKENS,
+    isReady,
+    ...access,
+    docsOpen: config.FRAMEFLEET_API_DOCS_OPEN,
+    links: createLinks(mediaService, config.FRAMEFLEET_MEDIA_CONTAINER, log, {
+      publicUrl: config.FRAMEFLEET_MEDIA_PUBLIC_URL,
+      minutes: config.FRAMEFLEET_LINK_MINUTES,
+    }),
     boardReadOnly: !config.FRAMEFLEET_BOARD_WRITABLE,
   })
   await app.listen({ host: config.FRAMEFLEET_HOST, port: config.FRAMEFLEET_API_PORT })
+  const health = await startHealthServer(
+    { registry, isReady },
+    { host: config.FRAMEFLEET_HOST, port: config.FRAMEFLEET_PRODUCER_PORT },
+  )
+  const origins = ['127.0.0.1', 'localhost'].map((host) => `http://${host}:${config.FRAMEFLEET_API_PORT}`)
+  await allowBrowsers(mediaService, origins, log)
   const chores = startChores({
     ...{ redis, prefix, log },
     chores: [
@@ -163,6 +191,7 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
         [...boardQueues, shownQuarantine, patient, hasty].map(async (each) => await each.close()),
       )
       await indexer.close()
+      await health.close()
       await scratch.close()
       redis.disconnect()
       working.disconnect()

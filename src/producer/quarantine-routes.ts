@@ -29,7 +29,7 @@ const Retried = z
   })
   .meta({ id: 'Retried' })
 const tags = ['quarantine']
-const errors = { 400: Problem, 401: Problem }
+const errors = { 400: Problem, 401: Problem, 403: Problem }
 
 /** `/v1/quarantine`: what was taken out of the way, with its evidence; to be retried or dropped. */
 export function addQuarantineRoutes(root: FastifyInstance, deps: QuarantineDeps): void {
@@ -45,6 +45,7 @@ export function addQuarantineRoutes(root: FastifyInstance, deps: QuarantineDeps)
   app.get(
     '/v1/quarantine',
     {
+      config: { role: 'Job.Read' },
       schema: {
         tags,
         summary: 'What is in quarantine, newest first',
@@ -58,6 +59,7 @@ export function addQuarantineRoutes(root: FastifyInstance, deps: QuarantineDeps)
   app.get(
     '/v1/quarantine/:id',
     {
+      config: { role: 'Job.Read' },
       schema: {
         tags,
         summary: 'One record, with its evidence',
@@ -71,6 +73,7 @@ export function addQuarantineRoutes(root: FastifyInstance, deps: QuarantineDeps)
   app.post(
     '/v1/quarantine/:id/retry',
     {
+      config: { role: 'Fleet.Admin' },
       schema: {
         tags,
         summary: 'Run the job of a record again',
@@ -93,6 +96,7 @@ export function addQuarantineRoutes(root: FastifyInstance, deps: QuarantineDeps)
   app.delete(
     '/v1/quarantine/:id',
     {
+      config: { role: 'Fleet.Admin' },
       schema: {
         tags,
         summary: 'Drop a record',

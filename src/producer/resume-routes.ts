@@ -20,6 +20,7 @@ export function addResumeRoutes(root: FastifyInstance, deps: ResumeDeps): void {
   app.post(
     '/v1/jobs/:id/resume',
     {
+      config: { role: 'Job.Submit' },
       schema: {
         tags,
         summary: 'Put a job back on the queues',
@@ -29,7 +30,7 @@ export function addResumeRoutes(root: FastifyInstance, deps: ResumeDeps): void {
         querystring: z.object({ again: z.stringbool().default(false) }),
         response: {
           200: z.object({ id: z.string(), outcome: z.enum(['resumed', 'running', 'ended']) }),
-          ...{ 400: Problem, 401: Problem, 404: Problem, 409: Problem },
+          ...{ 400: Problem, 401: Problem, 403: Problem, 404: Problem, 409: Problem },
         },
       },
     },
@@ -44,6 +45,7 @@ export function addResumeRoutes(root: FastifyInstance, deps: ResumeDeps): void {
   app.post(
     '/v1/resume',
     {
+      config: { role: 'Job.Submit' },
       schema: {
         tags,
         summary: 'Put every open job back on the queues',
@@ -52,6 +54,7 @@ export function addResumeRoutes(root: FastifyInstance, deps: ResumeDeps): void {
         response: {
           200: z.object({ resumed: count, running: count, ended: count, unknown: count, failed: count }),
           401: Problem,
+          403: Problem,
         },
       },
     },

@@ -1,35 +1,38 @@
 import type { Queue } from 'bullmq'
 import { createBullBoard } from '@bull-board/api'
 import { FastifyAdapter } from '@bull-board/fastify'
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
-import {
-  type ZodTypeProvider,
-  jsonSchemaTransform,
-  jsonSchemaTransformObject,
-  serializerCompiler,
-  validatorCompiler,
-} from 'fastify-type-provider-zod'
-import { z } from 'zod'
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { type Health, addHealthRoutes } from '../shared/health-server.ts'
 import type { Logger } from '../shared/log.ts'
-import { ModelManifest } from '../shared/models/manifest.ts'
-import { requireToken } from './auth.ts'
+import { describeApi } from './api-docs.ts'
+import { giveRole } from './api-role.ts'
+import { type AuthDeps, requireToken } from './auth.ts'
 import { limitRates } from './fair-share.ts'
 import { type FleetDeps, addFleetRoutes } from './fleet-routes.ts'
-import { type JobRoutesDeps, addJobRoutes } from './job-routes.ts'
+import { type LinkRoutesDeps, addLinkRoutes } from './link-routes.ts'
+import { type JobRoutesDeps, addJobRoutes, createJobViews } from './job-routes.ts'
 import { handleErrors, sendProblem } from './problem.ts'
 import { type QuarantineDeps, addQuarantineRoutes } from './quarantine-routes.ts'
+import { type BatchRoutesDeps, addBatchRoutes } from './batch-routes.ts'
+import { addModelRoutes } from './model-routes.ts'
+import { addPageRoutes } from './page/page-routes.ts'
+import { addStreamRoutes } from './stream-routes.ts'
+import { createLiveJobs } from './live-jobs.ts'
+import { viewOfStatus } from './job-view.ts'
 import { addResumeRoutes } from './resume-routes.ts'
 import { BoardAdapter } from './board-adapter.ts'
 
 type ServerDeps = JobRoutesDeps &
-  QuarantineDeps & {
+  QuarantineDeps &
+  AuthDeps &
+  LinkRoutesDeps & {
     fleet: FleetDeps
-    health: Health
+    batches: BatchRoutesDeps
+    isReady: Health['isReady']
     log: Logger
-    tokens: string[]
+    /** Whether `/docs` needs no token. */
+    docsOpen: boolean
     /** Requests that are taken with one token. */
     maxRequestsPerSecond: number
     boardQueues: Queue[]
@@ -53,7 +56,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   handleErrors(app)
-  requireToken(app, deps.tokens)
+  requireToken(app, deps)
   await limitRates(app, deps.maxRequestsPerSecond)
   app.addHook('onResponse', async (request, reply) => {
     const { method } = request
@@ -64,45 +67,25 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     )
   })
 
-  await app.register(swagger, {
-    openapi: {
-      info: { title: 'framefleet', version: '1', description: 'Every frame of a video, scored by a model.' },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-      security: [{ token: [] }],
-      tags: [
-        { name: 'jobs', description: 'Submit a video, follow it, fetch what came of it' },
-        { name: 'models', description: 'What a job may name' },
-        { name: 'fleet', description: 'Who is there to work, and how many may be' },
-        { name: 'quarantine', description: 'What was taken out of the way, with its evidence' },
-      ],
-    },
-    transform: jsonSchemaTransform,
-    transformObject: jsonSchemaTransformObject,
-  })
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    theme: {
-      title: 'framefleet API',
-      css: [{ filename: 'plain.css', content: '.topbar { display: none }' }],
-    },
-  })
+  await describeApi(app, deps)
 
-  addHealthRoutes(app, deps.health)
+  await app.register(async (scope) => {
+    giveRole(scope, 'open')
+    addHealthRoutes(scope, deps)
+  })
   addJobRoutes(app, deps)
   addResumeRoutes(app, deps.resume)
   addQuarantineRoutes(app, deps)
   addFleetRoutes(app, deps.fleet)
-  app.withTypeProvider<ZodTypeProvider>().get(
-    '/v1/models',
-    {
-      schema: {
-        tags: ['models'],
-        summary: 'The models a job may name',
-        response: { 200: z.object({ models: z.array(ModelManifest) }) },
-      },
-    },
-    async () => ({ models: await deps.models.list() }),
-  )
+  addLinkRoutes(app, deps)
+  addModelRoutes(app, deps.models)
+  addBatchRoutes(app, deps.batches)
+  const live = createLiveJobs({
+    ...deps,
+    view: (status) => viewOfStatus(status, Date.now(), deps.hourPrice),
+  })
+  addStreamRoutes(app, { live, view: createJobViews(deps) })
+  await addPageRoutes(app, [new URL(deps.media.url('')).origin])
 
   const board = new FastifyAdapter()
   createBullBoard({
@@ -111,6 +94,9 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     options: { uiConfig: { boardTitle: 'framefleet' } },
   })
   board.setBasePath('/queues')
-  await app.register(board.registerPlugin(), { prefix: '/queues' })
+  await app.register(async (scope) => {
+    giveRole(scope, 'Fleet.Admin')
+    await scope.register(board.registerPlugin(), { prefix: '/queues' })
+  })
   return app
 }

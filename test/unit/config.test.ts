@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { z } from 'zod'
 import { autoscalerSettings } from '../../src/autoscaler/config.ts'
+import { readAccess } from '../../src/producer/access.ts'
 import { producerSettings } from '../../src/producer/config.ts'
 import { readConfig } from '../../src/shared/config.ts'
 import { stitcherSettings } from '../../src/stitcher/config.ts'
@@ -44,8 +45,20 @@ test('a role needs its services named, and nothing else', () => {
   expect(readConfig(stitcherSettings, needed)).toMatchObject({ FRAMEFLEET_STITCHER_PORT: 9102 })
 })
 
-test('the producer needs tokens as well', () => {
-  expect(refusal(producerSettings, needed)).toBe('settings: FRAMEFLEET_API_TOKENS is not set')
+test('the producer needs tokens as well, or an issuer of them', () => {
+  const access = (env: NodeJS.ProcessEnv) => readAccess(readConfig(producerSettings, { ...needed, ...env }))
+  const [issuer, audience] = ['https://login.microsoftonline.com/t/v2.0', 'an-application']
+  expect(() => access({})).toThrow(
+    'settings: nobody could call the API: set FRAMEFLEET_API_TOKENS, or FRAMEFLEET_API_ISSUER and FRAMEFLEET_API_AUDIENCE',
+  )
+  const half = 'settings: FRAMEFLEET_API_ISSUER and FRAMEFLEET_API_AUDIENCE go together: set both, or none'
+  expect(() => access({ FRAMEFLEET_API_TOKENS: token, FRAMEFLEET_API_ISSUER: issuer })).toThrow(half)
+  expect(() => access({ FRAMEFLEET_API_AUDIENCE: audience })).toThrow(half)
+  expect(access({ FRAMEFLEET_API_TOKENS: token })).toEqual({ tokens: [token] })
+  expect(access({ FRAMEFLEET_API_ISSUER: issuer, FRAMEFLEET_API_AUDIENCE: audience })).toEqual({
+    tokens: [],
+    readToken: expect.any(Function),
+  })
   const read = readConfig(producerSettings, { ...needed, FRAMEFLEET_API_TOKENS: ` ${token} ,${token}2` })
   expect(read).toMatchObject({
     FRAMEFLEET_API_TOKENS: [token, `${token}2`],
@@ -109,6 +122,10 @@ test.each([
   ['FRAMEFLEET_QUEUE_PREFIX', 'framefleet', /must be a name in braces/],
   ['FRAMEFLEET_API_TOKENS', 'short', /each token must have 16 characters or more/],
   ['FRAMEFLEET_API_TOKENS', `${token},`, /each token must have 16 characters or more/],
+  ['FRAMEFLEET_API_ISSUER', 'http://login.example.com/t', /must be an https URL/],
+  ['FRAMEFLEET_API_ISSUER', 'login.example.com', /must be an https URL/],
+  ['FRAMEFLEET_LINK_MINUTES', '61', /<=60/],
+  ['FRAMEFLEET_MEDIA_PUBLIC_URL', 'ftp://media', /Invalid URL/],
 ])('%s may not be "%s"', (name, value, sentence) => {
   const said = refusal(producerSettings, { ...needed, FRAMEFLEET_API_TOKENS: token, [name]: value })
   expect(said).toMatch(new RegExp(`^settings: ${name}: `))
