@@ -6,6 +6,7 @@ import { startHealthServer } from '../shared/health-server.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
+import { createLogShipping, processName } from '../shared/log-shipping.ts'
 import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
 import { openQueue } from '../shared/open-queue.ts'
 import { createRates } from '../shared/rates.ts'
@@ -21,14 +22,19 @@ import { createTick } from './tick.ts'
 import { startTurns } from './turns.ts'
 
 const config = readConfig(autoscalerSettings, process.env)
-const log = createLogger('autoscaler', config.FRAMEFLEET_LOG_LEVEL)
+const shipping = createLogShipping('autoscaler', {
+  everyMs: config.FRAMEFLEET_LOG_SHIPPING_SECONDS * 1_000,
+})
+const log = createLogger('autoscaler', config.FRAMEFLEET_LOG_LEVEL, shipping)
 
-await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
+const drainMs = config.FRAMEFLEET_DRAIN_MS
+await runRole({ log, shipping, drainMs }, async () => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
   const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'autoscaler' })
   const bounds = fleetBounds(config)
   const system = openSystem(config)
   const registry = createRegistry('autoscaler')
+  shipping.begin({ system, instance: processName(), log, registry })
   const metrics = createFleetMetrics(registry)
   const batches = openQueue('batch', { connection: redis, prefix })
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'

@@ -108,6 +108,7 @@ await runRole({ log, shipping, drainMs }, async () => {
   const isReady = async () => redis.status === 'ready' && (await media.isReachable())
   const mediaService = connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT)
   const app = await createServer({
+    system,
     files,
     statuses: hasty.statuses,
     backlog: hasty.backlog,

@@ -10,6 +10,7 @@ import { giveRole } from './api-role.ts'
 import { type AuthDeps, requireToken } from './auth.ts'
 import { limitRates } from './fair-share.ts'
 import { type FleetDeps, addFleetRoutes } from './fleet-routes.ts'
+import { type LogRoutesDeps, addLogRoutes } from './log-routes.ts'
 import { type LinkRoutesDeps, addLinkRoutes } from './link-routes.ts'
 import { type JobRoutesDeps, addJobRoutes, createJobViews } from './job-routes.ts'
 import { handleErrors, sendProblem } from './problem.ts'
@@ -26,6 +27,7 @@ import { BoardAdapter } from './board-adapter.ts'
 type ServerDeps = JobRoutesDeps &
   QuarantineDeps &
   AuthDeps &
+  LogRoutesDeps &
   LinkRoutesDeps & {
     fleet: FleetDeps
     batches: BatchRoutesDeps
@@ -78,6 +80,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   addQuarantineRoutes(app, deps)
   addFleetRoutes(app, deps.fleet)
   addLinkRoutes(app, deps)
+  addLogRoutes(app, deps)
   addModelRoutes(app, deps.models)
   addBatchRoutes(app, deps.batches)
   const live = createLiveJobs({

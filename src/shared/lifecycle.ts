@@ -12,6 +12,14 @@ import type { Logger } from './log.ts'
  */
 export type RunningRole = { drain(withinMs: number, why: string): Promise<void>; close(): Promise<void> }
 
+export type RoleProcess = {
+  log: Logger
+  /** Closed last, whatever happens: the lines before it are to outlive the process. */
+  shipping: { close(): Promise<void> }
+  /** What running work has to end in, once told to leave. */
+  drainMs: number
+}
+
 /** Why a role leaves by itself. */
 export type LeaveOrder = {
   why: string
@@ -25,11 +33,8 @@ export type LeaveOrder = {
 const graceMs = 10_000
 
 export async function runRole(
-  log: Logger,
-  drainMs: number,
+  { log, shipping, drainMs }: RoleProcess,
   start: (leave: (order: LeaveOrder) => void) => Promise<RunningRole>,
-  /** The last thing that is closed, whatever happens: the lines above it are to outlive the process. */
-  shipping?: { close(): Promise<void> },
 ): Promise<void> {
   let role: RunningRole | undefined
   let leaving: { until: number; deadline: NodeJS.Timeout } | undefined
@@ -43,7 +48,7 @@ export async function runRole(
     }, withinMs + graceMs),
   })
   const exitTold = async () => {
-    await shipping?.close()
+    await shipping.close()
     process.exit(1)
   }
   const leave = async ({ why, withinMs, whenEmpty }: LeaveOrder) => {
@@ -59,7 +64,7 @@ export async function runRole(
       log.error({ err }, 'leaving failed')
       process.exitCode = 1
     }
-    await shipping?.close()
+    await shipping.close()
     clearTimeout(leaving.deadline)
     process.exit()
   }

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Counter, type Registry } from 'prom-client'
 import type { BlobStore } from './blob-store.ts'
@@ -125,3 +126,6 @@ export function createLogShipping(
     },
   }
 }
+
+/** This process, as the names of its blobs begin; `machine` is what others call its machine, if they do. */
+export const processName = (machine = '') => `${machine || hostname()}-${process.pid}`

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { type ErrorClass, classify, isLast } from './classify.ts'
 import { type Failures, type Incidents, incidentOf } from './incidents.ts'
 import { type Logger, withLogContext } from './log.ts'
-import { type Payload, type QueueName, type Result, queues } from './queues.ts'
+import { type Payload, type QueueName, type Result, jobOfEntry, queues } from './queues.ts'
 import { redact } from './redact.ts'
 
 /** A piece of work as a role describes it; everything about BullMQ is in this file and in the roles' main.ts. */
@@ -44,7 +44,7 @@ export function processorOf<Q extends QueueName>(
     const started = performance.now()
     const attempt = (job.attemptsMade ?? 0) + 1
     const entry = job.id ?? ''
-    const fields = { queue, entry, attempt }
+    const fields = { queue, job: jobOfEntry(queue, entry), entry, attempt }
     return await withLogContext(fields, async () => {
       const read = queues[queue].payload.safeParse(job.data)
       if (!read.success) {

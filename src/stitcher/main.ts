@@ -1,5 +1,5 @@
 import { Worker } from 'bullmq'
-import { openMedia } from '../shared/stores.ts'
+import { openMedia, openSystem } from '../shared/stores.ts'
 import { readConfig } from '../shared/config.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { startHealthServer } from '../shared/health-server.ts'
@@ -8,6 +8,7 @@ import { createJobFiles } from '../shared/job-files.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
+import { createLogShipping, processName } from '../shared/log-shipping.ts'
 import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
 import { openQueue } from '../shared/open-queue.ts'
 import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
@@ -21,14 +22,19 @@ import { stitchWorkload } from './stitch.ts'
 import { createTimelines } from './timeline.ts'
 
 const config = readConfig(stitcherSettings, process.env)
-const log = createLogger('stitcher', config.FRAMEFLEET_LOG_LEVEL)
+const shipping = createLogShipping('stitcher', {
+  everyMs: config.FRAMEFLEET_LOG_SHIPPING_SECONDS * 1_000,
+})
+const log = createLogger('stitcher', config.FRAMEFLEET_LOG_LEVEL, shipping)
 
-await runRole(log, config.FRAMEFLEET_DRAIN_MS, async () => {
+const drainMs = config.FRAMEFLEET_DRAIN_MS
+await runRole({ log, shipping, drainMs }, async () => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
   const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'stitcher' })
   const media = openMedia(config)
   const scratch = await openScratch(config.FRAMEFLEET_SCRATCH_DIR)
   const registry = createRegistry('stitcher')
+  shipping.begin({ system: openSystem(config), instance: processName(), log, registry })
   const statuses = createJobStatuses(redis, prefix)
   const incidents = createIncidents(redis, prefix)
   const cache = createFileCache({

@@ -5,6 +5,7 @@ import { LostError, ResourceError } from '../shared/errors.ts'
 import type { BatchPayload, BatchResult } from '../shared/job.ts'
 import type { Logger } from '../shared/log.ts'
 import { unpackError } from '../shared/packed-error.ts'
+import { hearEngine } from './engine-output.ts'
 import { type FromEngine, type Manner, type ToEngine, aliveMs } from './engine-protocol.ts'
 
 export type ScoreCall = {
@@ -32,7 +33,7 @@ const leaveMs = 5_000
 const silentBeats = 10
 
 /**
- * Keeps an engine process, and hands batches to it, several at a time. It is a process of its own so that nothing the
+ * Keeps an engine process, and hands batches to it, several at a time. Its log lines go to `relay`. It is a process of its own so that nothing the
  * runtime or a model does can hold up the lease's renewal here, or take this process with it.
  *
  *   none ──first batch──► running ──dies──► none      its batches fail; those not yet at the model are only given back
@@ -41,12 +42,13 @@ const silentBeats = 10
  */
 export type EngineHost = ReturnType<typeof createEngineHost>
 
-export function createEngineHost(main: URL, log: Logger) {
+export function createEngineHost(main: URL, log: Logger, relay: (line: string) => void) {
   let engine: Started | undefined
   let numbers = 0
 
   function start(): Started {
-    const child = fork(main, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const child = fork(main, { stdio: ['ignore', 'inherit', 'pipe', 'ipc'] })
+    if (child.stderr) hearEngine(child.stderr, relay, log.child({ engine: child.pid }))
     const calls = new Map<number, Call>()
     const started: Started = { child, calls }
     let missed = 0

@@ -6,13 +6,14 @@ import { createJobFiles } from '../shared/job-files.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
+import { createLogShipping, processName } from '../shared/log-shipping.ts'
 import { createRegistry, createWorkMetrics } from '../shared/metrics.ts'
 import { createQuarantine } from '../shared/quarantine.ts'
 import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
 import { openQueue } from '../shared/open-queue.ts'
 import { workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
-import { openMedia } from '../shared/stores.ts'
+import { openMedia, openSystem } from '../shared/stores.ts'
 import { processorOf } from '../shared/workload.ts'
 import { createRates } from '../shared/rates.ts'
 import { createWorkerRegistry } from '../shared/worker-registry.ts'
@@ -33,16 +34,27 @@ import { HandWorker, createHands } from './two-hands.ts'
 import { createDeviceGauge } from './device-gauge.ts'
 
 const config = readConfig(workerSettings, process.env)
-const log = createLogger('worker', config.FRAMEFLEET_LOG_LEVEL)
+const shipping = createLogShipping('worker', {
+  everyMs: config.FRAMEFLEET_LOG_SHIPPING_SECONDS * 1_000,
+})
+const log = createLogger('worker', config.FRAMEFLEET_LOG_LEVEL, shipping)
+
+const drainMs = config.FRAMEFLEET_DRAIN_MS
 
 /**
  * Claims batches and renews their leases; the scoring itself runs in the engine, a child process (engine-main).
  * Two-step leaving: nothing new is taken; what does not end in time is given back at no cost of an attempt. The fleet's
  * registry is told what it does, and may hold it.
  */
-await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
+await runRole({ log, shipping, drainMs }, async (leave) => {
   const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'worker' })
   const registry = createRegistry('worker')
+  shipping.begin({
+    system: openSystem(config),
+    instance: processName(config.FRAMEFLEET_INSTANCE),
+    log,
+    registry,
+  })
   const metrics = createWorkMetrics(registry)
   const device = createDeviceGauge(registry)
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
@@ -51,7 +63,11 @@ await runRole(log, config.FRAMEFLEET_DRAIN_MS, async (leave) => {
   const quarantineQueue = openQueue('quarantine', { connection: redis, prefix })
   const quarantine = createQuarantine(quarantineQueue)
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const openEngine = () => createEngineHost(new URL(`./engine-main.${extension}`, import.meta.url), log)
+  const openEngine = () =>
+    createEngineHost(new URL(`./engine-main.${extension}`, import.meta.url), log, (line) => {
+      process.stderr.write(line)
+      shipping.take(line)
+    })
   const engine = openEngine()
   engine.begin()
   const media = openMedia(config)

@@ -115,6 +115,7 @@ type Context = Omit<WorkContext, 'childFailures'>
 
 const fieldsOf = ({ jobId, index, copyOf }: BatchPayload, { attempt }: Context) => ({
   queue: 'batch',
+  job: jobId,
   entry: copyOf === undefined ? entryIds.batch(jobId, index) : entryIds.copy(jobId, index),
   attempt,
 })
