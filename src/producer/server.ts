@@ -3,6 +3,7 @@ import { createBullBoard } from '@bull-board/api'
 import { FastifyAdapter } from '@bull-board/fastify'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import type { Registry } from 'prom-client'
 import { type Health, addHealthRoutes } from '../shared/health-server.ts'
 import type { Logger } from '../shared/log.ts'
 import { describeApi } from './api-docs.ts'
@@ -13,6 +14,7 @@ import { type FleetDeps, addFleetRoutes } from './fleet-routes.ts'
 import { type LogRoutesDeps, addLogRoutes } from './log-routes.ts'
 import { type LinkRoutesDeps, addLinkRoutes } from './link-routes.ts'
 import { type JobRoutesDeps, addJobRoutes, createJobViews } from './job-routes.ts'
+import { observeRequests } from './http-metrics.ts'
 import { handleErrors, sendProblem } from './problem.ts'
 import { type QuarantineDeps, addQuarantineRoutes } from './quarantine-routes.ts'
 import { type BatchRoutesDeps, addBatchRoutes } from './batch-routes.ts'
@@ -33,6 +35,7 @@ type ServerDeps = JobRoutesDeps &
     batches: BatchRoutesDeps
     isReady: Health['isReady']
     log: Logger
+    registry: Registry
     /** Whether `/docs` needs no token. */
     docsOpen: boolean
     /** Requests that are taken with one token. */
@@ -58,6 +61,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   handleErrors(app)
+  observeRequests(app, deps.registry)
   requireToken(app, deps)
   await limitRates(app, deps.maxRequestsPerSecond)
   app.addHook('onResponse', async (request, reply) => {
@@ -88,7 +92,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     view: (status) => viewOfStatus(status, Date.now(), deps.hourPrice),
   })
   addStreamRoutes(app, { live, view: createJobViews(deps) })
-  await addPageRoutes(app, [new URL(deps.media.url('')).origin])
+  await addPageRoutes(app, [deps.links.origin])
 
   const board = new FastifyAdapter()
   createBullBoard({

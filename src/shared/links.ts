@@ -13,6 +13,8 @@ import type { Logger } from './log.ts'
 export type Link = { url: string; expires: Date }
 export type LinkOptions = { minutes?: number; fileName?: string }
 export type Links = {
+  /** Where all of them lead: what a page must be let talk to. */
+  origin: string
   /** To fetch one blob; with `fileName` a browser saves it by that name. */
   read(name: string, options?: LinkOptions): Promise<Link>
   /** To write one blob, in blocks, and to ask which blocks are there already. */
@@ -77,6 +79,7 @@ export function createLinks(
   }
 
   return {
+    origin: new URL(base).origin,
     read: async (name, options = {}) => await link(name, 'r', options),
     // Blocks can't be put with the right to create alone. Whoever goes on with an upload asks what is there.
     write: async (name, options = {}) => await link(name, 'rcw', options),
