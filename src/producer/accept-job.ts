@@ -3,7 +3,7 @@ import type { FlowProducer } from 'bullmq'
 import type { Backlog } from '../shared/backlog.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { checkWish } from '../shared/encoding.ts'
-import { InputError } from '../shared/errors.ts'
+import { InputError, TransientError } from '../shared/errors.ts'
 import type { JobRequest, JobSpec, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
@@ -38,29 +38,29 @@ export type AcceptDeps = {
 /**
  * Accepts a job, or throws InputError for everything that can be seen to be wrong at once. With an idempotency key
  * the id follows from the key (and the caller), so the same request sent again meets the job it started, even after
- * Redis was wiped.
+ * Redis was wiped. With `version`, an ETag, only that version of the source is taken: throws TransientError for another.
  */
 export async function acceptJob(
   deps: AcceptDeps,
   request: JobRequest,
-  caller: { client: string; key?: string },
+  caller: { client: string; key?: string; version?: string },
 ): Promise<JobSpec> {
-  const { files, policy } = deps
+  const { files } = deps
   const id = caller.key === undefined ? randomUUID() : keyedId(caller.client, caller.key)
   const requestHash = hash(JSON.stringify(request))
   const known = caller.key === undefined ? undefined : await files.findSpec(id)
   if (known) return await again(deps, known, requestHash)
 
-  checkHost(request.source.url, policy)
+  checkHost(request.source.url, deps.policy)
   checkOwnName(deps.media.nameOf(request.source.url), 'read')
-  if (request.output.url) checkOutput(deps, request.output.url)
-  checkWish(request.output)
+  checkTarget(deps, request)
   // Both at once: somebody waits. What is wrong with the model is said first, whichever answer comes first.
   const looking = deps.sources.look(request.source.url)
   looking.catch(() => {})
-  const model = await deps.models.resolve(request.model)
-  const style = await acceptStyle(deps, model, request.style?.url)
+  const { model, style } = await resolveModel(deps, request)
   const source = await looking
+  if (caller.version !== undefined && source.etag !== caller.version)
+    throw new TransientError(`The source ${source.url} changed while it was looked at.`)
   if (source.bytes === 0) throw new InputError('source-empty', `The source ${source.url} is empty (0 bytes).`)
   if (source.bytes > deps.maxSourceBytes) {
     throw new InputError(
@@ -107,6 +107,22 @@ export async function acceptJob(
   }
 }
 
+/** Throws InputError for what can be seen to be wrong with a job of whatever source. */
+export async function checkJob(deps: AcceptDeps, request: Omit<JobRequest, 'source'>): Promise<void> {
+  checkTarget(deps, request)
+  await resolveModel(deps, request)
+}
+
+function checkTarget(deps: AcceptDeps, { output }: Pick<JobRequest, 'output'>): void {
+  if (output.url) checkOutput(deps, output.url)
+  checkWish(output)
+}
+
+async function resolveModel(deps: AcceptDeps, request: Pick<JobRequest, 'model' | 'style'>) {
+  const model = await deps.models.resolve(request.model)
+  return { model, style: await acceptStyle(deps, model, request.style?.url) }
+}
+
 /** Looks at the style image of a job, whose model must be one that takes it. */
 async function acceptStyle(
   { sources, policy, media }: AcceptDeps,
@@ -133,11 +149,15 @@ async function again(deps: AcceptDeps, spec: JobSpec, requestHash: string): Prom
   if (spec.requestHash !== requestHash) {
     throw new InputError('idempotency-mismatch', 'This Idempotency-Key was used for another request.')
   }
-  if (!(await deps.files.readReport(spec.id))) {
-    await deps.backlog.put(spec.id, spec.client, estimateFrames(spec.source.bytes))
-    await queueJob(deps, spec)
-  }
+  await putInLine(deps, spec)
   return spec
+}
+
+/** Whoever accepted it may have died before it was in line; one that has ended stays as it is. */
+export async function putInLine(deps: AcceptDeps, spec: JobSpec): Promise<void> {
+  if (await deps.files.readReport(spec.id)) return
+  await deps.backlog.put(spec.id, spec.client, estimateFrames(spec.source.bytes))
+  await queueJob(deps, spec)
 }
 
 /**
@@ -199,7 +219,7 @@ function withoutSecrets(request: JobRequest): JobRequest {
 const hash = (text: string) => createHash('sha256').update(text).digest('hex')
 
 /** An id in the form of a UUID that depends on the caller and the key alone. */
-function keyedId(client: string, key: string): string {
+export function keyedId(client: string, key: string): string {
   const hex = hash(`${client}\n${key}`)
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
     '-',

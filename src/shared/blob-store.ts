@@ -19,7 +19,14 @@ import { publicUrl } from './redact.ts'
 import { readSteadily } from './steady-read.ts'
 import { storagePatience } from './storage-patience.ts'
 
-export type BlobHead = { etag: string; bytes: number; metadata: Record<string, string> }
+export type BlobHead = {
+  etag: string
+  bytes: number
+  modified: Date
+  metadata: Record<string, string>
+  /** Whether it is being copied from elsewhere, and not whole yet. */
+  copying: boolean
+}
 
 export type BlobItem = { name: string; bytes: number; modified: Date; metadata: Record<string, string> }
 
@@ -68,7 +75,13 @@ export function createBlobStore(
   async function head(name: string): Promise<BlobHead | undefined> {
     try {
       const found = await blob(name).getProperties()
-      return { etag: found.etag ?? '', bytes: found.contentLength ?? 0, metadata: found.metadata ?? {} }
+      return {
+        etag: found.etag ?? '',
+        bytes: found.contentLength ?? 0,
+        modified: found.lastModified ?? new Date(0),
+        metadata: found.metadata ?? {},
+        copying: found.copyStatus === 'pending',
+      }
     } catch (error) {
       if (isStatus(error, 404)) return undefined
       throw error
@@ -175,14 +188,17 @@ export function createBlobStore(
     async *list(prefix: string): AsyncGenerator<BlobItem> {
       for await (const item of container.listBlobsFlat({ prefix, includeMetadata: true })) yield itemOf(item)
     },
-    /** One request's worth of a listing, in the order of names, and where the next one goes on; nothing after the last. */
+    /**
+     * One request's worth of a listing, in the order of names, and where the next one goes on; nothing after the last. `at`
+     * is when that was, by the clock that `modified` is told by.
+     */
     async listPage(
       prefix: string,
       { from, size = 5_000 }: { from?: string; size?: number } = {},
-    ): Promise<{ items: BlobItem[]; next?: string }> {
+    ): Promise<{ items: BlobItem[]; next?: string; at?: Date }> {
       const pages = container.listBlobsFlat({ prefix }).byPage({ maxPageSize: size, continuationToken: from })
-      for await (const { segment, continuationToken } of pages) {
-        return { items: segment.blobItems.map(itemOf), next: continuationToken || undefined }
+      for await (const { segment, continuationToken, date } of pages) {
+        return { items: segment.blobItems.map(itemOf), next: continuationToken || undefined, at: date }
       }
       return { items: [] }
     },

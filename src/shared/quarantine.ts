@@ -16,7 +16,7 @@ export const QuarantineRecord = z
     queue: z.string().describe('where it was found'),
     entry: z.string().describe('its id there'),
     jobId: JobId.optional(),
-    reason: z.enum(['poison', 'unreadable']),
+    reason: z.enum(['poison', 'unreadable', 'refused']),
     message: z.string().describe('one sentence'),
     frames: z.array(z.number().int()).max(1_000).describe('frames of the source, counted from 0'),
     incidents: z.array(Incident).max(20).describe('its latest failures'),

@@ -2,6 +2,7 @@ import type { BlobStore } from '../../shared/blob-store.ts'
 import { TransientError } from '../../shared/errors.ts'
 import { layout } from '../../shared/layout.ts'
 import { Rules, defaultRules } from './rule.ts'
+import { toJson } from './to-json.ts'
 
 export type RulesStore = ReturnType<typeof createRulesStore>
 
@@ -15,7 +16,7 @@ export function createRulesStore(system: Pick<BlobStore, 'read' | 'writeJson'>) 
     async read(): Promise<{ rules: Rules; byDefault: boolean }> {
       const text = (await system.read(layout.triggerRules))?.toString('utf8')
       if (text === undefined) return { rules: defaultRules, byDefault: true }
-      const read = Rules.safeParse(parsed(text))
+      const read = Rules.safeParse(toJson(text))
       if (read.success) return { rules: read.data, byDefault: false }
       throw new TransientError(
         `The rules for what lands can't be read (${layout.triggerRules} in the system container); set them anew with PUT /v1/triggers.`,
@@ -24,14 +25,5 @@ export function createRulesStore(system: Pick<BlobStore, 'read' | 'writeJson'>) 
     set: async (rules: Rules): Promise<void> => {
       await system.writeJson(layout.triggerRules, rules)
     },
-  }
-}
-
-/** Undefined for what is no JSON. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { InputError } from '../../shared/errors.ts'
 import { JobRequest } from '../../shared/job.ts'
 import { triggerSuffix } from './rule.ts'
+import { toJson } from './to-json.ts'
 
 /** Its bytes at most. */
 export const longestTriggerFile = 64 << 10
@@ -45,19 +46,13 @@ export function readTriggerFile(name: string, text: string, urlOf: (name: string
 }
 
 function parse(name: string, text: string): z.infer<typeof TriggerFile> {
-  const read = TriggerFile.safeParse(json(name, text))
+  const value = toJson(text)
+  if (value === undefined) throw bad(name, 'it is no JSON')
+  const read = TriggerFile.safeParse(value)
   if (read.success) return read.data
   const [issue] = read.error.issues
   const where = issue?.path.join('.')
   throw bad(name, `${where ? `${where}: ` : ''}${issue?.message ?? 'not a job request'}`)
-}
-
-function json(name: string, text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw bad(name, 'it is no JSON')
-  }
 }
 
 /** `other` as named in the file `name`: beside it, or from the container's top. */
