@@ -5,6 +5,8 @@ const checks = [
   ['format', 'oxfmt', '--check', '.'],
   ['lint', 'oxlint', '--type-aware', '--deny-warnings'],
   ['types', 'tsc', '-p', 'tsconfig.json'],
+  // What runs in browsers: other globals.
+  ['types of the page', 'tsc', '-p', 'src/producer/page/static/tsconfig.json'],
   ['dead code', 'knip'],
 ]
 const failed = checks.filter(([name, program = '', ...args]) => {

@@ -4,10 +4,15 @@ import type { FleetView } from '../shared/fleet.ts'
 import { redact } from '../shared/redact.ts'
 
 const viewMs = 60_000
+const mostDecisions = 20
 
 /** What the last turn saw and did, for people to read. */
 export function createFleetView(redis: Redis, prefix: string) {
-  const write = async (view: FleetView) => {
+  const write = async (seen: FleetView) => {
+    const known = (await readFleetView(redis, prefix).catch(() => null))?.decisions ?? []
+    const { at, target, why } = seen
+    const decisions = known.at(-1)?.target === target ? known : [...known, { at, target, why }]
+    const view = { ...seen, decisions: decisions.slice(-mostDecisions) }
     await redis.set(fleetViewKey(prefix), JSON.stringify(view), 'PX', viewMs)
   }
 

@@ -17,26 +17,28 @@ export const workerStates = ['idle', 'busy', 'draining', 'held'] as const
 export type WorkerState = (typeof workerStates)[number]
 
 /** What a worker says of itself with each beat. Times in ms of the clock. */
-export const WorkerRecord = z.object({
-  /** Of the process. */
-  id: z.string().min(1).max(200),
-  /** What its fleet calls the machine it runs on. */
-  instance: z.string().min(1).max(200),
-  state: z.enum(workerStates),
-  /** When that state began. */
-  since: z.number(),
-  startedAt: z.number(),
-  beatAt: z.number(),
-  /** What its models run on, once it has loaded one. */
-  device: z.string().max(40).nullable(),
-  /** `name@version WIDTHxHEIGHT` of the latest batches, the last one first, at most eight. */
-  models: z.array(z.string().max(160)).max(8),
-  /** While it was busy, over its latest batches. */
-  framesPerSecond: z.number().nullable(),
-  batches: z.number().int(),
-  /** Why it is leaving, if it is, in its own words: such as `Preempt of this machine`. */
-  leaving: z.string().max(200).nullable(),
-})
+export const WorkerRecord = z
+  .object({
+    /** Of the process. */
+    id: z.string().min(1).max(200),
+    /** What its fleet calls the machine it runs on. */
+    instance: z.string().min(1).max(200),
+    state: z.enum(workerStates),
+    /** When that state began. */
+    since: z.number(),
+    startedAt: z.number(),
+    beatAt: z.number(),
+    /** What its models run on, once it has loaded one. */
+    device: z.string().max(40).nullable(),
+    /** `name@version WIDTHxHEIGHT` of the latest batches, the last one first, at most eight. */
+    models: z.array(z.string().max(160)).max(8),
+    /** While it was busy, over its latest batches. */
+    framesPerSecond: z.number().nullable(),
+    batches: z.number().int(),
+    /** Why it is leaving, if it is, in its own words: such as `Preempt of this machine`. */
+    leaving: z.string().max(200).nullable(),
+  })
+  .meta({ id: 'Worker' })
 export type WorkerRecord = z.infer<typeof WorkerRecord>
 
 export const mostInstances = 10_000
@@ -79,21 +81,28 @@ export const FleetChange = z
 export type FleetChange = z.infer<typeof FleetChange>
 
 /** What the autoscaler saw and decided at its last turn. */
-export const FleetView = z.object({
-  at: z.iso.datetime(),
-  /** Which kind of fleet: `local` or `vmss`. */
-  fleet: z.string(),
-  instances: z.number().int(),
-  /** How many are wanted. */
-  target: z.number().int(),
-  why: z.string(),
-  /** Seconds that one worker would need for all that is in line. */
-  demandSeconds: z.number(),
-  /** From asking for an instance until its worker takes work. */
-  startSeconds: z.number(),
-  /** A size that somebody set on the fleet itself, and until when it is kept. */
-  byHand: z.object({ size: z.number().int(), until: z.iso.datetime() }).nullable(),
-  /** What went wrong at the fleet, in one sentence. */
-  error: z.string().nullable(),
-})
+export const FleetView = z
+  .object({
+    at: z.iso.datetime(),
+    /** Which kind of fleet: `local` or `vmss`. */
+    fleet: z.string(),
+    instances: z.number().int(),
+    /** How many are wanted. */
+    target: z.number().int(),
+    why: z.string(),
+    /** Seconds that one worker would need for all that is in line. */
+    demandSeconds: z.number(),
+    /** From asking for an instance until its worker takes work. */
+    startSeconds: z.number(),
+    /** A size that somebody set on the fleet itself, and until when it is kept. */
+    byHand: z.object({ size: z.number().int(), until: z.iso.datetime() }).nullable(),
+    /** When it wanted another number than before, and why: the latest twenty, oldest first. */
+    decisions: z
+      .array(z.object({ at: z.iso.datetime(), target: z.number().int(), why: z.string() }))
+      .max(20)
+      .optional(),
+    /** What went wrong at the fleet, in one sentence. */
+    error: z.string().nullable(),
+  })
+  .meta({ id: 'Autoscaler' })
 export type FleetView = z.infer<typeof FleetView>
