@@ -2,6 +2,7 @@ import { DefaultAzureCredential } from '@azure/identity'
 import { createBacklog } from '../shared/backlog.ts'
 import { readConfig } from '../shared/config.ts'
 import { createFleetSettings, fleetBounds } from '../shared/fleet-settings.ts'
+import { createDependencyGauge } from '../shared/dependency-gauge.ts'
 import { startHealthServer } from '../shared/health-server.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
@@ -36,6 +37,7 @@ await runRole({ log, shipping, drainMs }, async () => {
   const registry = createRegistry('autoscaler')
   shipping.begin({ system, instance: processName(), log, registry })
   const metrics = createFleetMetrics(registry)
+  createDependencyGauge(registry, { redis: () => redis.status === 'ready' })
   const batches = openQueue('batch', { connection: redis, prefix })
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const fleet =

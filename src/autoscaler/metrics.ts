@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { FleetView } from '../shared/fleet.ts'
+import type { FleetSettings, FleetView } from '../shared/fleet.ts'
 import type { Instance, InstanceState } from './policy.ts'
 
 const states: InstanceState[] = ['starting', 'idle', 'busy', 'draining', 'held', 'failed', 'leaving']
@@ -10,6 +10,7 @@ export type FleetMetrics = ReturnType<typeof createFleetMetrics>
 export function createFleetMetrics(registry: Registry) {
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [registry] })
   const target = gauge('framefleet_fleet_target', 'Instances that are wanted')
+  const max = gauge('framefleet_fleet_max', 'The most instances that there may be, as it is set now')
   const demand = gauge('framefleet_fleet_demand_seconds', 'Seconds one worker would need for all in line')
   const start = gauge(
     'framefleet_fleet_start_seconds',
@@ -29,8 +30,9 @@ export function createFleetMetrics(registry: Registry) {
   })
   return {
     failed,
-    note(view: FleetView, seen: Instance[]): void {
+    note(view: FleetView, seen: Instance[], settings: Pick<FleetSettings, 'max'>): void {
       target.set(view.target)
+      max.set(settings.max)
       demand.set(view.demandSeconds)
       start.set(view.startSeconds)
       last.set(Date.parse(view.at) / 1_000)

@@ -144,7 +144,7 @@ export function createTick(deps: TickDeps) {
       error: next.error,
     }
     await views.write(view)
-    metrics.note(view, instances)
+    metrics.note(view, instances, wanted)
     const counts = Object.entries({ hold: hold.length, recall: decision.recall.length, ...done })
     const acted = counts.filter(([, count]) => count > 0)
     if (acted.length > 0 || (next.error && next.error !== memory?.error)) {

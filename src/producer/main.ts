@@ -5,6 +5,7 @@ import { openMedia, openSystem } from '../shared/stores.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { createFleetSettings, fleetBounds } from '../shared/fleet-settings.ts'
 import { readFleetView } from '../shared/fleet-view.ts'
+import { createDependencyGauge } from '../shared/dependency-gauge.ts'
 import { startHealthServer } from '../shared/health-server.ts'
 import { createJobFiles } from '../shared/job-files.ts'
 import { createLinks } from '../shared/links.ts'
@@ -34,6 +35,7 @@ import { janitorChore } from './janitor.ts'
 import { reconcileChore } from './reconcile.ts'
 import { keepOrderChore } from './keep-order.ts'
 import { openFlows, resumeJob } from './resume.ts'
+import { createQueueGauges } from './queue-gauges.ts'
 import { createServer } from './server.ts'
 import { speculateChore } from './speculate.ts'
 import { splitWorkload } from './split.ts'
@@ -93,22 +95,35 @@ await runRole({ log, shipping, drainMs }, async () => {
     order: patient.order,
     cut: { workers: config.FRAMEFLEET_PLAN_WORKERS, pace: config.FRAMEFLEET_PLAN_FRAMES_PER_SECOND },
   })
-  const process = processorOf(split, { log, incidents: patient.incidents })
+  const metrics = createWorkMetrics(registry)
+  createDependencyGauge(registry, {
+    redis: () => redis.status === 'ready',
+    media: async () => await media.isReachable(),
+    system: async () => await system.isReachable(),
+  })
+  const process = processorOf(split, { log, incidents: patient.incidents, metrics })
   const worker = new Worker('split', async (job, token, signal) => await process(job, token, signal), {
     ...workerOptions('split'),
     connection: working,
     prefix,
     concurrency: config.FRAMEFLEET_SPLIT_CONCURRENCY,
   })
-  observeWorker(worker, createWorkMetrics(registry), log)
+  observeWorker(worker, metrics, log)
   onFinalFailure(worker, 'split', log, async ({ jobId }, error) => {
     await patient.statuses.halt(jobId, 'failed', { code: 'split-failed', message: error.message })
   })
 
+  createQueueGauges(registry, {
+    queues: { ...hasty.queues, quarantine: shownQuarantine },
+    ...{ backlog: hasty.backlog, statuses: hasty.statuses },
+    workers: createWorkerRegistry(prompt, prefix),
+    hourPrice: config.FRAMEFLEET_WORKER_HOUR_PRICE,
+  })
   const isReady = async () => redis.status === 'ready' && (await media.isReachable())
   const mediaService = connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT)
   const app = await createServer({
     system,
+    registry,
     files,
     statuses: hasty.statuses,
     backlog: hasty.backlog,

@@ -136,6 +136,25 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
       }
       return found
     },
+    /** Since when the jobs among these are scored that have batches nobody has begun, in ms. In trips of 500. */
+    async waitingSince(ids: string[]): Promise<number[]> {
+      const since: number[] = []
+      for (let from = 0; from < ids.length; from += 500) {
+        const reading = redis.pipeline()
+        const some = ids.slice(from, from + 500).map(keys)
+        for (const [hash, done, active] of some)
+          reading.hmget(hash, 'scoringAt', 'batchesTotal').bitcount(done).hlen(active)
+        const found = (await reading.exec()) ?? []
+        for (let i = 0; i < some.length; i++) {
+          const [facts, done, active] = found
+            .slice(3 * i, 3 * i + 3)
+            .map(([error, value]) => (error ? null : value))
+          const [at, total] = ((facts ?? []) as (string | null)[]).map(Number)
+          if (at && (total ?? 0) > Number(done) + Number(active)) since.push(at)
+        }
+      }
+      return since
+    },
     /** Frames done so far in the batches under way of each of these jobs, by batch. */
     async underWay(ids: string[]): Promise<Map<number, number>[]> {
       const reading = redis.pipeline()

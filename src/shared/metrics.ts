@@ -21,7 +21,7 @@ export function createWorkMetrics(registry: Registry) {
   })
   const outcomes = new Counter({
     name: 'framefleet_work_total',
-    help: 'Pieces of work ended, by queue and outcome: done, or the class of the error',
+    help: 'Pieces of work ended, by queue and outcome: done, or the class of the error; lost was given back',
     labelNames: ['queue', 'outcome'],
     registers: [registry],
   })

@@ -20,8 +20,9 @@ export function observeWorker(worker: Worker, metrics: WorkMetrics, log: Logger)
     metrics.outcomes.inc({ queue, outcome: 'done' })
     const seconds = ((job.finishedOn ?? 0) - (job.processedOn ?? 0)) / 1_000
     metrics.seconds.observe({ queue, phase: 'total' }, seconds)
+    // Its own total is a part of the one above.
     for (const [phase, ms] of Object.entries(result?.ms ?? {}))
-      metrics.seconds.observe({ queue, phase }, ms / 1_000)
+      if (phase !== 'total') metrics.seconds.observe({ queue, phase }, ms / 1_000)
     // What somebody else has committed is counted by whoever that was.
     if (result?.frames && result.skipped === undefined) metrics.frames.inc(result.frames)
   })

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { type ErrorClass, classify, isLast } from './classify.ts'
 import { type Failures, type Incidents, incidentOf } from './incidents.ts'
 import { type Logger, withLogContext } from './log.ts'
+import type { WorkMetrics } from './metrics.ts'
 import { type Payload, type QueueName, type Result, jobOfEntry, queues } from './queues.ts'
 import { redact } from './redact.ts'
 
@@ -37,7 +38,7 @@ const untilSweptMs = 15_000
  */
 export function processorOf<Q extends QueueName>(
   workload: Workload<Q>,
-  { log, incidents }: { log: Logger; incidents: Incidents },
+  { log, incidents, metrics }: { log: Logger; incidents: Incidents; metrics?: Pick<WorkMetrics, 'outcomes'> },
 ) {
   const { queue } = workload
   return async (job: Job, token: string | undefined, signal: AbortSignal | undefined): Promise<unknown> => {
@@ -72,6 +73,8 @@ export function processorOf<Q extends QueueName>(
         const kind = signal?.aborted ? 'lost' : classify(error)
         if (kind === 'lost') {
           log.warn({ class: kind, err: error }, `${queue} given back`)
+          // BullMQ tells nobody of it.
+          metrics?.outcomes.inc({ queue, outcome: kind })
           return await giveBack(job, token)
         }
         const incident = incidentOf(error, { queue, entry, class: kind, attempt })

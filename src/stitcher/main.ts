@@ -2,6 +2,7 @@ import { Worker } from 'bullmq'
 import { openMedia, openSystem } from '../shared/stores.ts'
 import { readConfig } from '../shared/config.ts'
 import { createFileCache } from '../shared/file-cache.ts'
+import { createDependencyGauge } from '../shared/dependency-gauge.ts'
 import { startHealthServer } from '../shared/health-server.ts'
 import { createIncidents } from '../shared/incidents.ts'
 import { createJobFiles } from '../shared/job-files.ts'
@@ -18,6 +19,7 @@ import { openScratch } from '../shared/scratch.ts'
 import { createSourceReader } from '../shared/source.ts'
 import { processorOf } from '../shared/workload.ts'
 import { stitcherSettings } from './config.ts'
+import { createJobMetrics, summaryOf } from './job-metrics.ts'
 import { stitchWorkload } from './stitch.ts'
 import { createTimelines } from './timeline.ts'
 
@@ -42,7 +44,12 @@ await runRole({ log, shipping, drainMs }, async () => {
     maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES,
   })
   const batches = openQueue('batch', { connection: redis, prefix })
+  const ended = createJobMetrics(registry)
   const stitch = stitchWorkload({
+    onEnded(report) {
+      ended.note(report)
+      log.info(summaryOf(report), 'job ended')
+    },
     files: createJobFiles(media),
     statuses,
     incidents,
@@ -52,14 +59,19 @@ await runRole({ log, shipping, drainMs }, async () => {
     keepTimeline: createTimelines({ redis, batchKey: (entry) => batches.toKey(entry), media }),
     sources: createSourceReader(media, cache),
   })
-  const process = processorOf(stitch, { log, incidents })
+  const metrics = createWorkMetrics(registry)
+  createDependencyGauge(registry, {
+    redis: () => redis.status === 'ready',
+    media: async () => await media.isReachable(),
+  })
+  const process = processorOf(stitch, { log, incidents, metrics })
   const worker = new Worker('stitch', async (job, token, signal) => await process(job, token, signal), {
     ...workerOptions('stitch'),
     connection: redis,
     prefix,
     concurrency: config.FRAMEFLEET_STITCH_CONCURRENCY,
   })
-  observeWorker(worker, createWorkMetrics(registry), log)
+  observeWorker(worker, metrics, log)
   // Storage may be gone for longer than all attempts last; the job ends all the same.
   onFinalFailure(worker, 'stitch', log, ({ jobId }, error) =>
     statuses.end(jobId, 'failed', { errorCode: 'stitch-failed', error: error.message }),

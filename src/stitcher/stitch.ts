@@ -23,6 +23,8 @@ export type StitchDeps = {
   scratch: Scratch
   /** Writes down what became of each batch. */
   keepTimeline(plan: Plan, incidents: Incident[]): Promise<void>
+  /** Told of each job that has ended, once; where Redis forgot it meanwhile, perhaps never. */
+  onEnded(report: Report): void
   log: Logger
 }
 
@@ -101,7 +103,7 @@ async function whyStopped(
 
 /** The report first: whoever sees the end finds it. A plan comes with the first end of a job, not when it is repeated. */
 async function endJob(
-  { files, statuses, incidents, keepTimeline, log }: StitchDeps,
+  { files, statuses, incidents, keepTimeline, onEnded, log }: StitchDeps,
   ending: Report,
   plan?: Plan,
 ) {
@@ -119,6 +121,6 @@ async function endJob(
     ...(worked === undefined ? {} : { workerSeconds: Math.round(worked) / 1_000 }),
   }
   await files.writeReport(report)
-  await concludeJob({ files, statuses }, report)
+  if (await concludeJob({ files, statuses }, report)) onEnded(report)
   return {}
 }

@@ -1,5 +1,6 @@
 import { Worker } from 'bullmq'
 import { readConfig } from '../shared/config.ts'
+import { createDependencyGauge } from '../shared/dependency-gauge.ts'
 import { startHealthServer } from '../shared/health-server.ts'
 import { createIncidents } from '../shared/incidents.ts'
 import { createJobFiles } from '../shared/job-files.ts'
@@ -32,6 +33,7 @@ import { createPace } from './pace.ts'
 import { createStateGauge } from './state-gauge.ts'
 import { HandWorker, createHands } from './two-hands.ts'
 import { createDeviceGauge } from './device-gauge.ts'
+import { createGpuGauges } from './gpu-gauges.ts'
 
 const config = readConfig(workerSettings, process.env)
 const shipping = createLogShipping('worker', {
@@ -56,6 +58,8 @@ await runRole({ log, shipping, drainMs }, async (leave) => {
     registry,
   })
   const metrics = createWorkMetrics(registry)
+  createDependencyGauge(registry, { redis: () => redis.status === 'ready' })
+  if (config.FRAMEFLEET_DEVICE !== 'cpu') createGpuGauges(registry, config.FRAMEFLEET_DEVICE_ID)
   const device = createDeviceGauge(registry)
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
   const statuses = createJobStatuses(redis, prefix)
@@ -103,7 +107,7 @@ await runRole({ log, shipping, drainMs }, async (leave) => {
   const pace = createPace()
   const score = measuredHand(
     async (job, token, signal, passOn) =>
-      await processorOf(work.workload(passOn), { log, incidents })(job, token, signal),
+      await processorOf(work.workload(passOn), { log, incidents, metrics })(job, token, signal),
     {
       ...{ pace, rates: createRates(redis, prefix), log },
       onWorked(jobId, ms) {

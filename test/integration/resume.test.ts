@@ -82,6 +82,7 @@ async function system() {
       const real = stitchWorkload({
         ...{ statuses: flows.statuses, incidents, media, sources, scratch, log: silent },
         keepTimeline: async () => {},
+        onEnded() {},
         files: how.files ?? files,
       })
       const stitcher = work(
