@@ -2,7 +2,7 @@
 // does where there is no container. Plain JavaScript, since it runs every ten seconds: nothing is loaded for it.
 import { readFileSync } from 'node:fs'
 
-const ports = { producer: 9100, worker: 9101, stitcher: 9102, autoscaler: 9103 }
+const ports = { producer: 9104, worker: 9101, stitcher: 9102, autoscaler: 9103 }
 const role = process.argv[2] ?? /dist\/(\w+)\/main\.js/.exec(readFileSync('/proc/1/cmdline', 'utf8'))?.[1] ?? ''
 const port = Number(process.env[`FRAMEFLEET_${role.toUpperCase()}_PORT`] || ports[role])
 
