@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { type JobAnswer, createApiClient } from '../src/cli/api-client.ts'
+import { createClient } from '../src/client/client.ts'
 import { type Stack, startStack } from '../src/cli/embedded-stack.ts'
 import { uploadModel } from '../src/cli/local-files.ts'
 import type { ModelFile } from '../src/cli/model-file.ts'
@@ -121,7 +121,7 @@ async function scoreClip(
   { stack, media, clip, dir, signal }: Work,
   request: { model: string; batch: object },
 ): Promise<{ scored: Scored; report: Report; storage: StorageUse }> {
-  const api = createApiClient(stack)
+  const api = createClient({ url: stack.apiUrl, token: stack.token })
   // Under a new name every time: no worker has it in its cache.
   const name = layout.upload(`${randomUUID()}/${basename(clip)}`)
   await media.uploadFile(name, clip)
@@ -130,11 +130,11 @@ async function scoreClip(
   const askedAt = Date.now()
   const { id } = await api.submit({ source: { url: media.url(name) }, ...request })
   for (;;) {
-    const job = (await api.job(id)) as JobAnswer & { endedAt: string }
+    const job = await api.job(id)
     if (job.status === 'succeeded') {
       const used = await storage.read()
       const report = Report.parse(await api.report(id))
-      const seconds = (Date.parse(job.endedAt) - askedAt) / 1_000
+      const seconds = (Date.parse(job.endedAt ?? '') - askedAt) / 1_000
       const sha256 = report.output?.sha256 ?? ''
       return { scored: { jobId: id, askedAt, seconds, frames: report.frames, sha256 }, report, storage: used }
     }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Redis } from 'ioredis'
-import { createApiClient } from '../src/cli/api-client.ts'
+import { createClient } from '../src/client/client.ts'
 import { startStack } from '../src/cli/embedded-stack.ts'
 import { uploadVideo } from '../src/cli/local-files.ts'
 import { connectAccount, createBlobStore } from '../src/shared/blob-store.ts'
@@ -25,7 +25,7 @@ try {
 }
 
 async function measure() {
-  const api = createApiClient(stack)
+  const api = createClient({ url: stack.apiUrl, token: stack.token })
   const media = createBlobStore(connectAccount(stack.env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? ''), 'media')
   const redis = new Redis(stack.env['FRAMEFLEET_REDIS_URL'] ?? '')
   const [waiting, active] = ['prioritized', 'active'].map((list) => `{framefleet}:batch:${list}`) as [

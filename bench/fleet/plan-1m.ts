@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { createApiClient } from '../../src/cli/api-client.ts'
+import { createClient } from '../../src/client/client.ts'
 import { keptSecrets, startRedis } from '../../src/cli/embedded-services.ts'
 import { freePort } from '../../src/cli/services.ts'
 import { type Service, startRole } from '../../src/shared/role-process.ts'
@@ -166,7 +166,7 @@ async function startProducer(dir: string, closing: (() => Promise<unknown>)[]) {
   const child = fork(new URL('redis-probe.ts', import.meta.url), { env: { ...env, PROBED_REDIS: url } })
   closing.push(async () => child.kill())
   const prefix = '{framefleet}'
-  const api = createApiClient({ apiUrl: `http://127.0.0.1:${port}`, token: secrets.apiToken })
+  const api = createClient({ url: `http://127.0.0.1:${port}`, token: secrets.apiToken })
   return {
     ...{ prefix, redis, api, producer: producer.process, probe: { since: async () => await ask(child) } },
     media: createBlobStore(connectAccount(env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? ''), 'media'),

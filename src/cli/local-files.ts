@@ -8,7 +8,7 @@ import { type BlobStore, connectAccount, createBlobStore } from '../shared/blob-
 import { InputError } from '../shared/errors.ts'
 import { layout } from '../shared/layout.ts'
 import { createModelStore } from '../shared/models/model-store.ts'
-import type { ApiClient } from './api-client.ts'
+import type { Client } from '../client/client.ts'
 import type { ModelFile } from './model-file.ts'
 
 /** Puts a local video into the media account and answers its URL. The same file is uploaded once. */
@@ -35,12 +35,11 @@ export async function uploadModel(
 }
 
 export async function saveDownload(
-  api: ApiClient,
+  api: Client,
   id: string,
   what: 'output' | 'preview',
   path: string,
 ): Promise<void> {
   const body = await api.download(id, what)
-  if (!body) throw new Error(`the ${what} of job ${id} came without a body`)
   await pipeline(Readable.fromWeb(body as never), createWriteStream(path))
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander'
-import { redact } from '../shared/redact.ts'
+import { exitCodeOf, tellFailure } from './failure.ts'
 import { createProgram } from './program/program.ts'
 
 const stopping = new AbortController()
@@ -23,6 +23,7 @@ const program = createProgram({
 await program.parseAsync().catch((error: unknown) => {
   // Help that was asked for ends by an error of code 0; the rest of commander's is said already, on how to call.
   if (error instanceof CommanderError) return void (process.exitCode = error.exitCode === 0 ? 0 : 2)
-  if (!signal.aborted) process.stderr.write(`framefleet: ${redact((error as Error).message)}\n`)
-  process.exitCode = signal.aborted ? 130 : 1
+  if (signal.aborted) return void (process.exitCode = 130)
+  tellFailure(error, process.argv.includes('--json'))
+  process.exitCode = exitCodeOf(error)
 })

@@ -1,34 +1,24 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import progress from 'cli-progress'
-import type { ApiClient, JobAnswer } from './api-client.ts'
-
-const everyMs = 300
-const ended = new Set(['succeeded', 'failed', 'cancelled'])
+import type { Client, Job } from '../client/client.ts'
 
 /**
  * Follows a job to its end: a progress bar on a terminal, a line for each change of state in a pipe, nothing when
  * quiet. All of it on standard error. `signal` stops the watching, not the job.
  */
 export async function watchJob(
-  api: ApiClient,
+  api: Client,
   id: string,
   options: { quiet: boolean; signal?: AbortSignal },
-): Promise<JobAnswer> {
+): Promise<Job> {
   const show = options.quiet ? silence : process.stderr.isTTY ? bar() : lines()
   try {
-    for (;;) {
-      const job = await api.job(id)
-      show.update(job)
-      // A cancelled job shows as cancelled at once, and is over when its workers let go; either will do here.
-      if (ended.has(job.status)) return job
-      await wait(everyMs, undefined, { signal: options.signal })
-    }
+    return await api.waitFor(id, { onChange: show.update, signal: options.signal })
   } finally {
     show.close()
   }
 }
 
-const silence = { update: (_job: JobAnswer) => {}, close: () => {} }
+const silence = { update: (_job: Job) => {}, close: () => {} }
 
 function bar() {
   const shown = new progress.SingleBar(
@@ -41,7 +31,7 @@ function bar() {
   )
   let started = false
   return {
-    update({ status, frames, fps, etaSeconds }: JobAnswer) {
+    update({ status, frames, fps, etaSeconds }: Job) {
       const total = frames.total ?? 0
       const fields = {
         state: status.padEnd(9),
@@ -60,7 +50,7 @@ function bar() {
 function lines() {
   let last = ''
   return {
-    update({ status, frames, fps }: JobAnswer) {
+    update({ status, frames, fps }: Job) {
       const tenth = frames.total ? Math.floor((10 * frames.done) / frames.total) : 0
       const key = `${status} ${tenth}`
       if (key === last) return

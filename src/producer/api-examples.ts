@@ -144,6 +144,11 @@ export const operations: Record<string, OperationExample> = {
     media: ['image/jpeg'],
     problems: ['bad-request', 'not-there'],
   },
+  'GET /v1/jobs/{id}/logs': {
+    id: 'getLogs',
+    answer: `{"level":"info","time":"2026-03-01T09:31:10.000Z","role":"worker","job":"${id}","msg":"batch done"}\n`,
+    problems: ['bad-request', 'job-unknown'],
+  },
   'GET /v1/jobs/{id}/stream': {
     id: 'streamJob',
     answer: `event: job\ndata: ${JSON.stringify(running)}\n\n`,

@@ -183,29 +183,31 @@ export type JobState = (typeof jobStates)[number]
 export const isEnded = (state: JobState): boolean => ['succeeded', 'failed', 'cancelled'].includes(state)
 
 /** `report.json`: what became of the job. */
-export const Report = z.object({
-  v: z.literal(1),
-  jobId: JobId,
-  status: z.enum(['succeeded', 'failed', 'cancelled']),
-  error: z.object({ code: z.string(), message: z.string() }).optional(),
-  createdAt: z.iso.datetime(),
-  endedAt: z.iso.datetime(),
-  seconds: z.number(),
-  source: SourceRef,
-  model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
-  style: SourceRef.optional(),
-  frames: z.number().int(),
-  framesReplaced: z.array(z.number().int()),
-  framesPassedThrough: z.array(z.number().int()).default([]),
-  fps: z.number(),
-  encoding: Encoding.optional(),
-  output: z.object({ url: z.string(), bytes: z.number().int(), sha256: z.string() }).optional(),
-  batches: z.object({ planned: z.number().int(), failed: z.number().int() }),
-  ms: Timings,
-  /** How long workers were busy with it, also for nothing. */
-  workerSeconds: z.number().optional(),
-  warnings: z.array(z.string()),
-  /** What failed on the way, the latest hundred, oldest first. */
-  incidents: z.array(Incident).default([]),
-})
+export const Report = z
+  .object({
+    v: z.literal(1),
+    jobId: JobId,
+    status: z.enum(['succeeded', 'failed', 'cancelled']),
+    error: z.object({ code: z.string(), message: z.string() }).optional(),
+    createdAt: z.iso.datetime(),
+    endedAt: z.iso.datetime(),
+    seconds: z.number(),
+    source: SourceRef,
+    model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
+    style: SourceRef.optional(),
+    frames: z.number().int(),
+    framesReplaced: z.array(z.number().int()),
+    framesPassedThrough: z.array(z.number().int()).default([]),
+    fps: z.number(),
+    encoding: Encoding.optional(),
+    output: z.object({ url: z.string(), bytes: z.number().int(), sha256: z.string() }).optional(),
+    batches: z.object({ planned: z.number().int(), failed: z.number().int() }),
+    ms: Timings,
+    /** How long workers were busy with it, also for nothing. */
+    workerSeconds: z.number().optional(),
+    warnings: z.array(z.string()),
+    /** What failed on the way, the latest hundred, oldest first. */
+    incidents: z.array(Incident).default([]),
+  })
+  .meta({ id: 'Report' })
 export type Report = z.infer<typeof Report>

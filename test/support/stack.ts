@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { processesWith } from '../../scripts/chaos/processes.ts'
-import { type JobAnswer, createApiClient } from '../../src/cli/api-client.ts'
 import { startStack } from '../../src/cli/embedded-stack.ts'
 import { uploadModel, uploadVideo } from '../../src/cli/local-files.ts'
+import { type Job, createClient } from '../../src/client/client.ts'
 import { parseManifest } from '../../src/shared/models/manifest.ts'
 import { connectAccount, createBlobStore } from '../../src/shared/blob-store.ts'
 
@@ -33,11 +33,11 @@ export async function startTestStack({ workers = 2, autoscale, restart = true, e
     await rm(dir, { recursive: true, force: true })
     throw error
   })
-  const api = createApiClient(stack)
+  const api = createClient({ url: stack.apiUrl, token: stack.token })
   const media = createBlobStore(connectAccount(stack.env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? ''), 'media')
 
   /** Asks until the answer is as wanted: the API is what a user would ask, too. */
-  async function until(id: string, wanted: (job: JobAnswer) => boolean): Promise<JobAnswer> {
+  async function until(id: string, wanted: (job: Job) => boolean): Promise<Job> {
     for (;;) {
       const job = await api.job(id)
       if (wanted(job)) return job

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import type { FleetAnswer } from '../../src/cli/api-client.ts'
 import { describeFleet } from '../../src/cli/commands/fleet.ts'
+import type { Fleet } from '../../src/client/client.ts'
 
 const now = 10_000_000
 const settings = { min: 0, max: 4, size: null, paused: false }
-const nobody: FleetAnswer = { settings, autoscaler: null, workers: [], workersTotal: 0, rates: [] }
+const nobody: Fleet = { settings, autoscaler: null, workers: [], workersTotal: 0, rates: [] }
 
 test('a fleet that nobody scales, without workers', () => {
   expect(describeFleet(nobody, now)).toEqual([

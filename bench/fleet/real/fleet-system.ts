@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { type ApiClient, createApiClient } from '../../../src/cli/api-client.ts'
+import { type Client, createClient } from '../../../src/client/client.ts'
 import { type Stack, startStack } from '../../../src/cli/embedded-stack.ts'
 import { type Service, startRole } from '../../../src/shared/role-process.ts'
 import { connectAccount, createBlobStore } from '../../../src/shared/blob-store.ts'
@@ -14,7 +14,7 @@ import { waitVariable } from './waiting-model.ts'
 
 /** A whole system on this machine, every part of it real but for the time that models take. */
 export type FleetSystem = {
-  api: ApiClient
+  api: Client
   notes: QueueNotes
   /** What a frame takes on the worker with this name of the registry, in seconds. */
   paceOf(worker: string): number
@@ -131,7 +131,7 @@ function paceIn(paces: Map<string, number>, worker: string): number {
 const askEveryMs = 500
 
 function customer(stack: Stack, notes: QueueNotes, workers: number, signal: AbortSignal) {
-  const api = createApiClient(stack)
+  const api = createClient({ url: stack.apiUrl, token: stack.token })
   const media = createBlobStore(connectAccount(stack.env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? ''), 'media')
   const submit: FleetSystem['submit'] = async (clip, batch) => {
     const name = layout.upload(`${crypto.randomUUID()}/${basename(clip)}`)

@@ -4,7 +4,7 @@ import { basename, dirname, extname, join, resolve } from 'node:path'
 import { createBlobStore, connectAccount } from '../../shared/blob-store.ts'
 import { Container } from '../../shared/encoding.ts'
 import { InputError } from '../../shared/errors.ts'
-import { type ApiClient, createApiClient } from '../api-client.ts'
+import { type Client, type JobRequest, createClient } from '../../client/client.ts'
 import { type Stack, startStack } from '../embedded-stack.ts'
 import { saveDownload, uploadModel, uploadVideo } from '../local-files.ts'
 import { readModelFile } from '../model-file.ts'
@@ -18,7 +18,7 @@ export type DemoOptions = {
   out?: string
   workers: number
   json: boolean
-  onError: string
+  onError: JobRequest['onError']
 }
 
 type Outcome = {
@@ -79,7 +79,7 @@ export async function runJob(
   path: string,
   options: JobOptions,
 ): Promise<Outcome> {
-  const api = createApiClient(stack)
+  const api = createClient({ url: stack.apiUrl, token: stack.token })
   const media = createBlobStore(
     connectAccount(stack.env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? ''),
     stack.env['FRAMEFLEET_MEDIA_CONTAINER'] ?? 'media',
@@ -95,13 +95,7 @@ export async function runJob(
     output: options.container ? { container: options.container } : {},
   })
   const job = await watchJob(api, id, options)
-  const report = (await api.report(id)) as {
-    frames: number
-    seconds: number
-    fps: number
-    warnings: string[]
-    encoding?: { container: string }
-  }
+  const report = await api.report(id)
   const output = job.status === 'succeeded' ? await fetchResults(api, id, report, path, options) : undefined
   return {
     jobId: id,
@@ -126,7 +120,7 @@ async function addModel(env: NodeJS.ProcessEnv, { model, manifest }: DemoOptions
 }
 
 async function fetchResults(
-  api: ApiClient,
+  api: Client,
   id: string,
   report: { encoding?: { container: string } },
   path: string,

@@ -1,10 +1,11 @@
-import type { FleetSettings, WorkerRecord } from '../../shared/fleet.ts'
-import { type FleetAnswer, createApiClient, findEndpoint } from '../api-client.ts'
-import { type Common, print } from './jobs.ts'
+import type { Fleet, FleetChange, FleetSettings, Worker } from '../../client/client.ts'
+import { connect } from '../endpoint.ts'
+import { type Common, print } from '../output.ts'
 
 /** Prints who is there to work, and what the autoscaler makes of it. */
 export async function showFleet(options: Common, env: NodeJS.ProcessEnv): Promise<number> {
-  const fleet = await createApiClient(await findEndpoint(env, options.dir)).fleet()
+  const { api } = await connect(env, options.dir)
+  const fleet = await api.fleet()
   print(options.json ? fleet : describeFleet(fleet, Date.now()).join('\n'))
   return 0
 }
@@ -20,7 +21,7 @@ type SetOptions = Common & {
 /** Sets what is given and leaves the rest; prints what holds then. */
 export async function setFleet(options: SetOptions, env: NodeJS.ProcessEnv): Promise<number> {
   const { min, max, size, pause = false, resume = false } = options
-  const change: Partial<FleetSettings> = {
+  const change: FleetChange = {
     ...(min === undefined ? {} : { min }),
     ...(max === undefined ? {} : { max }),
     ...(size === undefined ? {} : { size: size === 'auto' ? null : size }),
@@ -30,16 +31,14 @@ export async function setFleet(options: SetOptions, env: NodeJS.ProcessEnv): Pro
     process.stderr.write('framefleet: say what to set: --min, --max, --size, --pause or --resume\n')
     return 2
   }
-  const settings = await createApiClient(await findEndpoint(env, options.dir)).setFleet(change)
+  const { api } = await connect(env, options.dir)
+  const settings = await api.setFleet(change)
   print(options.json ? settings : describeSettings(settings))
   return 0
 }
 
 /** The fleet as people read it, line by line; `now` in ms. */
-export function describeFleet(
-  { settings, autoscaler, workers, workersTotal }: FleetAnswer,
-  now: number,
-): string[] {
+export function describeFleet({ settings, autoscaler, workers, workersTotal }: Fleet, now: number): string[] {
   const facts: [string, string][] = [['set', describeSettings(settings)]]
   if (autoscaler) {
     const { instances, target, why, demandSeconds, byHand, error } = autoscaler
@@ -64,7 +63,7 @@ export function describeFleet(
 
 const header = ['INSTANCE', 'STATE', 'SINCE', 'DEVICE', 'FPS', 'BATCHES', 'MODEL']
 
-function rowOf(worker: WorkerRecord, now: number): string[] {
+function rowOf(worker: Worker, now: number): string[] {
   const { instance, state, since, device, framesPerSecond, batches, models, leaving } = worker
   return [
     instance,

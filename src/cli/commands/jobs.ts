@@ -1,10 +1,7 @@
-import { type JobAnswer, createApiClient, findEndpoint } from '../api-client.ts'
+import type { Client, Job } from '../../client/client.ts'
+import { connect } from '../endpoint.ts'
+import { type Common, print } from '../output.ts'
 import { watchJob } from '../watch-job.ts'
-
-export type Common = { dir: string; json: boolean }
-
-export const print = (value: unknown) =>
-  void process.stdout.write(`${typeof value === 'string' ? value : JSON.stringify(value)}\n`)
 
 export async function watch(
   id: string,
@@ -12,33 +9,72 @@ export async function watch(
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
 ): Promise<number> {
-  const api = createApiClient(await findEndpoint(env, options.dir))
+  const { api } = await connect(env, options.dir)
+  return await follow(api, id, options, signal)
+}
+
+/** Follows a job to its end and says what became of it. Answers the exit code. */
+export async function follow(
+  api: Client,
+  id: string,
+  options: Pick<Common, 'json'>,
+  signal: AbortSignal,
+): Promise<number> {
   const job = await watchJob(api, id, { quiet: options.json, signal })
-  print(
-    options.json
-      ? job
-      : `${job.status}${job.error ? `: ${job.error.message}` : ''}${job.output ? ` ${job.output}` : ''}`,
-  )
-  return job.status === 'succeeded' ? 0 : 1
+  const { status, error, output } = job
+  print(options.json ? job : `${status}${error ? `: ${error.message}` : ''}${output ? ` ${output}` : ''}`)
+  return status === 'succeeded' ? 0 : 1
 }
 
 export async function cancel(id: string, options: Common, env: NodeJS.ProcessEnv): Promise<number> {
-  const answer = await createApiClient(await findEndpoint(env, options.dir)).cancel(id)
+  const { api } = await connect(env, options.dir)
+  const answer = await api.cancel(id)
   print(options.json ? answer : answer.status)
   return 0
 }
 
-type ListOptions = Common & { state?: string; limit: number; offset: number }
+type ListOptions = Common & { state?: Job['status']; limit: number; offset: number }
 
+/** Of a page the API gives at most so many; of all there are, those in one state are looked for among the newest. */
+const pageSize = 100
+const mostLookedAt = 10_000
+
+/** Lists jobs, newest first; `offset` counts all of them, whatever state is asked for. */
 export async function listJobs(options: ListOptions, env: NodeJS.ProcessEnv): Promise<number> {
-  const api = createApiClient(await findEndpoint(env, options.dir))
-  const answer = await api.jobs(options)
-  if (options.json) print(answer)
-  else for (const job of answer.jobs) print(lineOf(job))
+  const { state, limit, offset } = options
+  const { api } = await connect(env, options.dir)
+  const jobs: Job[] = []
+  for (let at = offset; jobs.length < limit && at < offset + mostLookedAt; at += pageSize) {
+    const page = await api.jobs({
+      offset: at,
+      limit: state ? pageSize : Math.min(pageSize, limit - jobs.length),
+    })
+    jobs.push(...page.jobs.filter(({ status }) => state === undefined || status === state))
+    if (page.jobs.length < pageSize) break
+  }
+  const shown = jobs.slice(0, limit)
+  if (options.json) print({ jobs: shown })
+  else for (const line of tableOf(shown)) print(line)
   return 0
 }
 
-function lineOf({ id, status, frames, error }: JobAnswer): string {
-  const counts = `${frames.done}/${frames.total ?? '?'}`
-  return [id, status.padEnd(9), counts, error?.message ?? ''].join('  ').trimEnd()
+/** A line for each: what a shell cuts by columns comes first, sentences last. */
+function tableOf(jobs: Job[]): string[] {
+  if (jobs.length === 0) return ['no jobs']
+  const rows = jobs.map(({ id, status, createdAt, frames, model, source, error }) => [
+    id,
+    status,
+    createdAt.slice(0, 19).replace('T', ' '),
+    `${frames.done}/${frames.total ?? '?'}`,
+    model,
+    error?.message ?? source.split('/').at(-1) ?? '',
+  ])
+  const all = [['ID', 'STATE', 'CREATED (UTC)', 'FRAMES', 'MODEL', 'WHAT'], ...rows]
+  const widths = all[0]?.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0))) ?? []
+  return all.map((row) =>
+    row
+      .map((text, column) => (column === row.length - 1 ? text : text.padEnd(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  )
 }

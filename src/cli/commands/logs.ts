@@ -1,5 +1,5 @@
-import { findEndpoint } from '../api-client.ts'
-import type { Common } from './jobs.ts'
+import { connect } from '../endpoint.ts'
+import { type Common, print } from '../output.ts'
 
 /**
  * Prints what all roles said of a job, in the order of time: a line for people, or as it was written with `json`. Answers the
@@ -11,31 +11,9 @@ export async function logs(
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
 ): Promise<number> {
-  const { apiUrl, token } = await findEndpoint(env, options.dir)
-  let after: string | null = ''
-  while (after !== null) {
-    const query: string = after === '' ? '' : `?after=${after}`
-    const answer = await fetch(`${apiUrl}/v1/jobs/${encodeURIComponent(id)}/logs${query}`, {
-      headers: { authorization: `Bearer ${token}` },
-      signal,
-    }).catch((error: unknown) => {
-      throw new Error(`the API at ${apiUrl} can't be reached`, { cause: error })
-    })
-    const text = await answer.text()
-    if (!answer.ok) throw new Error(sentenceOf(text) ?? `the API answered ${answer.status}`)
-    const lines = text.split('\n').filter(Boolean)
-    for (const line of lines) process.stdout.write(`${options.json ? line : forPeople(line)}\n`)
-    after = answer.headers.get('framefleet-next')
-  }
+  const { api } = await connect(env, options.dir)
+  for await (const line of api.logs(id, { signal })) print(options.json ? line : forPeople(line))
   return 0
-}
-
-function sentenceOf(body: string): string | undefined {
-  try {
-    return (JSON.parse(body) as { detail?: string }).detail
-  } catch {
-    return undefined
-  }
 }
 
 /** Said with each line, or of no use to who reads it. */

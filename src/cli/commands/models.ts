@@ -1,13 +1,14 @@
 import select from '@inquirer/select'
 import { InputError } from '../../shared/errors.ts'
 import type { Field, Question } from '../../shared/models/draft.ts'
-import { createApiClient, findEndpoint } from '../api-client.ts'
+import { connect, findEndpoint } from '../endpoint.ts'
 import { uploadModel } from '../local-files.ts'
 import { type ModelFile, readModelFile } from '../model-file.ts'
-import { type Common, print } from './jobs.ts'
+import { type Common, print } from '../output.ts'
 
 export async function listModels(options: Common, env: NodeJS.ProcessEnv): Promise<number> {
-  const answer = await createApiClient(await findEndpoint(env, options.dir)).models()
+  const { api } = await connect(env, options.dir)
+  const answer = await api.models()
   if (options.json) print(answer.models)
   else
     for (const { name, version, title, description } of answer.models)

@@ -1,12 +1,12 @@
-import { createApiClient, findEndpoint } from '../api-client.ts'
-import { type Common, print } from './jobs.ts'
+import { connect } from '../endpoint.ts'
+import { type Common, print } from '../output.ts'
 
 export async function listQuarantine(
   options: Common & { offset: number; limit: number },
   env: NodeJS.ProcessEnv,
 ): Promise<number> {
   const { offset, limit } = options
-  const found = await (await api(options, env)).quarantine(offset, limit)
+  const found = await (await api(options, env)).quarantine({ offset, limit })
   if (options.json) {
     print(found)
     return 0
@@ -35,5 +35,4 @@ export async function dropQuarantined(id: string, options: Common, env: NodeJS.P
   return 0
 }
 
-const api = async (options: Common, env: NodeJS.ProcessEnv) =>
-  createApiClient(await findEndpoint(env, options.dir))
+const api = async (options: Common, env: NodeJS.ProcessEnv) => (await connect(env, options.dir)).api

@@ -1,5 +1,5 @@
-import { createApiClient, findEndpoint } from '../api-client.ts'
-import { type Common, print } from './jobs.ts'
+import { connect } from '../endpoint.ts'
+import { type Common, print } from '../output.ts'
 
 type ResumeOptions = Common & { all: boolean; again: boolean }
 
@@ -13,7 +13,7 @@ export async function resume(
     process.stderr.write('framefleet: say which job to resume, or --all; --again is for one job\n')
     return 2
   }
-  const api = createApiClient(await findEndpoint(env, options.dir))
+  const { api } = await connect(env, options.dir)
   if (id !== undefined) {
     const answer = await api.resume(id, options.again)
     print(options.json ? answer : answer.outcome)

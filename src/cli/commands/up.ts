@@ -2,8 +2,9 @@ import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { FleetSettings } from '../../shared/fleet.ts'
-import { createApiClient, saveEndpoint } from '../api-client.ts'
+import { createClient } from '../../client/client.ts'
 import { startStack } from '../embedded-stack.ts'
+import { saveEndpoint } from '../endpoint.ts'
 import { describeSettings } from './fleet.ts'
 
 type UpOptions = {
@@ -44,11 +45,12 @@ export async function up(
   say(`framefleet is up${autoscale ? '' : `; ${workers}`}`)
   if (autoscale) {
     // What was set before goes over what is asked for now.
-    const fleet = await createApiClient(stack)
+    const fleet = await createClient({ url: stack.apiUrl, token: stack.token })
       .fleet()
       .catch(() => undefined)
     if (fleet) say(`  fleet   ${describeBounds(fleet.settings, { min, max })}`)
   }
+  say(`  page    ${stack.apiUrl}/#token=${encodeURIComponent(stack.token)}`)
   say(`  API     ${stack.apiUrl}/v1/jobs   (docs at ${stack.apiUrl}/docs)`)
   say(`  queues  ${stack.apiUrl}/queues   (any user name; the token is the password)`)
   say(`  token   npx framefleet token`)

@@ -64,6 +64,16 @@ export function addJobCommands(program: Command, { env, signal, end }: Context):
     'jobs --json | jq -r .jobs[].id': '',
   })
 
+  const logs = program
+    .command('logs <id>')
+    .description('what all roles said of a job, in order')
+    .addOption(dir())
+    .option('--json', 'one JSON object a line, as it was written', false)
+    .action(
+      async (id, options) => await end((await import('../commands/logs.ts')).logs(id, options, env, signal)),
+    )
+  examples(logs, { 'logs ID': '', 'logs ID --json | jq -c "select(.level == \\"error\\")"': '' })
+
   const cancel = program
     .command('cancel <id>')
     .description('stop a job and delete what it made so far')

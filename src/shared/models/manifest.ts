@@ -77,25 +77,27 @@ const StyleInput = z
   .refine(bytesAreBytes, bytesAreBytesError)
 
 /** model.json: what the graph itself doesn't say about an image model. */
-export const ModelManifest = z.strictObject({
-  name: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and hyphens, 63 at most'),
-  version: z
-    .string()
-    .regex(/^[A-Za-z0-9._-]{1,32}$/, 'must be letters, digits, dots, hyphens and underscores, 32 at most')
-    .default('1'),
-  /** Of model.onnx, in hex. */
-  sha256: hex64.optional(),
-  title: z.string().optional(),
-  description: z.string().optional(),
-  licence: z.string().optional(),
-  input: ImageInput.prefault({}),
-  output: ImageOutput.prefault({}),
-  style: StyleInput.optional(),
-  /** Any size whose sides are padded up to a multiple, or one size only, to which frames are fitted. */
-  size: z.union([AnySize, OneSize], sizeError).prefault({}),
-})
+export const ModelManifest = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be lower-case letters, digits and hyphens, 63 at most'),
+    version: z
+      .string()
+      .regex(/^[A-Za-z0-9._-]{1,32}$/, 'must be letters, digits, dots, hyphens and underscores, 32 at most')
+      .default('1'),
+    /** Of model.onnx, in hex. */
+    sha256: hex64.optional(),
+    title: z.string().optional(),
+    description: z.string().optional(),
+    licence: z.string().optional(),
+    input: ImageInput.prefault({}),
+    output: ImageOutput.prefault({}),
+    style: StyleInput.optional(),
+    /** Any size whose sides are padded up to a multiple, or one size only, to which frames are fitted. */
+    size: z.union([AnySize, OneSize], sizeError).prefault({}),
+  })
+  .meta({ id: 'Model' })
 export type ModelManifest = z.infer<typeof ModelManifest>
 export type ImageSpec = Pick<ModelManifest['input'], 'name' | 'layout' | 'type' | 'range' | 'channels'>
 

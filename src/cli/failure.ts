@@ -1,0 +1,25 @@
+import { ApiError } from '../client/errors.ts'
+import { redact } from '../shared/redact.ts'
+
+/** There is nothing to call, or nothing to call it with. */
+export class NoEndpointError extends Error {
+  override name = 'NoEndpointError'
+  readonly code = 'no-system'
+}
+
+/** Says why a command ended early: a sentence on standard error and, with `json`, an object on standard output. */
+export function tellFailure(error: unknown, json: boolean): void {
+  const message = redact((error as Error).message)
+  const { code = 'failed' } = error as { code?: unknown }
+  process.stderr.write(`framefleet: ${message}\n`)
+  if (json) process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`)
+}
+
+/** 3 where the system could not be asked at all, 1 where it said no or something went wrong here. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof NoEndpointError) return 3
+  const notAsked =
+    error instanceof ApiError &&
+    (error.code === 'unreachable' || error.status === 401 || error.status === 403)
+  return notAsked ? 3 : 1
+}

@@ -1,0 +1,40 @@
+import { basename } from 'node:path'
+import progress from 'cli-progress'
+
+/** How far a file has come: a bar on a terminal, a line for each tenth in a pipe, nothing when quiet. On standard error. */
+export function showUpload(path: string, quiet: boolean) {
+  const show = quiet ? { update: () => {}, close: () => {} } : process.stderr.isTTY ? bar(path) : lines(path)
+  return show as { update(progress: { sent: number; total: number }): void; close(): void }
+}
+
+const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1)
+
+function bar(path: string) {
+  const shown = new progress.SingleBar(
+    { format: '{name} [{bar}] {done}/{all} MB', hideCursor: true, stream: process.stderr },
+    progress.Presets.shades_classic,
+  )
+  let started = false
+  return {
+    update({ sent, total }: { sent: number; total: number }) {
+      const fields = { name: basename(path), done: megabytes(sent), all: megabytes(total) }
+      if (!started) shown.start(total || 1, sent, fields)
+      started = true
+      shown.update(sent, fields)
+    },
+    close: () => shown.stop(),
+  }
+}
+
+function lines(path: string) {
+  let last = -1
+  return {
+    update({ sent, total }: { sent: number; total: number }) {
+      const tenth = total === 0 ? 10 : Math.floor((10 * sent) / total)
+      if (tenth === last) return
+      last = tenth
+      process.stderr.write(`${basename(path)} ${megabytes(sent)}/${megabytes(total)} MB sent\n`)
+    },
+    close: () => {},
+  }
+}

@@ -1,0 +1,824 @@
+// Written by `npm run client:types` from the API's own description: change the routes, not this.
+
+export type Accepted = {
+  id: string
+  status: string
+  links: Record<string, string>
+}
+
+export type Autoscaler = {
+  at: string
+  fleet: string
+  instances: number
+  target: number
+  why: string
+  demandSeconds: number
+  startSeconds: number
+  byHand: {
+    size: number
+    until: string
+  } | null
+  decisions?: {
+    at: string
+    target: number
+    why: string
+  }[]
+  error: string | null
+}
+
+export type Batch = {
+  index: number
+  /** its first frame */
+  first: number
+  frames: number
+  state: 'waiting' | 'active' | 'done' | 'failed' | 'skipped'
+  framesDone: number
+  /** who had it last */
+  worker: string | null
+  startedAt: string | null
+  /** from its last claim to its end, or until now */
+  seconds: number | null
+  /** of the latest hundred of the job */
+  failures: number
+  /** what failed last */
+  error: string | null
+  /** frames that show another one's picture, or the source's */
+  unscored: number[]
+  /** milliseconds by phase, which overlap */
+  ms: Record<string, number>
+}
+
+export type Fleet = {
+  settings: FleetSettings
+  /** null where none has been at work for a minute */
+  autoscaler: Autoscaler | null
+  /** those that beat last, at most 1000 */
+  workers: Worker[]
+  workersTotal: number
+  rates: Rate[]
+}
+
+export type FleetChange = {
+  /** never fewer instances */
+  min?: number
+  /** never more instances */
+  max?: number
+  /** exactly so many; null gives the size back to the autoscaler */
+  size?: number | null
+  /** the autoscaler starts and removes nothing; what was to be removed works on */
+  paused?: boolean
+}
+
+export type FleetSettings = {
+  /** never fewer instances */
+  min: number
+  /** never more instances */
+  max: number
+  /** exactly so many instances, whatever there is to do; null leaves it to the autoscaler */
+  size: number | null
+  /** the autoscaler starts and removes nothing; what was to be removed works on */
+  paused: boolean
+}
+
+export type Incident = {
+  at: string
+  queue: string
+  entry: string
+  class: 'input' | 'cancelled' | 'lost' | 'transient' | 'resource' | 'poison' | 'unknown'
+  attempt: number
+  worker: string
+  message: string
+  tail?: string
+}
+
+export type Job = {
+  id: string
+  status: 'queued' | 'splitting' | 'scoring' | 'stitching' | 'succeeded' | 'failed' | 'cancelled'
+  createdAt: string
+  endedAt: string | null
+  model: string
+  source: string
+  frames: {
+    done: number
+    total: number | null
+  }
+  /** frames a second since scoring began */
+  fps: number | null
+  etaSeconds: number | null
+  /** how long workers were busy with it so far, also for nothing */
+  workerSeconds: number | null
+  /** that time by the price of a worker hour; null where no price is set */
+  cost: number | null
+  error: {
+    code: string
+    message: string
+  } | null
+  /** URL of the finished video in storage */
+  output: string | null
+  links: Record<string, string>
+}
+
+export type JobLinks = {
+  /** where it is a blob of the media account */
+  source?: Link
+  /** once there is one */
+  output?: Link
+  preview?: Link
+  report?: Link
+}
+
+export type JobRequest = {
+  source: {
+    /** the video: a blob of the media account, or on an allowed host */
+    url: string
+  }
+  /** name, or name@version */
+  model: string
+  /** for a model that takes a style image: that image */
+  style?: {
+    url: string
+  }
+  output?: {
+    /** where to write; the job keeps its own copy when absent */
+    url?: string
+    container?: 'mp4' | 'mkv' | 'webm'
+    codec?: 'h264' | 'hevc' | 'vp9' | 'av1'
+    crf?: number
+    preset?: 'ultrafast' | 'superfast' | 'veryfast' | 'faster' | 'fast' | 'medium' | 'slow'
+  }
+  batch?: {
+    frames?: number
+  }
+  /** 10 goes first */
+  priority?: number
+  /** what a frame does that cannot be decoded or scored */
+  onError?: 'fail' | 'passthrough'
+  /** with passthrough: most frames that may go unscored */
+  errorThreshold?: number
+}
+
+export type Link = {
+  /** opens it without a token until then */
+  url: string
+  expires: string
+}
+
+export type Model = {
+  name: string
+  version: string
+  sha256?: string
+  title?: string
+  description?: string
+  licence?: string
+  input: {
+    name?: string
+    layout: 'NCHW' | 'NHWC'
+    type: 'float32' | 'uint8'
+    range:
+      | '0..1'
+      | '0..255'
+      | '-1..1'
+      | {
+          mean: [number, number, number]
+          std: [number, number, number]
+        }
+    channels: 'RGB' | 'BGR'
+  }
+  output: {
+    name?: string
+    layout: 'NCHW' | 'NHWC'
+    type: 'float32' | 'uint8'
+    range:
+      | '0..1'
+      | '0..255'
+      | '-1..1'
+      | {
+          mean: [number, number, number]
+          std: [number, number, number]
+        }
+    channels: 'RGB' | 'BGR'
+    scale: number
+  }
+  style?: {
+    name: string
+    layout: 'NCHW' | 'NHWC'
+    type: 'float32' | 'uint8'
+    range:
+      | '0..1'
+      | '0..255'
+      | '-1..1'
+      | {
+          mean: [number, number, number]
+          std: [number, number, number]
+        }
+    channels: 'RGB' | 'BGR'
+    size:
+      | {
+          longSide: number
+          multipleOf: number
+        }
+      | {
+          width: number
+          height: number
+        }
+    image?: string
+  }
+  size:
+    | {
+        multipleOf: number
+      }
+    | {
+        width: number
+        height: number
+        fit: 'stretch' | 'letterbox' | 'tile'
+      }
+}
+
+export type Problem = {
+  type: string
+  title: string
+  status: number
+  detail: string
+  /** a stable word for programs */
+  code: string
+  errors?: {
+    field: string
+    message: string
+  }[]
+  /** with too-much-queued: what is before the job */
+  line?: {
+    frames: number
+    jobs: number
+  }
+}
+
+export type Rate = {
+  /** name@version */
+  model: string
+  /** WIDTHxHEIGHT */
+  size: string
+  device: string
+  /** of one busy worker */
+  secondsPerFrame: number
+  /** of one batch */
+  setUpSeconds: number
+  /** how many were measured */
+  batches: number
+  /** when the last one was, in ms */
+  at: number
+}
+
+export type Report = {
+  v: 1
+  jobId: string
+  status: 'succeeded' | 'failed' | 'cancelled'
+  error?: {
+    code: string
+    message: string
+  }
+  createdAt: string
+  endedAt: string
+  seconds: number
+  source: {
+    url: string
+    kind: 'own' | 'http'
+    etag: string
+    bytes: number
+  }
+  model: {
+    name: string
+    version: string
+    sha256: string
+  }
+  style?: {
+    url: string
+    kind: 'own' | 'http'
+    etag: string
+    bytes: number
+  }
+  frames: number
+  framesReplaced: number[]
+  framesPassedThrough: number[]
+  fps: number
+  encoding?: {
+    container: 'mp4' | 'mkv' | 'webm'
+    codec: 'h264' | 'hevc' | 'vp9' | 'av1'
+    crf: number
+    preset: 'ultrafast' | 'superfast' | 'veryfast' | 'faster' | 'fast' | 'medium' | 'slow'
+  }
+  output?: {
+    url: string
+    bytes: number
+    sha256: string
+  }
+  batches: {
+    planned: number
+    failed: number
+  }
+  ms: Record<string, number>
+  workerSeconds?: number
+  warnings: string[]
+  incidents: Incident[]
+}
+
+export type Retried = {
+  id: string
+  jobId: string
+  status: 'queued'
+  links: Record<string, string>
+}
+
+export type StoredQuarantineRecord = {
+  v: 1
+  at: string
+  /** where it was found */
+  queue: string
+  /** its id there */
+  entry: string
+  jobId?: string
+  reason: 'poison' | 'unreadable' | 'refused'
+  /** one sentence */
+  message: string
+  /** frames of the source, counted from 0 */
+  frames: number[]
+  /** its latest failures */
+  incidents: Incident[]
+  /** what it carried, cut */
+  payload: string
+  id: string
+}
+
+export type Upload = {
+  /** put blocks here, then their list: it needs no token */
+  url: string
+  /** what a job calls it */
+  source: string
+  /** when the url ends; ask for another one with this source */
+  expires: string
+}
+
+export type UploadRequest =
+  | {
+      /** the file's name */
+      name: string
+    }
+  | {
+      /** of an upload that is not done, to go on with it by a new link */
+      source: string
+    }
+
+export type Worker = {
+  id: string
+  instance: string
+  state: 'idle' | 'busy' | 'draining' | 'held'
+  since: number
+  startedAt: number
+  beatAt: number
+  device: string | null
+  models: string[]
+  framesPerSecond: number | null
+  batches: number
+  leaving: string | null
+}
+
+export type paths = {
+  '/v1/fleet': {
+    /** The fleet: what was set, what the autoscaler decided, every worker, and how fast they are */
+    get: {
+      parameters: {}
+      requestBody?: never
+      responses: {
+        200: { content: { 'application/json': Fleet } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+    /** Set the fleet */
+    put: {
+      parameters: {}
+      requestBody: { content: { 'application/json': FleetChange } }
+      responses: {
+        200: { content: { 'application/json': FleetSettings } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        422: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs': {
+    /** Submit a video */
+    post: {
+      parameters: { header?: { 'idempotency-key'?: string } }
+      requestBody: { content: { 'application/json': JobRequest } }
+      responses: {
+        202: { content: { 'application/json': Accepted } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        422: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+    /** Jobs, newest first */
+    get: {
+      parameters: { query?: { offset?: number; limit?: number } }
+      requestBody?: never
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              jobs: Job[]
+            }
+          }
+        }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}': {
+    /** How a job is doing */
+    get: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        200: { content: { 'application/json': Job } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+    /** Cancel a job */
+    delete: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        202: { content: { 'application/json': Accepted } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        409: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}/batches': {
+    /** The batches of a job: who has each, how long, what failed */
+    get: {
+      parameters: { path: { id: string }; query?: { offset?: number; limit?: number } }
+      requestBody?: never
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              total: number
+              batches: Batch[]
+            }
+          }
+        }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}/frames': {
+    /** A few frames before and after */
+    get: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              pairs: {
+                frame: number
+                before: string
+                after: string
+              }[]
+            }
+          }
+        }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}/frames/{frame}/{side}': {
+    /** One of them, as a JPEG */
+    get: {
+      parameters: { path: { id: string; frame: number; side: 'before' | 'after' } }
+      requestBody?: never
+      responses: {
+        200: { content: { 'image/jpeg': string } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}/links': {
+    /** Links to what a job reads and made */
+    get: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        200: { content: { 'application/json': JobLinks } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}/logs': {
+    /** What all roles said of a job */
+    get: {
+      parameters: { path: { id: string }; query?: { limit?: number; after?: string } }
+      requestBody?: never
+      responses: {
+        200: { content: { 'application/x-ndjson': string } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}/output': {
+    /** The finished video */
+    get: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        200: { content: { 'video/mp4': string; 'video/x-matroska': string; 'video/webm': string } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}/preview': {
+    /** A few source frames above what became of them */
+    get: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        200: { content: { 'image/jpeg': string } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}/report': {
+    /** What became of a job */
+    get: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        200: { content: { 'application/json': Report } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}/resume': {
+    /** Put a job back on the queues */
+    post: {
+      parameters: { path: { id: string }; query?: { again?: string } }
+      requestBody?: never
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              id: string
+              outcome: 'resumed' | 'running' | 'ended'
+            }
+          }
+        }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        409: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}/stream': {
+    /** One job, live */
+    get: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        200: { content: { 'text/event-stream': string } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/models': {
+    /** The models a job may name */
+    get: {
+      parameters: {}
+      requestBody?: never
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              models: Model[]
+            }
+          }
+        }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/models/{name}/picture': {
+    /** What a model does, as a small JPEG */
+    get: {
+      parameters: { path: { name: string } }
+      requestBody?: never
+      responses: {
+        200: { content: { 'image/jpeg': string } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        422: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/quarantine': {
+    /** What is in quarantine, newest first */
+    get: {
+      parameters: { query?: { offset?: number; limit?: number } }
+      requestBody?: never
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              total: number
+              records: StoredQuarantineRecord[]
+            }
+          }
+        }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/quarantine/{id}': {
+    /** One record, with its evidence */
+    get: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        200: { content: { 'application/json': StoredQuarantineRecord } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+    /** Drop a record */
+    delete: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        204: { content?: never }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/quarantine/{id}/retry': {
+    /** Run the job of a record again */
+    post: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        202: { content: { 'application/json': Retried } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        409: { content: { 'application/problem+json': Problem } }
+        422: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/resume': {
+    /** Put every open job back on the queues */
+    post: {
+      parameters: {}
+      requestBody?: never
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              resumed: number
+              running: number
+              ended: number
+              unknown: number
+              failed: number
+            }
+          }
+        }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/stream': {
+    /** The newest jobs, live */
+    get: {
+      parameters: {}
+      requestBody?: never
+      responses: {
+        200: { content: { 'text/event-stream': string } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/uploads': {
+    /** Bring a video */
+    post: {
+      parameters: {}
+      requestBody: { content: { 'application/json': UploadRequest } }
+      responses: {
+        201: { content: { 'application/json': Upload } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        409: { content: { 'application/problem+json': Problem } }
+        422: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+}
