@@ -28,6 +28,7 @@ export async function describeApi(app: FastifyInstance, { docsOpen }: { docsOpen
         { name: 'jobs', description: 'Submit a video, follow it, fetch what came of it' },
         { name: 'models', description: 'What a job may name' },
         { name: 'fleet', description: 'Who is there to work, and how many may be' },
+        { name: 'triggers', description: 'Which videos that land in storage start which jobs' },
         { name: 'quarantine', description: 'What was taken out of the way, with its evidence' },
       ],
     },

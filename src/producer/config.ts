@@ -11,6 +11,7 @@ import {
   traceSettings,
 } from '../shared/config.ts'
 import { longestLinkMinutes } from '../shared/links.ts'
+import { namesQueue } from './triggers/queue-setting.ts'
 
 export const producerSettings = {
   ...commonSettings,
@@ -93,6 +94,20 @@ export const producerSettings = {
     .positive()
     .default(200e9)
     .describe('largest source taken'),
+  FRAMEFLEET_ARRIVALS_QUEUE: z
+    .string()
+    .refine(namesQueue, 'must be the URL of a Storage queue, or a connection string')
+    .optional()
+    .describe(
+      'Storage queue where Event Grid says what has landed: `https://name.queue.core.windows.net/arrivals` (identity), the same with a SAS, or a connection string with `QueueName=arrivals` added',
+    ),
+  FRAMEFLEET_ARRIVALS_POLL_SECONDS: z.coerce
+    .number()
+    .min(0)
+    .max(3_600)
+    .refine((seconds) => seconds === 0 || seconds >= 0.1, 'must be 0, or 0.1 and more')
+    .default(0)
+    .describe('how often storage is looked at for what has landed, where no Event Grid says so; 0 never does'),
   FRAMEFLEET_BOARD_WRITABLE: z
     .stringbool()
     .default(false)

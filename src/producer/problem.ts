@@ -29,6 +29,7 @@ const statusOfCode: Record<string, number> = {
   'job-unknown': 404,
   'not-there': 404,
   'record-unknown': 404,
+  'bad-events': 400,
   'job-ended': 409,
   'job-open': 409,
   'job-ending': 409,
@@ -75,7 +76,8 @@ export function handleErrors(app: FastifyInstance): void {
       })
     }
     if (error.statusCode && error.statusCode < 500 && error.code?.startsWith('FST_')) {
-      const detail = error.statusCode === 413 ? 'The body is larger than 64 KiB.' : redact(error.message)
+      const most = `The body is larger than ${request.routeOptions.bodyLimit >> 10} KiB.`
+      const detail = error.statusCode === 413 ? most : redact(error.message)
       return sendProblem(reply, { status: error.statusCode, code: 'bad-request', detail })
     }
     request.log.error({ err: error }, 'request failed')

@@ -5,6 +5,7 @@ import { InputError } from '../shared/errors.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import { type Quarantine, QuarantineRecord, type StoredRecord } from '../shared/quarantine.ts'
 import { Problem } from './problem.ts'
+import { arrivalsQueue } from './triggers/set-aside.ts'
 import type { Resumed } from './resume.ts'
 
 export type QuarantineDeps = {
@@ -12,6 +13,8 @@ export type QuarantineDeps = {
   files: Pick<JobFiles, 'findSpec' | 'readReport'>
   /** Runs a job that has failed again, by its plan. Throws InputError where that can't be. */
   runAgain(jobId: string): Promise<Resumed>
+  /** Says once more that the blob of a record landed; answers its job's id. Throws InputError where it starts none. */
+  landAgain(record: StoredRecord): Promise<string>
 }
 
 const Stored = QuarantineRecord.extend({ id: z.string() }).meta({ id: 'StoredQuarantineRecord' })
@@ -35,6 +38,19 @@ const errors = { 400: Problem, 401: Problem, 403: Problem }
 export function addQuarantineRoutes(root: FastifyInstance, deps: QuarantineDeps): void {
   const app = root.withTypeProvider<ZodTypeProvider>()
   const { quarantine } = deps
+
+  /** What a record is about is done once more; answers the job. */
+  async function again(kept: StoredRecord): Promise<string> {
+    if (kept.queue === arrivalsQueue) {
+      const started = await deps.landAgain(kept)
+      await quarantine.drop(kept.id)
+      return started
+    }
+    const jobId = await retryable(deps, kept)
+    if ((await deps.runAgain(jobId)) !== 'resumed') throw isOpen(jobId)
+    await quarantine.dropJob(jobId)
+    return jobId
+  }
 
   async function record(id: string): Promise<StoredRecord> {
     const found = await quarantine.find(id)
@@ -76,18 +92,16 @@ export function addQuarantineRoutes(root: FastifyInstance, deps: QuarantineDeps)
       config: { role: 'Fleet.Admin' },
       schema: {
         tags,
-        summary: 'Run the job of a record again',
+        summary: 'Run the job of a record again, or start it after all',
         description:
-          'For a job that has failed. It keeps its id and its plan; all records of it leave quarantine.',
+          'For a job that has failed: it keeps its id and its plan, and all records of it leave quarantine. For a video that landed and was refused: it is looked at anew.',
         params: Params,
         response: { 202: Retried, 404: Problem, 409: Problem, 422: Problem, ...errors },
       },
     },
     async (request, reply) => {
       const { id } = request.params
-      const jobId = await retryable(deps, await record(id))
-      if ((await deps.runAgain(jobId)) !== 'resumed') throw isOpen(jobId)
-      await quarantine.dropJob(jobId)
+      const jobId = await again(await record(id))
       const links = { job: `/v1/jobs/${jobId}` }
       return await reply.code(202).send({ id, jobId, status: 'queued', links })
     },

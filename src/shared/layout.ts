@@ -46,3 +46,6 @@ export const layout = {
   uploads: 'uploads/',
   newUpload: (day: string, id: string, name: string) => `uploads/${day}/${id}/${name}`,
 }
+
+/** Metadata of an output that goes where the job wanted it: its job. Where that is under `in/`, it starts no other one. */
+export const outputMark = 'framefleet_job'

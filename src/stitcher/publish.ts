@@ -5,7 +5,7 @@ import { type BlobStore, connectBlob } from '../shared/blob-store.ts'
 import { muxers } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
 import type { JobSpec, Plan, Report } from '../shared/job.ts'
-import { layout } from '../shared/layout.ts'
+import { layout, outputMark } from '../shared/layout.ts'
 
 /**
  * Puts the finished video where the job wants it, all at once: readers see the old blob, if any, or the whole new one.
@@ -29,20 +29,29 @@ export async function publish(
     media.uploadFile(name, path, { contentType, signal }),
   ])
   const wanted = spec.request.output.url
-  if (wanted) await publishTo(media, { url: wanted, query: outputQuery, path, contentType, signal })
+  const mark = { [outputMark]: spec.id }
+  if (wanted)
+    await publishTo(media, { url: wanted, query: outputQuery, path, contentType, metadata: mark, signal })
   const { size: bytes } = await stat(path)
   return { url: wanted ?? media.url(name), bytes, sha256 }
 }
 
-type Destination = { url: string; query: string; path: string; contentType: string; signal: AbortSignal }
+type Destination = {
+  url: string
+  query: string
+  path: string
+  contentType: string
+  metadata: Record<string, string>
+  signal: AbortSignal
+}
 
 async function publishTo(
   media: BlobStore,
-  { url, query, path, contentType, signal }: Destination,
+  { url, query, path, contentType, metadata, signal }: Destination,
 ): Promise<void> {
   const own = query === '' ? media.nameOf(url) : undefined
   if (own !== undefined) {
-    await media.uploadFile(own, path, { contentType, signal })
+    await media.uploadFile(own, path, { contentType, metadata, signal })
     return
   }
   if (query === '')
@@ -50,7 +59,7 @@ async function publishTo(
       'output-forbidden',
       `The output ${url} is not in the media account, and came without a SAS.`,
     )
-  const options = { blobHTTPHeaders: { blobContentType: contentType }, abortSignal: signal }
+  const options = { blobHTTPHeaders: { blobContentType: contentType }, metadata, abortSignal: signal }
   await connectBlob(`${url}${query}`)
     .uploadFile(path, options)
     .catch((error: unknown) => {

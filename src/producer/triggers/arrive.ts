@@ -1,7 +1,7 @@
 import type { BlobHead, BlobStore } from '../../shared/blob-store.ts'
 import { InputError, TransientError } from '../../shared/errors.ts'
 import type { JobRequest } from '../../shared/job.ts'
-import { layout } from '../../shared/layout.ts'
+import { layout, outputMark } from '../../shared/layout.ts'
 import type { Logger } from '../../shared/log.ts'
 import { type AcceptDeps, acceptJob, keyedId, putInLine } from '../accept-job.ts'
 import type { ArrivalMetrics, Way } from './metrics.ts'
@@ -145,6 +145,3 @@ function whyNot({ metadata, bytes }: BlobHead): string | undefined {
   // Who writes in parts begins with nothing; a version with something in it is said again.
   return bytes === 0 ? 'it is empty' : undefined
 }
-
-/** Metadata of what we publish: an output that lands where videos do starts nothing. */
-export const outputMark = 'framefleet_job'

@@ -1,5 +1,6 @@
 import { AnonymousCredential, QueueClient, type StoragePipelineOptions } from '@azure/storage-queue'
 import { DefaultAzureCredential } from '@azure/identity'
+import { isConnectionString, queueName } from './queue-setting.ts'
 
 /** Nobody waits for an answer: the loop tries again by itself. */
 const options: StoragePipelineOptions = { retryOptions: { maxTries: 2, tryTimeoutInMs: 15_000 } }
@@ -15,16 +16,4 @@ export function openArrivalsQueue(setting: string): QueueClient {
   }
   const hasSas = new URL(setting).searchParams.has('sig')
   return new QueueClient(setting, hasSas ? new AnonymousCredential() : new DefaultAzureCredential(), options)
-}
-
-const queueName = /(?:^|;)QueueName=([^;]*)/i
-const isConnectionString = (setting: string) => /^[A-Za-z]+=/.test(setting)
-
-/** Whether a setting names a queue in one of those forms. */
-export function namesQueue(setting: string): boolean {
-  if (isConnectionString(setting)) return /AccountName=|SharedAccessSignature=/i.test(setting)
-  return (
-    URL.canParse(setting) &&
-    /^https?:\/\/[^/]+\/(?:[^/]+\/)?[a-z0-9](?:-?[a-z0-9]){2,62}(?:\?|$)/.test(setting)
-  )
 }
