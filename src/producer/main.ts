@@ -40,6 +40,7 @@ import { createServer } from './server.ts'
 import { speculateChore } from './speculate.ts'
 import { splitWorkload } from './split.ts'
 import { createSweeper } from './sweep-queues.ts'
+import { openTriggers } from './triggers/open-triggers.ts'
 
 const config = readConfig(producerSettings, process.env)
 const access = readAccess(config)
@@ -121,20 +122,27 @@ await runRole({ log, shipping, drainMs }, async () => {
   })
   const isReady = async () => redis.status === 'ready' && (await media.isReachable())
   const mediaService = connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT)
-  const app = await createServer({
-    system,
-    registry,
-    files,
-    statuses: hasty.statuses,
-    backlog: hasty.backlog,
+  const accept = {
+    ...{ media, files, sources, models, log },
+    ...{ statuses: hasty.statuses, backlog: hasty.backlog, flows: hasty.flows, order: hasty.order },
     admit: createAdmission(hasty.backlog, {
       clientFrames: config.FRAMEFLEET_MAX_QUEUED_FRAMES_PER_CLIENT,
       clientJobs: config.FRAMEFLEET_MAX_OPEN_JOBS_PER_CLIENT,
       frames: config.FRAMEFLEET_MAX_QUEUED_FRAMES,
     }),
+    isQueued: async (id: string) => (await prompt.exists(queue('stitch').toKey(entryIds.stitch(id)))) === 1,
+    policy: { mediaUrl: media.url(''), allowed: config.FRAMEFLEET_SOURCE_HOSTS },
+    maxSourceBytes: config.FRAMEFLEET_MAX_SOURCE_BYTES,
+  }
+  const hastyQuarantine = createQuarantine(shownQuarantine)
+  const triggers = openTriggers({ accept, system, quarantine: hastyQuarantine, registry, log })
+  const app = await createServer({
+    ...accept,
+    ...{ system, registry, triggers },
     resume: hasty,
-    quarantine: createQuarantine(shownQuarantine),
+    quarantine: hastyQuarantine,
     runAgain: async (id) => await resumeJob(hasty, id, { again: true }),
+    landAgain: triggers.again,
     fleet: {
       settings: createFleetSettings(system, fleetBounds(config), log),
       workers: createWorkerRegistry(prompt, prefix),
@@ -147,19 +155,7 @@ await runRole({ log, shipping, drainMs }, async () => {
     },
     hourPrice: config.FRAMEFLEET_WORKER_HOUR_PRICE || undefined,
     maxRequestsPerSecond: config.FRAMEFLEET_MAX_REQUESTS_PER_SECOND,
-    isQueued: async (id) => (await prompt.exists(queue('stitch').toKey(entryIds.stitch(id)))) === 1,
-    sources,
-    models,
-    flows: hasty.flows,
-    order: hasty.order,
-    media,
-    log,
     boardQueues,
-    policy: {
-      mediaUrl: media.url(''),
-      allowed: config.FRAMEFLEET_SOURCE_HOSTS,
-    },
-    maxSourceBytes: config.FRAMEFLEET_MAX_SOURCE_BYTES,
     isReady,
     ...access,
     docsOpen: config.FRAMEFLEET_API_DOCS_OPEN,
@@ -176,9 +172,12 @@ await runRole({ log, shipping, drainMs }, async () => {
   )
   const origins = ['127.0.0.1', 'localhost'].map((host) => `http://${host}:${config.FRAMEFLEET_API_PORT}`)
   await allowBrowsers(mediaService, origins, log)
+  const pulling = config.FRAMEFLEET_ARRIVALS_QUEUE && triggers.pull(config.FRAMEFLEET_ARRIVALS_QUEUE)
+  const pollMs = config.FRAMEFLEET_ARRIVALS_POLL_SECONDS * 1_000
   const chores = startChores({
     ...{ redis, prefix, log },
     chores: [
+      ...(pollMs > 0 ? [triggers.poll(pollMs)] : []),
       createSweeper({
         ...{ redis, prefix, quarantine, log },
         heal: async (id) => await resumeJob(patient, id),
@@ -199,7 +198,7 @@ await runRole({ log, shipping, drainMs }, async () => {
 
   return {
     async drain(withinMs) {
-      await Promise.all([chores.stop(), app.close()])
+      await Promise.all([chores.stop(), pulling && pulling.stop(), app.close()])
       await drainWorker(worker, working, withinMs)
     },
     async close() {

@@ -24,6 +24,7 @@ import { addStreamRoutes } from './stream-routes.ts'
 import { createLiveJobs } from './live-jobs.ts'
 import { viewOfStatus } from './job-view.ts'
 import { addResumeRoutes } from './resume-routes.ts'
+import { type TriggerRoutesDeps, addTriggerRoutes } from './triggers/routes.ts'
 import { BoardAdapter } from './board-adapter.ts'
 
 type ServerDeps = JobRoutesDeps &
@@ -33,6 +34,7 @@ type ServerDeps = JobRoutesDeps &
   LinkRoutesDeps & {
     fleet: FleetDeps
     batches: BatchRoutesDeps
+    triggers: TriggerRoutesDeps
     isReady: Health['isReady']
     log: Logger
     registry: Registry
@@ -84,6 +86,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   addQuarantineRoutes(app, deps)
   addFleetRoutes(app, deps.fleet)
   addLinkRoutes(app, deps)
+  addTriggerRoutes(app, deps.triggers)
   addLogRoutes(app, deps)
   addModelRoutes(app, deps.models)
   addBatchRoutes(app, deps.batches)
