@@ -33,7 +33,7 @@ param orchestrationMode string = 'Flexible'
 @minValue(0)
 param fleetMin int = 0
 
-@description('Most machines, as long as nobody has set the fleet by the API. The alert on a full fleet goes by this, whatever was set.')
+@description('Most machines, as long as nobody has set the fleet by the API.')
 @minValue(0)
 @maxValue(1000)
 param fleetMax int = 4
@@ -79,7 +79,14 @@ param storageSku string = 'Standard_ZRS'
 @description('Addresses of the network, a /16.')
 param addresses string = '10.60.0.0/16'
 
-@description('Whether the API is reached from the Internet, where `/metrics`, `/docs` and `/readyz` answer without a token: name `apiAddresses`. Else it is reached from the network: by peering or a VPN.')
+@description('Whose tokens the API takes, to the letter as they say it: the tenant\'s own.')
+param apiIssuer string = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+
+@description('Whom such tokens are to be for: the application that hooks/app-registration.sh has made, by its id.')
+@minLength(1)
+param apiAudience string
+
+@description('Whether the API is reached from the Internet, where it still takes a token of the tenant. Else it is reached from the network: by peering or a VPN.')
 param publicApi bool = false
 
 @description('Producers: each answers the API, and cuts several videos at once. All run all the time.')
@@ -107,6 +114,13 @@ param scratchGiB int = 0
 @description('After so many days jobs are removed, with outputs that lie under `jobs/`; 0 keeps them for ever.')
 @minValue(0)
 param keepJobsDays int = 0
+
+@description('After so many days log lines are removed from the system account; 0 keeps them for ever.')
+@minValue(0)
+param keepLogsDays int = 30
+
+@description('What an hour of one worker costs, in your currency, which is shown with the fleet and each job; 0 shows no cost. See prices/.')
+param workerHourPrice string = '0'
 
 @description('Who is written to when an alert goes off, or money runs out.')
 @minLength(1)
@@ -153,6 +167,8 @@ var holders = objectKeys(identityNames)
 var roleNames = {
   editor: guid(subscription().id, prefix, 'editor')
   segments: guid(subscription().id, prefix, 'segments')
+  logs: guid(subscription().id, prefix, 'logs')
+  arrivals: guid(subscription().id, prefix, 'arrivals')
   fleet: guid(subscription().id, prefix, 'fleet')
   parts: guid(subscription().id, prefix, 'parts')
   machines: guid(subscription().id, prefix, 'machines')
@@ -162,20 +178,29 @@ var roleType = 'Microsoft.Authorization/roleDefinitions'
 var readBlobs = subscriptionResourceId(roleType, '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1')
 var editBlobs = subscriptionResourceId(roleType, roleNames.editor)
 var writeSegments = subscriptionResourceId(roleType, roleNames.segments)
+var writeLogs = subscriptionResourceId(roleType, roleNames.logs)
 
 var mediaContainer = 'media'
+var privateContainer = 'private'
 var systemContainer = 'system'
+var arrivalsQueue = 'arrivals'
 
-// What each role may do with blobs. The workers run files and models of strangers, so they have the least: they write under
-// jobs/ alone. That is not nothing: what they could make of it stands in README.md, "Who may do what".
+// What each role may do with blobs. The workers run files and models of strangers, so they have the least. Nobody but who
+// accepts jobs and who ends them reads the private container: the signatures of outputs, and what was accepted.
+var inLogs = ['logs/*']
 var grants = [
-  { who: 'producer', account: names.media, container: mediaContainer, role: editBlobs, under: '' }
-  { who: 'producer', account: names.system, container: systemContainer, role: editBlobs, under: '' }
-  { who: 'worker', account: names.media, container: mediaContainer, role: readBlobs, under: '' }
-  { who: 'worker', account: names.media, container: mediaContainer, role: writeSegments, under: 'jobs/' }
-  { who: 'worker', account: names.system, container: systemContainer, role: readBlobs, under: '' }
-  { who: 'stitcher', account: names.media, container: mediaContainer, role: editBlobs, under: '' }
-  { who: 'autoscaler', account: names.system, container: systemContainer, role: readBlobs, under: '' }
+  { who: 'producer', account: names.media, container: mediaContainer, role: editBlobs, names: [] }
+  { who: 'producer', account: names.media, container: privateContainer, role: editBlobs, names: [] }
+  { who: 'producer', account: names.system, container: systemContainer, role: editBlobs, names: [] }
+  { who: 'worker', account: names.media, container: mediaContainer, role: readBlobs, names: [] }
+  { who: 'worker', account: names.media, container: mediaContainer, role: writeSegments, names: ['jobs/*/segments/*'] }
+  { who: 'worker', account: names.system, container: systemContainer, role: readBlobs, names: ['models/*'] }
+  { who: 'worker', account: names.system, container: systemContainer, role: writeLogs, names: inLogs }
+  { who: 'stitcher', account: names.media, container: mediaContainer, role: editBlobs, names: [] }
+  { who: 'stitcher', account: names.media, container: privateContainer, role: editBlobs, names: [] }
+  { who: 'stitcher', account: names.system, container: systemContainer, role: writeLogs, names: inLogs }
+  { who: 'autoscaler', account: names.system, container: systemContainer, role: readBlobs, names: ['fleet/*'] }
+  { who: 'autoscaler', account: names.system, container: systemContainer, role: writeLogs, names: inLogs }
 ]
 
 // A backstop for what the janitor has not removed.
@@ -194,7 +219,7 @@ var oldLogs = {
   type: 'Lifecycle'
   definition: {
     filters: { blobTypes: ['blockBlob', 'appendBlob'], prefixMatch: ['${systemContainer}/logs/'] }
-    actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: 90 } } }
+    actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: keepLogsDays + 30 } } }
   }
 }
 var undelivered = {
@@ -207,25 +232,43 @@ var undelivered = {
   }
 }
 
-// What Entra ID for Redis, sign-in to the API and the queue of new blobs will need of settings belongs here: there are none of
-// these settings yet. Until then no role gets past Redis, which has no keys, and the producer asks for FRAMEFLEET_API_TOKENS.
-var identitySettings = {}
-
-var roleSettings = union(
-  {
-    FRAMEFLEET_FLEET_CEILING: string(fleetCeiling)
-    FRAMEFLEET_FLEET_MAX: string(fleetMax)
-    FRAMEFLEET_FLEET_MIN: string(fleetMin)
-    FRAMEFLEET_HOST: '0.0.0.0'
-    FRAMEFLEET_MEDIA_ACCOUNT: media.outputs.blobUrl
-    FRAMEFLEET_MEDIA_CONTAINER: mediaContainer
-    FRAMEFLEET_REDIS_URL: redis.outputs.url
+// What every role is told: where things are. Each gets in by its own identity, and no setting is a secret.
+var everyRole = {
+  FRAMEFLEET_HOST: '0.0.0.0'
+  FRAMEFLEET_REDIS_AUTH: 'entra'
+  FRAMEFLEET_REDIS_URL: redis.outputs.url
+  FRAMEFLEET_SYSTEM_ACCOUNT: system.outputs.blobUrl
+  FRAMEFLEET_SYSTEM_CONTAINER: systemContainer
+}
+var jobSettings = {
+  APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.tracesUrl
+  FRAMEFLEET_MEDIA_ACCOUNT: media.outputs.blobUrl
+  FRAMEFLEET_MEDIA_CONTAINER: mediaContainer
+}
+var fleetSettings = {
+  FRAMEFLEET_FLEET_CEILING: string(fleetCeiling)
+  FRAMEFLEET_FLEET_MAX: string(fleetMax)
+  FRAMEFLEET_FLEET_MIN: string(fleetMin)
+}
+var settings = {
+  producer: union(everyRole, jobSettings, fleetSettings, {
+    FRAMEFLEET_API_AUDIENCE: apiAudience
+    FRAMEFLEET_API_DOCS_OPEN: 'false'
+    FRAMEFLEET_API_ISSUER: apiIssuer
+    FRAMEFLEET_ARRIVALS_POLL_SECONDS: '0'
+    FRAMEFLEET_ARRIVALS_QUEUE: '${media.outputs.queueUrl}/${arrivalsQueue}'
+    FRAMEFLEET_KEEP_JOBS_DAYS: string(keepJobsDays)
+    FRAMEFLEET_KEEP_LOGS_DAYS: string(keepLogsDays)
+    FRAMEFLEET_PRIVATE_CONTAINER: privateContainer
     FRAMEFLEET_SOURCE_HOSTS: sourceHosts
-    FRAMEFLEET_SYSTEM_ACCOUNT: system.outputs.blobUrl
-    FRAMEFLEET_SYSTEM_CONTAINER: systemContainer
-  },
-  identitySettings
-)
+    FRAMEFLEET_WORKER_HOUR_PRICE: workerHourPrice
+  })
+  worker: union(everyRole, jobSettings)
+  stitcher: union(everyRole, jobSettings, {
+    FRAMEFLEET_PRIVATE_CONTAINER: privateContainer
+  })
+  autoscaler: union(everyRole, fleetSettings)
+}
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
   name: names.group
@@ -271,6 +314,11 @@ module monitoring 'modules/monitoring.bicep' = {
     tags: tags
     emails: emails
     collectorName: identityNames.metrics
+    tracerNames: [
+      identityNames.producer
+      identityNames.worker
+      identityNames.stitcher
+    ]
   }
   dependsOn: [identities]
 }
@@ -298,12 +346,13 @@ module media 'modules/storage.bicep' = {
     location: location
     tags: tags
     sku: storageSku
-    containers: [mediaContainer, 'undelivered']
-    queues: ['arrivals']
+    containers: [mediaContainer, privateContainer, 'undelivered']
+    queues: [arrivalsQueue]
     lifecycleRules: keepJobsDays > 0 ? [oldJobs, undelivered] : [undelivered]
     // Segments come and go by the hundred thousand: each would be paid for once more.
     undeleteDays: 0
     openToEventGrid: true
+    pageOrigins: [apiOrigin]
     endpointsSubnetId: network.outputs.endpointsSubnetId
     blobZoneId: network.outputs.blobZoneId
     queueZoneId: network.outputs.queueZoneId
@@ -337,11 +386,21 @@ module access 'modules/blob-access.bicep' = [
       accountName: grant.account
       containerName: grant.container
       roleDefinitionId: grant.role
-      writesUnder: grant.under
+      names: grant.names
     }
     dependsOn: [identities, roles, media, system]
   }
 ]
+
+module links 'modules/blob-links.bicep' = {
+  scope: group
+  name: '${prefix}-links'
+  params: {
+    accountName: names.media
+    identityName: identityNames.producer
+  }
+  dependsOn: [identities, media]
+}
 
 module redis 'modules/redis.bicep' = {
   scope: group
@@ -396,11 +455,12 @@ module events 'modules/events.bicep' = {
     accountName: names.media
     containerName: mediaContainer
     prefix: 'in/'
-    queueName: 'arrivals'
+    queueName: arrivalsQueue
     undeliveredName: 'undelivered'
     receiverName: identityNames.producer
+    receiverRoleId: subscriptionResourceId(roleType, roleNames.arrivals)
   }
-  dependsOn: [identities, media]
+  dependsOn: [identities, media, roles]
 }
 
 module scratch 'modules/scratch.bicep' = if (scratchGiB > 0) {
@@ -473,10 +533,29 @@ module fleet 'modules/fleet.bicep' = if (!empty(imageTag)) {
     machinesRoleId: subscriptionResourceId(roleType, roleNames.machines)
     registryServer: registry.outputs.server
     workerImage: '${registry.outputs.server}/framefleet-worker-cuda:${imageTag}'
-    settings: roleSettings
+    settings: settings.worker
   }
   dependsOn: [roles, access]
 }
+
+// Without apps, so that their domain is known before there are any.
+module place 'modules/apps-environment.bicep' = {
+  scope: group
+  name: '${prefix}-place'
+  params: {
+    prefix: prefix
+    location: location
+    tags: tags
+    subnetId: network.outputs.appsSubnetId
+    networkId: network.outputs.id
+    workspaceId: monitoring.outputs.workspaceId
+    isPublic: publicApi
+    shareServer: scratchGiB > 0 ? scratch!.outputs.server : ''
+    sharePath: scratchGiB > 0 ? scratch!.outputs.path : ''
+  }
+}
+
+var apiOrigin = 'https://producer.${place.outputs.domain}'
 
 module apps 'modules/apps.bicep' = if (!empty(imageTag)) {
   scope: group
@@ -485,26 +564,21 @@ module apps 'modules/apps.bicep' = if (!empty(imageTag)) {
     prefix: prefix
     location: location
     tags: tags
-    subnetId: network.outputs.appsSubnetId
-    networkId: network.outputs.id
-    workspaceId: monitoring.outputs.workspaceId
+    environmentId: place.outputs.id
     registryServer: registry.outputs.server
     imageTag: imageTag
     prometheusTag: prometheusTag
-    settings: roleSettings
+    settings: settings
     fleetId: fleet!.outputs.id
     workersPerInstance: preset.gpus
-    publicApi: publicApi
     apiAddresses: apiAddresses
     producers: producers
     stitchers: stitchers
-    keepJobsDays: keepJobsDays
     metricsUrl: monitoring.outputs.metricsUrl
-    shareServer: scratchGiB > 0 ? scratch!.outputs.server : ''
-    sharePath: scratchGiB > 0 ? scratch!.outputs.path : ''
+    hasShare: scratchGiB > 0
     shareGiB: scratchGiB
   }
-  dependsOn: [access]
+  dependsOn: [access, links, events]
 }
 
 module alerts 'modules/alerts.bicep' = {
@@ -517,7 +591,6 @@ module alerts 'modules/alerts.bicep' = {
     metricsId: monitoring.outputs.metricsId
     peopleId: monitoring.outputs.peopleId
     redisId: redis.outputs.id
-    fleetMax: fleetMax
   }
 }
 
@@ -541,5 +614,8 @@ output mediaAccountId string = media.outputs.id
 @description('The account of models, logs and settings of the fleet.')
 output systemAccountId string = system.outputs.id
 
-@description('The API; empty until there are images.')
-output apiUrl string = empty(imageTag) ? '' : 'https://${apps!.outputs.apiHost}'
+@description('The API, and the page; nothing answers there until there are images.')
+output API_URL string = apiOrigin
+
+@description('Tag of the image of Prometheus that the registry is to have.')
+output PROMETHEUS_TAG string = prometheusTag

@@ -16,9 +16,6 @@ param peopleId string
 @description('The Redis.')
 param redisId string
 
-@description('Most machines that the fleet was deployed to have.')
-param fleetMax int
-
 // One list for Azure and for a Prometheus of one's own. What feeds each rule stands there.
 var rules = loadJsonContent('../alerts/rules.json')
 
@@ -34,7 +31,7 @@ resource fromRoles 'Microsoft.AlertsManagement/prometheusRuleGroups@2023-03-01' 
     rules: [
       for rule in rules: {
         alert: rule.alert
-        expression: replace(rule.expression, 'FLEET_MAX', string(fleetMax))
+        expression: rule.expression
         for: rule.for
         severity: rule.severity
         enabled: true

@@ -28,6 +28,9 @@ param settings object
 @description('Port of its pages.')
 param port int
 
+@description('Port of its health and metrics pages, where that is another: reached within the environment alone. 0: the same.')
+param healthPort int = 0
+
 @description('Whether it is reached from outside of the environment.')
 param external bool = false
 
@@ -59,24 +62,25 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' 
 
 var allSettings = union(settings, { AZURE_CLIENT_ID: identity.properties.clientId })
 
+var askedPort = healthPort == 0 ? port : healthPort
 var probes = [
   {
     type: 'Startup'
-    httpGet: { path: '/healthz', port: port }
+    httpGet: { path: '/healthz', port: askedPort }
     periodSeconds: 3
     failureThreshold: 10
     timeoutSeconds: 3
   }
   {
     type: 'Liveness'
-    httpGet: { path: '/healthz', port: port }
+    httpGet: { path: '/healthz', port: askedPort }
     periodSeconds: 10
     failureThreshold: 6
     timeoutSeconds: 5
   }
   {
     type: 'Readiness'
-    httpGet: { path: '/readyz', port: port }
+    httpGet: { path: '/readyz', port: askedPort }
     periodSeconds: 10
     failureThreshold: 3
     timeoutSeconds: 5
@@ -102,6 +106,11 @@ resource app 'Microsoft.App/containerApps@2025-07-01' = {
         allowInsecure: !external
         targetPort: port
         transport: 'http'
+        additionalPortMappings: healthPort == 0
+          ? []
+          : [
+              { external: false, targetPort: healthPort, exposedPort: healthPort }
+            ]
         ipSecurityRestrictions: map(addresses, (address, i) => {
           name: 'allowed-${i}'
           action: 'Allow'
@@ -155,6 +164,3 @@ resource app 'Microsoft.App/containerApps@2025-07-01' = {
     }
   }
 }
-
-@description('Its host.')
-output host string = app.properties.configuration.ingress.fqdn

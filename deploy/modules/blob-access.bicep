@@ -10,16 +10,13 @@ param containerName string
 @description('The role that it is granted.')
 param roleDefinitionId string
 
-@description('Where it may write and remove: what the names of blobs begin with. Empty for anywhere in the container.')
-param writesUnder string = ''
+@description('Patterns of the names of blobs that the grant is for, such as `jobs/*/segments/*`. Empty: for all in the container.')
+param names string[] = []
 
-var path = '@Resource[Microsoft.Storage/storageAccounts/blobServices/containers/blobs:path] StringStartsWith \'${writesUnder}\''
-var changes = [
-  'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write'
-  'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action'
-  'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'
-]
-var isNoChange = join(map(changes, change => '!(ActionMatches{\'${change}\'})'), ' AND ')
+var blobs = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
+// To list names no blob: where a grant is for some names alone it is refused.
+var isOther = join(map(['read', 'write', 'add/action', 'delete'], each => '!(ActionMatches{\'${blobs}/${each}\'})'), ' AND ')
+var isNamed = join(map(names, name => '@Resource[${blobs}:path] StringLike \'${name}\''), ' OR ')
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
   name: accountName
@@ -44,7 +41,7 @@ resource grant 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: identity.properties.principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: roleDefinitionId
-    condition: empty(writesUnder) ? null : '((${isNoChange}) OR (${path}))'
-    conditionVersion: empty(writesUnder) ? null : '2.0'
+    condition: empty(names) ? null : '((${isOther}) OR (${isNamed}))'
+    conditionVersion: empty(names) ? null : '2.0'
   }
 }

@@ -25,13 +25,12 @@ param undeliveredName string
 @description('Name of the identity that takes from the queue.')
 param receiverName string
 
+@description('The role that it is granted on the queue.')
+param receiverRoleId string
+
 var sendMessages = subscriptionResourceId(
   'Microsoft.Authorization/roleDefinitions',
   'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
-)
-var takeMessages = subscriptionResourceId(
-  'Microsoft.Authorization/roleDefinitions',
-  '8a0f0c08-91a1-4084-bc3d-661d67233fed'
 )
 var writeBlobs = subscriptionResourceId(
   'Microsoft.Authorization/roleDefinitions',
@@ -63,12 +62,12 @@ resource receiver 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' 
 }
 
 resource receiving 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(account::messages::queue.id, receiver.id, takeMessages)
+  name: guid(account::messages::queue.id, receiver.id, receiverRoleId)
   scope: account::messages::queue
   properties: {
     principalId: receiver.properties.principalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: takeMessages
+    roleDefinitionId: receiverRoleId
   }
 }
 

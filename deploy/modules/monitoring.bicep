@@ -13,6 +13,9 @@ param emails string[]
 @description('Name of the identity that hands metrics in.')
 param collectorName string
 
+@description('Names of the identities that hand traces in.')
+param tracerNames string[]
+
 var publishMetrics = subscriptionResourceId(
   'Microsoft.Authorization/roleDefinitions',
   '3913510d-42f4-4e42-8a64-420c390055eb'
@@ -30,6 +33,39 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
     workspaceCapping: { dailyQuotaGb: 5 }
   }
 }
+
+// What took how long, of each job. Who hands in says who it is; the key in its address opens nothing.
+resource insights 'Microsoft.Insights/components@2020-02-02' = {
+  name: '${prefix}-traces'
+  location: location
+  tags: tags
+  kind: 'web'
+  properties: {
+    Application_Type: 'web'
+    WorkspaceResourceId: workspace.id
+    DisableLocalAuth: true
+    publicNetworkAccessForIngestion: 'Enabled'
+    publicNetworkAccessForQuery: 'Enabled'
+  }
+}
+
+resource tracers 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' existing = [
+  for tracerName in tracerNames: {
+    name: tracerName
+  }
+]
+
+resource tracing 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (tracerName, i) in tracerNames: {
+    name: guid(insights.id, tracerName, publishMetrics)
+    scope: insights
+    properties: {
+      principalId: tracers[i].properties.principalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: publishMetrics
+    }
+  }
+]
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: '${prefix}-people'
@@ -111,3 +147,6 @@ output metricsId string = metrics.id
 
 @description('Where Prometheus hands metrics in.')
 output metricsUrl string = '${entrance.properties.metricsIngestion.endpoint}/dataCollectionRules/${rule.properties.immutableId}/streams/Microsoft-PrometheusMetrics/api/v1/write?api-version=2023-04-24'
+
+@description('Where traces are handed in.')
+output tracesUrl string = insights.properties.ConnectionString

@@ -9,7 +9,7 @@ param groupId string
 @description('Group of the machines.')
 param fleetGroupId string
 
-@description('Names of the role definitions: `editor`, `segments`, `fleet`, `parts`, `machines` and `operations`.')
+@description('Names of the role definitions: `editor`, `segments`, `logs`, `arrivals`, `fleet`, `parts`, `machines` and `operations`.')
 param roleNames object
 
 @description('What Azure knows the identity of the autoscaler by.')
@@ -17,6 +17,7 @@ param autoscalerPrincipalId string
 
 var blobs = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
 var containers = 'Microsoft.Storage/storageAccounts/blobServices/containers'
+var messages = 'Microsoft.Storage/storageAccounts/queueServices/queues/messages'
 var sets = 'Microsoft.Compute/virtualMachineScaleSets'
 
 // Azure's own Storage Blob Data Contributor may also remove the container with all that is in it. To write to the container
@@ -49,6 +50,42 @@ resource segments 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
       {
         actions: []
         dataActions: ['${blobs}/write', '${blobs}/add/action', '${blobs}/delete']
+      }
+    ]
+  }
+}
+
+// Makes blobs that are not there and adds to those that are: what somebody has said can't be taken back. To read is how a
+// role finds out whether a line that it heard nothing of was taken. Granted with a condition on where.
+resource logs 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: roleNames.logs
+  properties: {
+    roleName: '${prefix} log writer'
+    description: 'Makes blobs, adds to them and reads them; can\'t overwrite or remove any.'
+    type: 'CustomRole'
+    assignableScopes: [groupId]
+    permissions: [
+      {
+        actions: ['${containers}/read']
+        dataActions: ['${blobs}/read', '${blobs}/add/action']
+      }
+    ]
+  }
+}
+
+// Azure's own Storage Queue Data Message Processor may not say that it needs a message for longer; the next one up may remove
+// the queue.
+resource arrivals 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: roleNames.arrivals
+  properties: {
+    roleName: '${prefix} message taker'
+    description: 'Takes messages from a queue, keeps them for a while, removes them.'
+    type: 'CustomRole'
+    assignableScopes: [groupId]
+    permissions: [
+      {
+        actions: []
+        dataActions: ['${messages}/read', '${messages}/process/action', '${messages}/write']
       }
     ]
   }

@@ -25,6 +25,9 @@ param undeleteDays int
 @description('Whether Event Grid may come in, by its own identity: it knows no private endpoints.')
 param openToEventGrid bool = false
 
+@description('Pages whose scripts may read and write blobs, such as `https://host`: what a browser asks before it sends a signature that it was given.')
+param pageOrigins string[] = []
+
 @description('Subnet of the private endpoints.')
 param endpointsSubnetId string
 
@@ -76,6 +79,19 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
     properties: {
       containerDeleteRetentionPolicy: { enabled: true, days: 7 }
       deleteRetentionPolicy: undeleteDays > 0 ? { enabled: true, days: undeleteDays } : { enabled: false }
+      cors: {
+        corsRules: empty(pageOrigins)
+          ? []
+          : [
+              {
+                allowedOrigins: pageOrigins
+                allowedMethods: ['GET', 'HEAD', 'PUT', 'OPTIONS']
+                allowedHeaders: ['content-type', 'content-md5', 'if-none-match', 'range', 'x-ms-*']
+                exposedHeaders: ['content-length', 'content-range', 'content-type', 'etag', 'x-ms-*']
+                maxAgeInSeconds: 3600
+              }
+            ]
+      }
     }
 
     resource each 'containers' = [
@@ -139,3 +155,6 @@ output id string = account.id
 
 @description('Where its blobs are, such as https://name.blob.core.windows.net, without a slash at the end.')
 output blobUrl string = take(account.properties.primaryEndpoints.blob, length(account.properties.primaryEndpoints.blob) - 1)
+
+@description('Where its queues are, such as https://name.queue.core.windows.net, without a slash at the end.')
+output queueUrl string = take(account.properties.primaryEndpoints.queue, length(account.properties.primaryEndpoints.queue) - 1)

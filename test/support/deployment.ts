@@ -16,10 +16,20 @@ const live =
           },
         }
       : (lives[type]?.(name) ?? {})
+
+/** The address of Application Insights: what it calls a key opens nothing where its own sign-in is off. */
+export const traces = 'InstrumentationKey=33333333;IngestionEndpoint=https://traces.example/'
+
 const lives: Record<string, (name: string) => Fields> = {
   'Microsoft.Storage/storageAccounts': (name) => ({
-    properties: { primaryEndpoints: { blob: `https://${name}.blob.core.windows.net/` } },
+    properties: {
+      primaryEndpoints: {
+        blob: `https://${name}.blob.core.windows.net/`,
+        queue: `https://${name}.queue.core.windows.net/`,
+      },
+    },
   }),
+  'Microsoft.Insights/components': () => ({ properties: { ConnectionString: traces } }),
   'Microsoft.Cache/redisEnterprise': (name) => ({ properties: { hostName: `${name}.redis.azure.net` } }),
   'Microsoft.EventGrid/systemTopics': () => ({ identity: { principalId: 'principal of ff-test-events' } }),
   'Microsoft.ContainerRegistry/registries': (name) => ({ properties: { loginServer: `${name}.azurecr.io` } }),
@@ -30,16 +40,13 @@ const lives: Record<string, (name: string) => Fields> = {
   'Microsoft.App/managedEnvironments': () => ({
     properties: { defaultDomain: 'apps.example', staticIp: '10.60.0.9' },
   }),
-  'Microsoft.App/containerApps': (name) => ({
-    properties: { configuration: { ingress: { fqdn: `${name}.apps.example` } } },
-  }),
   'Microsoft.Compute/virtualMachineScaleSets': () => ({ sku: { capacity: 7 } }),
 }
 
 const needed = {
   ...{ environmentName: 'test', location: 'westeurope', fleetExists: true, imageTag: '1.2.3' },
   ...{ sshPublicKey: 'ssh-ed25519 AAAA', emails: ['who@example.com'], monthlyBudget: 100 },
-  budgetStart: '2026-11-01',
+  ...{ budgetStart: '2026-11-01', apiAudience: 'our-application' },
 }
 
 /** All that is deployed with these parameters, besides those that have no default. */

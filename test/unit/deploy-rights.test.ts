@@ -21,7 +21,7 @@ function grantsOf(resources: Resource[]): string[] {
     ['2a2b9908-6ea1-4ae2-8e65-a410df84e7d1', 'Storage Blob Data Reader'],
     ['ba92f5b4-2d11-453d-a403-e96b0029c9fe', 'Storage Blob Data Contributor'],
     ['c6a89b2d-59bc-44d0-9896-0f6e12d7b80a', 'Storage Queue Data Message Sender'],
-    ['8a0f0c08-91a1-4084-bc3d-661d67233fed', 'Storage Queue Data Message Processor'],
+    ['db58b8e5-c6ad-4a2a-8342-4190687cbf4a', 'Storage Blob Delegator'],
     ['7f951dda-4ed3-4680-a7ca-43fe172d538d', 'AcrPull'],
     ['3913510d-42f4-4e42-8a64-420c390055eb', 'Monitoring Metrics Publisher'],
     ...resources
@@ -38,11 +38,9 @@ function grantsOf(resources: Resource[]): string[] {
       const who = String(at(properties, 'principalId')).replace('principal of ff-test-', '')
       const role = String(at(properties, 'roleDefinitionId')).split('/').at(-1) ?? ''
       const where = id.split('/providers/Microsoft.Authorization')[0]?.split('/').slice(-2).join('/')
-      const under =
-        at(properties, 'condition') === null
-          ? ''
-          : /StringStartsWith '(.*)'/.exec(String(at(properties, 'condition')))?.[1]
-      return `${who}: ${nameOf.get(role) ?? role} on ${(where ?? '').replace(/[0-9a-f]{13}$/, '')}${under ? ` under ${under}` : ''}`
+      const names = String(at(properties, 'condition')).matchAll(/StringLike '([^']*)'/g)
+      const under = [...names].map(([, name]) => name).join(', ')
+      return `${who}: ${nameOf.get(role) ?? role} on ${(where ?? '').replace(/[0-9a-f]{13}$/, '')}${under ? ` as ${under}` : ''}`
     })
     .sort()
 }
@@ -55,20 +53,29 @@ function expectedGrants(name: string): string[] {
   ]
   return [
     ...pulls.map((who) => `${who}: AcrPull on registries/ff`),
-    'autoscaler: Storage Blob Data Reader on containers/system',
+    'autoscaler: Storage Blob Data Reader on containers/system as fleet/*',
+    'autoscaler: our log writer on containers/system as logs/*',
     'autoscaler: our fleet parts on subnets/workers',
     'autoscaler: our fleet parts on userAssignedIdentities/ff-test-worker',
     'autoscaler: our operation watcher on subscriptions/11111111-1111-1111-1111-111111111111',
     'events: Storage Blob Data Contributor on containers/undelivered',
     'events: Storage Queue Data Message Sender on queues/arrivals',
     'metrics: Monitoring Metrics Publisher on dataCollectionRules/ff-test-metrics-in',
-    'producer: Storage Queue Data Message Processor on queues/arrivals',
+    ...['producer', 'worker', 'stitcher'].map(
+      (who) => `${who}: Monitoring Metrics Publisher on components/ff-test-traces`,
+    ),
+    'producer: Storage Blob Delegator on storageAccounts/ffmedia',
     'producer: our blob editor on containers/media',
+    'producer: our blob editor on containers/private',
     'producer: our blob editor on containers/system',
+    'producer: our message taker on queues/arrivals',
     'stitcher: our blob editor on containers/media',
+    'stitcher: our blob editor on containers/private',
+    'stitcher: our log writer on containers/system as logs/*',
     'worker: Storage Blob Data Reader on containers/media',
-    'worker: Storage Blob Data Reader on containers/system',
-    'worker: our segment writer on containers/media under jobs/',
+    'worker: Storage Blob Data Reader on containers/system as models/*',
+    'worker: our log writer on containers/system as logs/*',
+    'worker: our segment writer on containers/media as jobs/*/segments/*',
     ...(name.startsWith('first') ? [] : onFleet),
   ].sort()
 }
@@ -83,6 +90,8 @@ test('a role can be granted only where it is meant for', () => {
   expect(places).toEqual([
     ['blob editor', 'rg-test'],
     ['segment writer', 'rg-test'],
+    ['log writer', 'rg-test'],
+    ['message taker', 'rg-test'],
     ['fleet scaler', 'rg-test-fleet'],
     ['fleet parts', 'rg-test'],
     ['machine maker', 'rg-test-fleet'],
@@ -143,19 +152,85 @@ test('the autoscaler may make what Azure asks for of whoever grows a flexible se
   expect(permissions?.actions.filter((action) => /extension|runCommand|login/i.test(action))).toEqual([])
 })
 
-test('a worker writes nothing itself but what lies under jobs/', () => {
-  const grant = usual
+/** Whether an identity may do something to a blob, by its grants of blobs and their conditions, as Azure reads them. */
+function may(
+  who: string,
+  action: 'read' | 'write' | 'add/action' | 'delete',
+  container: string,
+  name: string,
+) {
+  const dataActionsOf = (id: string): string[] => {
+    const definition = usual.of('Authorization/roleDefinitions').find((each) => id.endsWith(each.name))
+    const [permissions] = (at(definition?.body, 'properties.permissions') ?? []) as {
+      dataActions: string[]
+    }[]
+    const isReader = id.endsWith('2a2b9908-6ea1-4ae2-8e65-a410df84e7d1')
+    return permissions?.dataActions ?? (isReader ? [`${blobs}/read`] : [])
+  }
+  return usual
     .of('Authorization/roleAssignments')
-    .find(
-      ({ body }) =>
-        at(body, 'properties.condition') !== null && at(body, 'properties.condition') !== undefined,
-    )
-  const blobs = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
-  const changes = ['write', 'add/action', 'delete'].map((change) => `!(ActionMatches{'${blobs}/${change}'})`)
-  expect(at(grant?.body, 'properties.condition')).toBe(
-    `((${changes.join(' AND ')}) OR (@Resource[${blobs}:path] StringStartsWith '${layout.jobs}'))`,
-  )
-  expect(layout.segment('id', 0).startsWith(layout.jobs)).toBe(true)
+    .filter(({ id }) => id.includes(`/containers/${container}/`))
+    .map(({ body }) => body.properties as Record<string, string | null>)
+    .filter(({ principalId }) => principalId === `principal of ff-test-${who}`)
+    .filter(({ roleDefinitionId }) => dataActionsOf(String(roleDefinitionId)).includes(`${blobs}/${action}`))
+    .some(({ condition }) => condition === null || conditionHolds(String(condition), action, name))
+}
+
+const blobs = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
+
+function conditionHolds(condition: string, action: string, name: string): boolean {
+  const [, others = '', patterns = ''] = /^\(\((.*)\) OR \((.*)\)\)$/.exec(condition) ?? []
+  const isOther = others.split(' AND ').every((each) => !each.includes(`{'${blobs}/${action}'}`))
+  const likes = patterns.split(' OR ').map((each) => {
+    const [, pattern] = /^@Resource\[\S+:path\] StringLike '([\w*/.-]+)'$/.exec(each) ?? []
+    if (pattern === undefined) throw new Error(`${each} is not known`)
+    return new RegExp(`^${RegExp.escape(pattern).replaceAll('\\*', '.*')}$`)
+  })
+  return isOther || likes.some((like) => like.test(name))
+}
+
+const changes = ['write', 'add/action', 'delete'] as const
+const workerLog = layout.log('worker', 'vm', new Date())('2026-11-21', 0)
+
+test('a worker writes its segments, adds to logs, and changes nothing else', () => {
+  for (const change of changes) expect(may('worker', change, 'media', layout.segment('id', 0))).toBe(true)
+  expect(may('worker', 'add/action', 'system', workerLog)).toBe(true)
+  const others = [layout.spec('id'), layout.plan('id'), layout.secret('id'), layout.output('id', 'mp4')]
+  for (const change of changes) {
+    for (const name of [...others, layout.openMark('id'), 'in/film.mp4', 'films/segments/a.mp4'])
+      expect([change, name, may('worker', change, 'media', name)]).toEqual([change, name, false])
+    for (const name of [layout.model('m', '1'), layout.fleetSettings, layout.triggerRules])
+      expect([change, name, may('worker', change, 'system', name)]).toEqual([change, name, false])
+  }
+  for (const change of ['write', 'delete'] as const)
+    expect(may('worker', change, 'system', workerLog)).toBe(false)
+})
+
+test('a worker reads what it scores, and nothing that others keep for themselves', () => {
+  for (const name of [layout.spec('id'), layout.plan('id'), layout.style('id'), 'in/film.mp4'])
+    expect(may('worker', 'read', 'media', name)).toBe(true)
+  expect(may('worker', 'read', 'system', layout.model('m', '1'))).toBe(true)
+  for (const action of ['read', ...changes] as const)
+    expect(may('worker', action, 'private', 'jobs/id/secret.json')).toBe(false)
+  for (const name of [layout.fleetSettings, layout.triggerRules])
+    expect(may('worker', 'read', 'system', name)).toBe(false)
+})
+
+test('the other roles do what they do, and no more', () => {
+  for (const role of ['producer', 'stitcher'])
+    for (const action of ['read', ...changes] as const)
+      expect(may(role, action, 'private', 'jobs/id/secret.json')).toBe(true)
+  for (const role of ['stitcher', 'autoscaler']) {
+    expect(may(role, 'add/action', 'system', workerLog)).toBe(true)
+    for (const change of ['write', 'delete'] as const)
+      expect(may(role, change, 'system', workerLog)).toBe(false)
+    expect(may(role, 'read', 'system', layout.model('m', '1'))).toBe(false)
+  }
+  expect(may('autoscaler', 'read', 'system', layout.fleetSettings)).toBe(true)
+  for (const change of changes) expect(may('autoscaler', change, 'system', layout.fleetSettings)).toBe(false)
+})
+
+test('a worker reaches storage, Redis, the registry and the Internet, and no neighbour', () => {
   const outbound = at(
     usual.one('Network/networkSecurityGroups', 'ff-test-net-workers').body,
     'properties.securityRules',

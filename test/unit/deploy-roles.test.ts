@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { z } from 'zod'
 import { autoscalerSettings } from '../../src/autoscaler/config.ts'
+import { readAccess } from '../../src/producer/access.ts'
 import { producerSettings } from '../../src/producer/config.ts'
 import { readConfig } from '../../src/shared/config.ts'
 import { stitcherSettings } from '../../src/stitcher/config.ts'
@@ -22,28 +23,69 @@ describe('what roles are told', () => {
   test.each(Object.entries(shapes))('the %s takes it', (name, shape) => {
     const app = usual.one('App/containerApps', name)
     const settings = settingsOf(app)
-    // The one thing that the deployment has no value for: callers are to sign in with Entra ID.
-    const given = name === 'producer' ? { FRAMEFLEET_API_TOKENS: 'a-token-of-some-length' } : {}
-    const config = readConfig(shape, { ...settings, ...given }) as Record<string, unknown>
+    const config = readConfig(shape, settings) as Record<string, unknown>
     expect(config).toMatchObject({
+      FRAMEFLEET_REDIS_AUTH: 'entra',
       FRAMEFLEET_REDIS_URL: expect.stringMatching(/^rediss:\/\/[\w-]+\.redis\.azure\.net:10000$/) as string,
       FRAMEFLEET_HOST: '0.0.0.0',
     })
+    expect(Object.keys(settings).filter((setting) => !(setting in shape))).toEqual(['AZURE_CLIENT_ID'])
     expect(settings.AZURE_CLIENT_ID).toBe(`client of ff-test-${name}`)
-    const port = at(app.body, 'properties.configuration.ingress.targetPort')
-    const own = {
-      producer: 'FRAMEFLEET_API_PORT',
-      stitcher: 'FRAMEFLEET_STITCHER_PORT',
-      autoscaler: 'FRAMEFLEET_AUTOSCALER_PORT',
+    const ingress = at(app.body, 'properties.configuration.ingress') as {
+      targetPort: number
+      additionalPortMappings: { external: boolean; targetPort: number }[]
     }
-    expect(config[own[name as keyof typeof own]]).toBe(port)
+    const healthPort = config[`FRAMEFLEET_${name.toUpperCase()}_PORT`]
+    const [inner] = ingress.additionalPortMappings
+    expect(ingress.targetPort).toBe(name === 'producer' ? config.FRAMEFLEET_API_PORT : healthPort)
+    // What it says of itself is for those within.
+    expect(inner).toEqual(
+      name === 'producer' ? { external: false, targetPort: healthPort, exposedPort: healthPort } : undefined,
+    )
     const [container] = at(app.body, 'properties.template.containers') as {
+      command: string[]
       probes: { httpGet: { port: number } }[]
     }[]
-    expect(container?.probes.map(({ httpGet }) => httpGet.port)).toEqual([port, port, port])
+    expect(container?.probes.map(({ httpGet }) => httpGet.port)).toEqual([healthPort, healthPort, healthPort])
+    expect(container?.command).toEqual(['tini', '-s', '--', 'node', `dist/${name}/main.js`])
     // What it may take to end is less than what it is given.
     const graceMs = Number(at(app.body, 'properties.template.terminationGracePeriodSeconds')) * 1_000
     expect(Number(config.FRAMEFLEET_DRAIN_MS)).toBeLessThan(graceMs - 5_000)
+  })
+
+  test('the API takes tokens of the tenant for its application, and none that stand in a setting', () => {
+    const settings = settingsOf(usual.one('App/containerApps', 'producer'))
+    const { tokens, readToken } = readAccess(readConfig(producerSettings, settings))
+    expect({ tokens, readToken }).toEqual({ tokens: [], readToken: expect.any(Function) as object })
+    expect(settings).toMatchObject({
+      FRAMEFLEET_API_ISSUER: 'https://login.microsoftonline.com/22222222-2222-2222-2222-222222222222/v2.0',
+      FRAMEFLEET_API_AUDIENCE: 'our-application',
+      FRAMEFLEET_API_DOCS_OPEN: 'false',
+    })
+  })
+
+  test('the producer takes from the queue that Event Grid fills', () => {
+    const settings = settingsOf(usual.one('App/containerApps', 'producer'))
+    const queue = usual.one('Storage/storageAccounts/queueServices/queues')
+    const account = usual.of('Storage/storageAccounts').find(({ id }) => queue.id.startsWith(id))
+    expect(settings.FRAMEFLEET_ARRIVALS_QUEUE).toBe(
+      `https://${account?.name ?? ''}.queue.core.windows.net/${queue.name}`,
+    )
+    const { body } = usual.one('EventGrid/systemTopics/eventSubscriptions')
+    const destination = at(body, 'properties.deliveryWithResourceIdentity.destination.properties')
+    expect(destination).toMatchObject({ resourceId: account?.id, queueName: queue.name })
+  })
+
+  test("every role's metrics are taken, from where it serves them", () => {
+    const { PROMETHEUS_CONFIG: config = '' } = settingsOf(usual.one('App/containerApps', 'metrics'))
+    const { scrape_configs: scrapes } = JSON.parse(config) as {
+      scrape_configs: { job_name: string; static_configs: { targets: string[] }[] }[]
+    }
+    expect(scrapes.flatMap((each) => each.static_configs.flatMap(({ targets }) => targets))).toEqual([
+      'autoscaler:80',
+      'producer:9104',
+      'stitcher:80',
+    ])
   })
 
   test('the autoscaler steers the scale set that is deployed', () => {
@@ -59,7 +101,9 @@ describe('what roles are told', () => {
     const { files, programs } = firstStart(usual.one(fleetType))
     const content = (path: string) => files[path]?.content ?? ''
     const env = linesOf(content('/etc/framefleet/worker.env'))
+    expect(Object.keys(env).filter((setting) => !(setting in workerSettings))).toEqual(['AZURE_CLIENT_ID'])
     expect(readConfig(workerSettings, env)).toMatchObject({
+      FRAMEFLEET_REDIS_AUTH: 'entra',
       ...{ FRAMEFLEET_DEVICE: 'cuda', FRAMEFLEET_DEVICE_ID: 0 },
       FRAMEFLEET_IMDS_URL: 'http://169.254.169.254',
       FRAMEFLEET_MEDIA_ACCOUNT: expect.stringMatching(
@@ -98,8 +142,7 @@ test('nobody who may use the API sets the fleet to more than the deployment says
     ['producer', 'autoscaler'].map((name) => {
       const settings = settingsOf(deploy(params).one('App/containerApps', name))
       const shape = name === 'producer' ? producerSettings : autoscalerSettings
-      return readConfig(shape, { ...settings, FRAMEFLEET_API_TOKENS: 'a-token-of-some-length' })
-        .FRAMEFLEET_FLEET_CEILING
+      return readConfig(shape, settings).FRAMEFLEET_FLEET_CEILING
     }),
   )
   expect(ceilings).toEqual([

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { layout } from '../../src/shared/layout.ts'
 import { readParamFile } from '../support/bicep/param-file.ts'
-import { at, choices, deploy, deployDir, settingsOf } from '../support/deployment.ts'
+import { at, choices, deploy, deployDir, settingsOf, traces } from '../support/deployment.ts'
 
 const { usual } = choices
 const fleetType = 'Compute/virtualMachineScaleSets'
@@ -24,7 +24,7 @@ describe.each(Object.entries(choices))('%s', (name, { resources, outputs, of, on
       })
     }
     const containers = of(`${storageType}/blobServices/containers`)
-    expect(containers.map((each) => each.name).sort()).toEqual(['media', 'system', 'undelivered'])
+    expect(containers.map((each) => each.name).sort()).toEqual(['media', 'private', 'system', 'undelivered'])
     for (const { body } of containers) expect(body.properties).toEqual({ publicAccess: 'None' })
     // Whoever of Azure's services is trusted comes in by this.
     const open = accounts.filter(({ body }) => at(body, 'properties.networkAcls.bypass') !== 'None')
@@ -130,9 +130,10 @@ describe.each(Object.entries(choices))('%s', (name, { resources, outputs, of, on
     const isSecret = ([key, value]: [string, unknown]) =>
       (keys.test(key) && typeof value !== 'boolean') ||
       (typeof value === 'string' && /AccountKey=|SharedAccess|[?&]sig=|InstrumentationKey=/i.test(value))
-    expect(told.filter(isSecret)).toEqual([])
-    for (const { body } of [...of('OperationalInsights/workspaces')])
+    expect(told.filter(isSecret).filter(([, value]) => value !== traces)).toEqual([])
+    for (const { body } of of('OperationalInsights/workspaces'))
       expect(body.properties).toHaveProperty('features.disableLocalAuth', true)
+    expect(one('Insights/components').body.properties).toHaveProperty('DisableLocalAuth', true)
   })
 
   test('the fleet is what was asked for, and no machine can be signed in to by a password', () => {
@@ -205,6 +206,19 @@ test('Event Grid comes in by the identity that an account without a door takes',
   expect(usual.one('EventGrid/systemTopics').body.identity).toEqual({ type: 'SystemAssigned' })
 })
 
+test.each(Object.entries(choices))(
+  '%s: pages of the API alone read and write blobs by script',
+  (_, { of }) => {
+    const rulesOf = of(`${storageType}/blobServices`).map(({ id, body }) => [
+      id.includes('/ffmedia') ? 'media' : 'system',
+      (at(body, 'properties.cors.corsRules') as { allowedOrigins: string[] }[]).flatMap(
+        ({ allowedOrigins }) => allowedOrigins,
+      ),
+    ])
+    expect(Object.fromEntries(rulesOf)).toEqual({ media: ['https://producer.apps.example'], system: [] })
+  },
+)
+
 test('new inputs are told of, and outputs are not', () => {
   const filter = at(usual.one('EventGrid/systemTopics/eventSubscriptions').body, 'properties.filter')
   const blobs = '/blobServices/default/containers/media/blobs/'
@@ -249,6 +263,7 @@ describe('azd', () => {
     ...{ AZURE_ENV_NAME: 'prod', AZURE_LOCATION: 'westeurope', FLEET_EXISTS: 'true', GPU: 'a100' },
     ...{ SSH_PUBLIC_KEY: 'ssh-ed25519 AAAA', ALERT_EMAILS: 'a@example.com,b@example.com' },
     ...{ MONTHLY_BUDGET: '500', BUDGET_START: '2026-11-01', IMAGE_TAG: '1.2.3' },
+    API_AUDIENCE: 'our-application',
   }
 
   test('gives the template all it needs', () => {

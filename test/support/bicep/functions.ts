@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parse as parseYaml } from 'yaml'
 import { BicepError } from './tokens.ts'
 
 export type Value = unknown
@@ -68,6 +69,7 @@ export const functions: Record<string, Function> = {
   max: (...all) => Math.max(...all.map(Number)),
   join: (value, between) => list(value).map(String).join(text(between)),
   split: (value, between) => text(value).split(text(between)),
+  toUpper: (value) => text(value).toUpperCase(),
   replace: (value, what, by) => text(value).replaceAll(text(what), text(by)),
   take: (value, count) => (Array.isArray(value) ? value : text(value)).slice(0, Number(count)),
   length: (value) =>
@@ -85,6 +87,7 @@ export const functions: Record<string, Function> = {
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, each]) => ({ key, value: each })),
   objectKeys: (value) => Object.keys(fields(value)).sort(),
+  filter: (value, each) => list(value).filter((item) => (each as Lambda)(item) === true),
   map: (value, each) => list(value).map((item, i) => (each as Lambda)(item, i)),
   guid: (...parts) => hashOf(parts).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/, '$1-$2-$3-$4-$5'),
   uniqueString: (...parts) => hashOf(parts).slice(0, 13),
@@ -94,6 +97,7 @@ export const functions: Record<string, Function> = {
 /** Those that read files beside the one that calls them. */
 export const fileFunctions = (folder: string): Record<string, Function> => ({
   loadTextContent: (name) => readFileSync(join(folder, text(name)), 'utf8'),
+  loadYamlContent: (name) => parseYaml(readFileSync(join(folder, text(name)), 'utf8')) as Value,
   loadJsonContent: (name) => JSON.parse(readFileSync(join(folder, text(name)), 'utf8')) as Value,
 })
 
@@ -108,6 +112,8 @@ export const azureFunctions = (subscription: string, scope: string): Record<stri
   environment: () => ({
     suffixes: { storage: 'core.windows.net' },
     resourceManager: 'https://management.azure.com/',
+    authentication: { loginEndpoint: 'https://login.microsoftonline.com/' },
   }),
+  tenant: () => ({ tenantId: '22222222-2222-2222-2222-222222222222' }),
   subscriptionResourceId: (type, name) => `${subscription}/providers/${text(type)}/${text(name)}`,
 })
