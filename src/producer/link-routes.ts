@@ -99,8 +99,7 @@ export function addLinkRoutes(root: FastifyInstance, { files, media, links }: Li
     const [spec, report] = await Promise.all([files.findSpec(id), files.readReport(id)])
     if (!spec) throw new InputError('job-unknown', `There is no job ${id}.`)
     // A source that came with a SAS is read by that alone: whoever sees the job may not see what it opened.
-    const own = spec.source.kind === 'own' ? media.nameOf(spec.source.url) : undefined
-    const source = own !== undefined && isShown(own) ? own : undefined
+    const source = spec.source.kind === 'own' ? media.nameOf(spec.source.url) : undefined
     const fileName = source?.split('/').at(-1) ?? id
     const stem = fileName.replace(/\.[^.]*$/, '')
     const container = report?.status === 'succeeded' ? report.encoding?.container : undefined
@@ -131,11 +130,6 @@ export function addLinkRoutes(root: FastifyInstance, { files, media, links }: Li
     return name
   }
 }
-
-/** Anyone may name anything in the account as a source: of what we keep there, only videos are shown to people. */
-const isShown = (name: string) =>
-  !name.startsWith(layout.openMarks) &&
-  (!name.startsWith(layout.jobs) || /^[^/]+\/[^/]+\/output\.\w+$/.test(name))
 
 /** Nobody else can name it, nor is it there yet. */
 function newUpload(client: string, given: string): string {

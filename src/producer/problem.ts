@@ -33,6 +33,7 @@ const statusOfCode: Record<string, number> = {
   'job-ended': 409,
   'job-open': 409,
   'job-ending': 409,
+  'upload-done': 409,
   'secret-gone': 409,
   'too-much-queued': 429,
   'too-many-requests': 429,

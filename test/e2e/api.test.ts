@@ -5,9 +5,11 @@ import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { freePort } from '../../src/cli/services.ts'
 import { connectAccount } from '../../src/shared/blob-store.ts'
 import { JobRequest } from '../../src/shared/job.ts'
 import { makeClip } from '../support/clips.ts'
+import { type FakeIssuer, startFakeIssuer } from '../support/fake-issuer.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -15,12 +17,24 @@ const dir = tempDir()
 let stack: TestStack
 let clip = ''
 let url = ''
+let issuer: FakeIssuer
+let metricsPort = 0
 beforeAll(async () => {
-  stack = await startTestStack({ workers: 1 })
+  issuer = await startFakeIssuer()
+  metricsPort = await freePort()
+  const env = {
+    FRAMEFLEET_API_ISSUER: issuer.issuer,
+    FRAMEFLEET_API_AUDIENCE: issuer.audience,
+    FRAMEFLEET_PRODUCER_PORT: String(metricsPort),
+  }
+  stack = await startTestStack({ workers: 1, env })
   clip = await makeClip({ path: join(dir, 'clip.mp4'), frames: 48 })
   url = await stack.upload(clip)
 })
-afterAll(async () => await stack?.stop())
+afterAll(async () => {
+  await stack?.stop()
+  await issuer?.close()
+})
 
 const post = async (body: unknown, headers: Record<string, string> = {}) =>
   await stack.call('POST', '/v1/jobs', {
@@ -224,18 +238,30 @@ test('the API describes itself, from the schemas it checks by', async () => {
     components: { schemas: Record<string, { properties: object }> }
   }
   expect(Object.keys(docs.paths).toSorted()).toEqual([
+    '/v1/events',
     '/v1/fleet',
     '/v1/jobs',
     '/v1/jobs/{id}',
+    '/v1/jobs/{id}/batches',
+    '/v1/jobs/{id}/frames',
+    '/v1/jobs/{id}/frames/{frame}/{side}',
+    '/v1/jobs/{id}/links',
+    '/v1/jobs/{id}/logs',
     '/v1/jobs/{id}/output',
     '/v1/jobs/{id}/preview',
     '/v1/jobs/{id}/report',
     '/v1/jobs/{id}/resume',
+    '/v1/jobs/{id}/stream',
     '/v1/models',
+    '/v1/models/{name}/picture',
     '/v1/quarantine',
     '/v1/quarantine/{id}',
     '/v1/quarantine/{id}/retry',
     '/v1/resume',
+    '/v1/stream',
+    '/v1/triggers',
+    '/v1/triggers/test',
+    '/v1/uploads',
   ])
   const described = docs.components.schemas['JobRequestInput'] ?? docs.components.schemas['JobRequest']
   expect(Object.keys(described?.properties ?? {}).toSorted()).toEqual(
@@ -243,11 +269,14 @@ test('the API describes itself, from the schemas it checks by', async () => {
   )
 })
 
-test('it says that it is alive, ready, and what it counts', async () => {
-  const get = async (path: string) => await fetch(`${stack.stack.apiUrl}${path}`)
-  expect(await (await get('/healthz')).json()).toEqual({ status: 'ok' })
-  expect(await (await get('/readyz')).json()).toEqual({ status: 'ready' })
-  expect(await (await get('/metrics')).text()).toMatch(
+test('it says that it is alive and ready, and on a port of its own what it counts', async () => {
+  const own = `http://127.0.0.1:${metricsPort}`
+  for (const url of [stack.stack.apiUrl, own]) {
+    expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: 'ok' })
+    expect(await (await fetch(`${url}/readyz`)).json()).toEqual({ status: 'ready' })
+  }
+  expect((await stack.call('GET', '/metrics')).status).toBe(404)
+  expect(await (await fetch(`${own}/metrics`)).text()).toMatch(
     /framefleet_work_total\{queue="split",outcome="done",role="producer"\} \d+/,
   )
 })
@@ -266,6 +295,80 @@ test('what is not there is a problem, too', async () => {
       problem: { code },
     })
   }
+})
+
+test('a user of the directory brings a video and fetches what came of it, by links alone', async () => {
+  const bearer = async (claims: object) => ({ authorization: `Bearer ${await issuer.token(claims)}` })
+  const me = await bearer({ roles: ['Job.Submit'] })
+  const asUser = async (headers: Record<string, string>, method: string, path: string, body?: object) => {
+    const json = body
+      ? { body: JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } }
+      : { headers }
+    const answer = await stack.call(method, path, json)
+    return { status: answer.status, body: (await answer.json()) as Record<string, any> }
+  }
+
+  const begun = await asUser(me, 'POST', '/v1/uploads', { name: 'C:\\fakepath\\Fête #1.mp4' })
+  expect(begun.status).toBe(201)
+  const { url: to, source } = begun.body as { url: string; source: string }
+  expect(source).toMatch(/\/media\/uploads\/\d{4}-\d\d-\d\d\/[\da-f-]{29}\/F%C3%AAte-1\.mp4$/)
+  // Whose page it is that puts it there is asked first by the browser.
+  const origin = stack.stack.apiUrl
+  const ask = {
+    origin,
+    'access-control-request-method': 'PUT',
+    'access-control-request-headers': 'x-ms-blob-type',
+  }
+  const allowed = async (headers: Record<string, string>) =>
+    (await fetch(to, { method: 'OPTIONS', headers })).status
+  expect([await allowed(ask), await allowed({ ...ask, origin: 'https://evil.example.com' })]).toEqual([
+    200, 403,
+  ])
+
+  // The link may have ended before all is there: whoever began it goes on by another one.
+  const again = await asUser(me, 'POST', '/v1/uploads', { source })
+  expect(again).toMatchObject({ status: 201, body: { source } })
+  const other = await bearer({ roles: ['Job.Submit'], oid: '33333333-3333-4333-8333-333333333333' })
+  for (const [who, what] of [
+    [other, source],
+    [me, url],
+    [me, 'https://example.com/uploads/x.mp4'],
+  ] as const) {
+    expect(await asUser(who, 'POST', '/v1/uploads', { source: what })).toMatchObject({
+      status: 422,
+      body: { code: 'upload-unknown' },
+    })
+  }
+  const put = { method: 'PUT', headers: { 'x-ms-blob-type': 'BlockBlob' }, body: await readFile(clip) }
+  expect((await fetch(String(again.body['url']), put)).status).toBe(201)
+  expect(await asUser(me, 'POST', '/v1/uploads', { source })).toMatchObject({
+    status: 409,
+    body: { code: 'upload-done' },
+  })
+
+  const { id } = (await asUser(me, 'POST', '/v1/jobs', { source: { url: source }, model: 'passthrough' }))
+    .body
+  const reader = await bearer({ roles: ['Job.Read'] })
+  expect(await stack.ends(String(id))).toMatchObject({ status: 'succeeded' })
+  const { body: links } = await asUser(reader, 'GET', `/v1/jobs/${id}/links`)
+  expect(Object.keys(links)).toEqual(['source', 'output', 'preview', 'report'])
+  const fetched = Object.fromEntries(
+    await Promise.all(
+      Object.entries(links).map(async ([what, link]) => [what, await fetch(String(link.url))]),
+    ),
+  ) as Record<string, Response>
+  expect(Object.values(fetched).map(({ status }) => status)).toEqual([200, 200, 200, 200])
+  expect(fetched['output']?.headers.get('content-type')).toBe('video/mp4')
+  expect(fetched['output']?.headers.get('content-disposition')).toContain(
+    "filename*=UTF-8''F%C3%AAte-1.scored.mp4",
+  )
+  expect(Buffer.from((await fetched['source']?.arrayBuffer()) ?? []).equals(await readFile(clip))).toBe(true)
+  expect(await fetched['report']?.json()).toMatchObject({ jobId: id, status: 'succeeded' })
+  expect(await asUser(reader, 'DELETE', `/v1/jobs/${id}`)).toMatchObject({
+    status: 403,
+    body: { code: 'forbidden' },
+  })
+  expect(await asUser(reader, 'GET', '/v1/jobs/0000000000/links')).toMatchObject({ status: 404 })
 })
 
 test('an entry that is no job at all goes out of the way by itself and harms nobody', async () => {
