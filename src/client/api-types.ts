@@ -157,6 +157,68 @@ export type JobRequest = {
   errorThreshold?: number
 }
 
+export type JobTemplate = {
+  /** name, or name@version */
+  model: string
+  batch: {
+    frames?: number
+  }
+  /** 10 goes first */
+  priority: number
+  /** what a frame does that cannot be decoded or scored */
+  onError: 'fail' | 'passthrough'
+  /** with passthrough: most frames that may go unscored */
+  errorThreshold: number
+  /** for a model that takes a style image: that image */
+  style?:
+    | {
+        /** a blob of the media container */
+        name: string
+      }
+    | {
+        url: string
+      }
+  output: {
+    container?: 'mp4' | 'mkv' | 'webm'
+    codec?: 'h264' | 'hevc' | 'vp9' | 'av1'
+    crf?: number
+    preset?: 'ultrafast' | 'superfast' | 'veryfast' | 'faster' | 'fast' | 'medium' | 'slow'
+    /** blob of the media container to write: {name} is that of the source without its ending, {dir} its folder below the prefix, {date} the day it landed; the job keeps its own copy when absent */
+    name?: string
+  }
+}
+
+export type JobTemplateInput = {
+  /** name, or name@version */
+  model: string
+  batch?: {
+    frames?: number
+  }
+  /** 10 goes first */
+  priority?: number
+  /** what a frame does that cannot be decoded or scored */
+  onError?: 'fail' | 'passthrough'
+  /** with passthrough: most frames that may go unscored */
+  errorThreshold?: number
+  /** for a model that takes a style image: that image */
+  style?:
+    | {
+        /** a blob of the media container */
+        name: string
+      }
+    | {
+        url: string
+      }
+  output?: {
+    container?: 'mp4' | 'mkv' | 'webm'
+    codec?: 'h264' | 'hevc' | 'vp9' | 'av1'
+    crf?: number
+    preset?: 'ultrafast' | 'superfast' | 'veryfast' | 'faster' | 'fast' | 'medium' | 'slow'
+    /** blob of the media container to write: {name} is that of the source without its ending, {dir} its folder below the prefix, {date} the day it landed; the job keeps its own copy when absent */
+    name?: string
+  }
+}
+
 export type Link = {
   /** opens it without a token until then */
   url: string
@@ -348,6 +410,49 @@ export type StoredQuarantineRecord = {
   id: string
 }
 
+export type TriggerRule = {
+  /** what lines and answers call it */
+  name: string
+  /** how names begin that it takes */
+  prefix: string
+  /** how they end, in small or capital letters; none takes all */
+  suffixes: string[]
+  /** the job that is started; null starts none */
+  job: JobTemplate | null
+}
+
+export type TriggerRuleInput = {
+  /** what lines and answers call it */
+  name: string
+  /** how names begin that it takes */
+  prefix?: string
+  /** how they end, in small or capital letters; none takes all */
+  suffixes?: string[]
+  /** the job that is started; null starts none */
+  job: JobTemplateInput | null
+}
+
+export type TriggerRules = {
+  /** the first that takes a name counts */
+  rules: TriggerRuleInput[]
+}
+
+export type TriggerRulesView = {
+  /** the first that takes a name counts */
+  rules: TriggerRule[]
+  /** whether nobody has set any */
+  byDefault: boolean
+}
+
+export type TriggerTried = {
+  /** the one that takes it */
+  rule: string | null
+  /** the job request that it would send */
+  request: Record<string, unknown> | null
+  /** where it would start none */
+  why?: string
+}
+
 export type Upload = {
   /** put blocks here, then their list: it needs no token */
   url: string
@@ -382,6 +487,32 @@ export type Worker = {
 }
 
 export type paths = {
+  '/v1/events': {
+    /** Say that videos have landed */
+    post: {
+      parameters: {}
+      requestBody: { content: { 'application/json': unknown } }
+      responses: {
+        200: {
+          content: {
+            'application/json':
+              | {
+                  validationResponse: string
+                }
+              | {
+                  events: number
+                  outcomes: Record<string, number>
+                }
+          }
+        }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
   '/v1/fleet': {
     /** The fleet: what was set, what the autoscaler decided, every worker, and how fast they are */
     get: {
@@ -749,7 +880,7 @@ export type paths = {
     }
   }
   '/v1/quarantine/{id}/retry': {
-    /** Run the job of a record again */
+    /** Run the job of a record again, or start it after all */
     post: {
       parameters: { path: { id: string } }
       requestBody?: never
@@ -797,6 +928,55 @@ export type paths = {
       requestBody?: never
       responses: {
         200: { content: { 'text/event-stream': string } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/triggers': {
+    /** Which videos that land start which jobs */
+    get: {
+      parameters: {}
+      requestBody?: never
+      responses: {
+        200: { content: { 'application/json': TriggerRulesView } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+    /** Set which videos that land start which jobs */
+    put: {
+      parameters: {}
+      requestBody: { content: { 'application/json': TriggerRules } }
+      responses: {
+        200: { content: { 'application/json': TriggerRulesView } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        422: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/triggers/test': {
+    /** Which rule would take a video, and what job it would start */
+    post: {
+      parameters: {}
+      requestBody: {
+        content: {
+          'application/json': {
+            name: string
+          }
+        }
+      }
+      responses: {
+        200: { content: { 'application/json': TriggerTried } }
+        400: { content: { 'application/problem+json': Problem } }
         401: { content: { 'application/problem+json': Problem } }
         403: { content: { 'application/problem+json': Problem } }
         429: { content: { 'application/problem+json': Problem } }

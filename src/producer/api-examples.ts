@@ -35,6 +35,7 @@ export const problems = {
   'job-ending': [409, `The end of the job ${id} is still being written down; try again.`],
   'source-not-found': [422, `The source ${film} is not there (404). Check the URL.`],
   'not-retryable': [422, `The record ${record} belongs to no job; it can only be dropped.`],
+  'bad-events': [400, 'The body is no event of Event Grid, nor a list of some.'],
   'bad-fleet': [422, 'min must not be above max: min would be 9, max 4, size auto.'],
   'too-many-requests': [429, 'Too many requests with this token; try again in 1 s.'],
   'too-much-queued': [429, 'The 9800000 frames you have in line leave no room for 432000 more.'],
@@ -71,6 +72,32 @@ const quarantined = {
   ...{ id: record, v: 1, at: '2026-03-01T09:31:12.000Z', queue: 'batch', entry: `${id}.17`, jobId: id },
   ...{ reason: 'poison', message: 'The model fails on 1 frame.', frames: [4_911], incidents: [incident] },
   payload: `{"jobId":"${id}","index":17,"first":4896,"count":288}`,
+}
+const rules = {
+  rules: [
+    {
+      ...{ name: 'paintings', prefix: 'in/', suffixes: ['.mp4', '.mov'] },
+      job: { model: 'great-wave', output: { name: 'out/{dir}/{name}-wave.mp4' } },
+    },
+  ],
+}
+const triggered = {
+  ...{
+    source: { url: film },
+    model: 'great-wave',
+    batch: {},
+    priority: 5,
+    onError: 'fail',
+    errorThreshold: 10,
+  },
+}
+const event = {
+  ...{ id: '831e1650-001e-001b-66ab-eeb76e069631', eventType: 'Microsoft.Storage.BlobCreated' },
+  ...{
+    subject: '/blobServices/default/containers/media/blobs/in/film.mp4',
+    eventTime: '2026-03-01T09:30:00Z',
+  },
+  data: { api: 'PutBlockList', eTag: '0x8DC1F2', url: film },
 }
 const settings = { min: 0, max: 20, size: null, paused: false }
 const image = { layout: 'NCHW', type: 'float32', range: '0..255', channels: 'RGB' }
@@ -214,6 +241,32 @@ export const operations: Record<string, OperationExample> = {
     request: { max: 20 },
     answer: settings,
     problems: ['bad-request', 'bad-fleet'],
+  },
+  'GET /v1/triggers': {
+    id: 'getTriggers',
+    answer: { ...rules, byDefault: false },
+    problems: [],
+  },
+  'PUT /v1/triggers': {
+    id: 'setTriggers',
+    request: rules,
+    answer: { ...rules, byDefault: false },
+    problems: ['bad-request', 'unknown-model'],
+  },
+  'POST /v1/triggers/test': {
+    id: 'testTriggers',
+    request: { name: 'in/film.mp4' },
+    answer: {
+      rule: 'paintings',
+      request: { ...triggered, output: { url: film.replace('/in/film', '/out/film-wave') } },
+    },
+    problems: ['bad-request'],
+  },
+  'POST /v1/events': {
+    id: 'sendEvents',
+    request: [event],
+    answer: { events: 1, outcomes: { started: 1 } },
+    problems: ['bad-events', 'too-much-queued'],
   },
   'GET /v1/models': {
     id: 'listModels',

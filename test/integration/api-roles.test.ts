@@ -72,9 +72,12 @@ test('what each role may call is what is written down', () => {
     'DELETE /v1/quarantine/:id',
     'POST /v1/quarantine/:id/retry',
     'PUT /v1/fleet',
+    'PUT /v1/triggers',
   ])
   expect(lines('Job.Submit')).toEqual([
     'DELETE /v1/jobs/:id',
+    'OPTIONS /v1/events',
+    'POST /v1/events',
     'POST /v1/jobs',
     'POST /v1/jobs/:id/resume',
     'POST /v1/resume',

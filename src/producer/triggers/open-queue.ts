@@ -1,5 +1,5 @@
 import { AnonymousCredential, QueueClient, type StoragePipelineOptions } from '@azure/storage-queue'
-import { DefaultAzureCredential } from '@azure/identity'
+import { azureCredential } from '../../shared/identity.ts'
 import { isConnectionString, queueName } from './queue-setting.ts'
 
 /** Nobody waits for an answer: the loop tries again by itself. */
@@ -15,5 +15,5 @@ export function openArrivalsQueue(setting: string): QueueClient {
     return new QueueClient(setting.replace(queueName, ''), name, options)
   }
   const hasSas = new URL(setting).searchParams.has('sig')
-  return new QueueClient(setting, hasSas ? new AnonymousCredential() : new DefaultAzureCredential(), options)
+  return new QueueClient(setting, hasSas ? new AnonymousCredential() : azureCredential(), options)
 }

@@ -27,13 +27,13 @@ type Pace = {
   idleMs: [least: number, most: number]
   /** Times that a message is tried, those not counted that waited for the world. */
   tries: number
+  longestWaitSeconds: number
 }
 
-const usual: Pace = { leaseSeconds: 60, idleMs: [1_000, 10_000], tries: 10 }
+const usual: Pace = { leaseSeconds: 60, idleMs: [1_000, 10_000], tries: 10, longestWaitSeconds: 300 }
 
 /** Messages worked on at once by one producer. */
 const atOnce = 8
-const longestWaitSeconds = 300
 /** What is under way when the producer leaves goes back to the queue by itself where it takes longer. */
 const stopMs = 5_000
 
@@ -48,7 +48,7 @@ const stopMs = 5_000
  *        └─ lease over, where the producer died
  */
 export function startPulling(deps: PullDeps, pace: Partial<Pace> = {}) {
-  const { leaseSeconds, idleMs, tries } = { ...usual, ...pace }
+  const { leaseSeconds, idleMs, tries, longestWaitSeconds } = { ...usual, ...pace }
   const { queue, nameOf, arrive, setAside, metrics, log } = deps
   const leaving = new AbortController()
   const { signal } = leaving

@@ -3,7 +3,6 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import pMap from 'p-map'
 import { z } from 'zod'
 import { InputError, TransientError } from '../../shared/errors.ts'
-import { JobRequest } from '../../shared/job.ts'
 import { layout } from '../../shared/layout.ts'
 import { type AcceptDeps, checkJob } from '../accept-job.ts'
 import { Problem } from '../problem.ts'
@@ -20,7 +19,7 @@ const RulesView = z
 const Tried = z
   .object({
     rule: z.string().nullable().describe('the one that takes it'),
-    request: JobRequest.nullable().describe('the job that it would start'),
+    request: z.record(z.string(), z.unknown()).nullable().describe('the job request that it would send'),
     why: z.string().optional().describe('where it would start none'),
   })
   .meta({ id: 'TriggerTried' })
