@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs'
 
 const ports = { producer: 9104, worker: 9101, stitcher: 9102, autoscaler: 9103 }
-const role = process.argv[2] ?? /dist\/(\w+)\/main\.js/.exec(readFileSync('/proc/1/cmdline', 'utf8'))?.[1] ?? ''
+const role =
+  process.argv[2] ?? /dist\/(\w+)\/main\.js/.exec(readFileSync('/proc/1/cmdline', 'utf8'))?.[1] ?? ''
 const port = Number(process.env[`FRAMEFLEET_${role.toUpperCase()}_PORT`] || ports[role])
 
 /** Throws a sentence where the role is not ready. */

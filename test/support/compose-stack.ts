@@ -39,7 +39,7 @@ export async function startCompose(dir: string, env: Record<string, string>) {
     ...Object.fromEntries(Object.entries(given).map(([name, value]) => [name, here(value ?? '')])),
   })
   const words = (name: string) => {
-    const [program = '', ...args] = services[name]?.command as string[]
+    const [program = '', ...args] = (services[name]?.command ?? []) as string[]
     return { program, args: args.map(here) }
   }
   const running: Service[] = []

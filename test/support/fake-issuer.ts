@@ -16,7 +16,7 @@ export const tenant = '11111111-1111-4111-8111-111111111111'
 export const caller = '22222222-2222-4222-8222-222222222222'
 
 export async function startFakeIssuer({ audience = 'api://framefleet' } = {}) {
-  let keys = [await newKey()]
+  let keys: [Key] = [await newKey()]
   let mode: 'answers' | 'away' | 'hangs' | 'lies' | 'breaks' = 'answers'
   const asked: string[] = []
   const held = new Set<ServerResponse>()
@@ -55,7 +55,7 @@ export async function startFakeIssuer({ audience = 'api://framefleet' } = {}) {
     /** What it was asked for. */
     asked,
     /** A token that is good for an hour; a claim that is undefined is left out. */
-    async token(claims: JWTPayload = {}, { key = keys.at(-1) as Key, kid = key.kid }: TokenOptions = {}) {
+    async token(claims: JWTPayload = {}, { key = keys[0], kid = key.kid }: TokenOptions = {}) {
       const now = Math.floor(Date.now() / 1_000)
       const all = {
         ...{ iss: issuer, aud: audience, iat: now, nbf: now, exp: now + 3_600 },
@@ -69,7 +69,7 @@ export async function startFakeIssuer({ audience = 'api://framefleet' } = {}) {
     },
     newKey,
     /** The key that tokens are to be checked by, as it is published. */
-    publishedKey: async () => await publicJwk(keys.at(-1) as Key),
+    publishedKey: async () => await publicJwk(keys[0]),
     /** From here on it signs by another key, and forgets those before. */
     async rotate() {
       keys = [await newKey()]

@@ -4,7 +4,7 @@ import { dirname, join, posix } from 'node:path'
 import dockerignore from '@balena/dockerignore'
 import { type Stage, copyStep, lineage, root } from './dockerfile.ts'
 
-const ignored = dockerignore().add(readFileSync(join(root, '.dockerignore'), 'utf8').split('\n'))
+const ignored = dockerignore.default().add(readFileSync(join(root, '.dockerignore'), 'utf8').split('\n'))
 
 /** Files of the checkout that the builder is sent, of a path that an instruction copies. */
 export function sentFiles(path: string): string[] {
@@ -47,8 +47,9 @@ export function layOut(image: string, dir: string): string {
 }
 
 function runStep({ name }: Stage, command: string, cwd: string): void {
-  if (/^apt-get /.test(command)) return
-  if (/npm install /.test(command)) return symlinkSync(join(root, 'node_modules'), join(cwd, 'node_modules'))
+  if (command.startsWith('apt-get ')) return
+  if (command.includes('npm install '))
+    return symlinkSync(join(root, 'node_modules'), join(cwd, 'node_modules'))
   if (command !== 'npm run build') throw new Error(`stage ${name} runs what is not known here: ${command}`)
   const { status, stdout, stderr } = spawnSync('npm', ['run', 'build'], { cwd, encoding: 'utf8' })
   if (status !== 0) throw new Error(`what was sent to the builder does not compile:\n${stdout}${stderr}`)

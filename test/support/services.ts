@@ -10,6 +10,9 @@ import { connectRedis } from '../../src/shared/redis.ts'
 /** A log that says nothing, for parts that want one. */
 export const silent = pino({ level: 'silent' })
 
+/** The settings of a Redis that knows us by the password in its URL. */
+export const byUrl = (url: string) => ({ FRAMEFLEET_REDIS_URL: url, FRAMEFLEET_REDIS_AUTH: 'url' }) as const
+
 /** A real Redis and a real Azurite for one test file; every test takes a namespace of its own in them. */
 export async function startServices() {
   const dir = await mkdtemp(join(tmpdir(), 'framefleet-services-'))
@@ -25,7 +28,7 @@ export async function startServices() {
   const redisUrl = env['FRAMEFLEET_REDIS_URL'] ?? ''
   const connections: ReturnType<typeof connectRedis>[] = []
   const connect = (name = 'test') => {
-    const connection = connectRedis(redisUrl, silent, { name })
+    const connection = connectRedis(byUrl(redisUrl), silent, { name })
     connections.push(connection)
     return connection
   }
