@@ -24,7 +24,7 @@ export async function readQueueTimes(
   batches: number,
 ): Promise<QueueTimes> {
   const config = readConfig(redisSettings, env)
-  const connection = connectRedis(config.FRAMEFLEET_REDIS_URL, pino({ level: 'silent' }), { name: 'bench' })
+  const connection = connectRedis(config, pino({ level: 'silent' }), { name: 'bench' })
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
   const entry = async (queue: string, id: string) => {
     const found = await new Queue(queue, { connection, prefix }).getJob(id)

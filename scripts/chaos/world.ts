@@ -73,7 +73,8 @@ export async function startWorld({ dir, workers, seed, env = {}, signal, wanted 
     })
     closers.push(stack.stop)
     const { proxies, direct } = between as Between
-    const redis = connectRedis(direct['FRAMEFLEET_REDIS_URL'] ?? '', silent, {
+    const redisUrl = { FRAMEFLEET_REDIS_URL: direct['FRAMEFLEET_REDIS_URL'] ?? '' }
+    const redis = connectRedis({ ...redisUrl, FRAMEFLEET_REDIS_AUTH: 'url' }, silent, {
       name: 'chaos',
       patient: false,
     })

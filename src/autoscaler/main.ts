@@ -1,9 +1,9 @@
-import { DefaultAzureCredential } from '@azure/identity'
 import { createBacklog } from '../shared/backlog.ts'
 import { readConfig } from '../shared/config.ts'
 import { createFleetSettings, fleetBounds } from '../shared/fleet-settings.ts'
 import { createDependencyGauge } from '../shared/dependency-gauge.ts'
 import { startHealthServer } from '../shared/health-server.ts'
+import { azureCredential } from '../shared/identity.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
 import { runRole } from '../shared/lifecycle.ts'
 import { createLogger } from '../shared/log.ts'
@@ -31,7 +31,7 @@ const log = createLogger('autoscaler', config.FRAMEFLEET_LOG_LEVEL, shipping)
 const drainMs = config.FRAMEFLEET_DRAIN_MS
 await runRole({ log, shipping, drainMs }, async () => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
-  const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'autoscaler' })
+  const redis = connectRedis(config, log, { name: 'autoscaler' })
   const bounds = fleetBounds(config)
   const system = openSystem(config)
   const registry = createRegistry('autoscaler')
@@ -45,7 +45,7 @@ await runRole({ log, shipping, drainMs }, async () => {
       ? createVmssFleet({
           vmssId: config.FRAMEFLEET_VMSS_ID,
           endpoint: config.FRAMEFLEET_ARM_URL,
-          credential: new DefaultAzureCredential(),
+          credential: azureCredential(),
           log,
         })
       : createLocalFleet({

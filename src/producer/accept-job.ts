@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { FlowProducer } from 'bullmq'
 import type { Backlog } from '../shared/backlog.ts'
+import type { AcceptedOutputs } from '../shared/accepted-outputs.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { checkWish } from '../shared/encoding.ts'
 import { InputError, TransientError } from '../shared/errors.ts'
@@ -13,6 +14,7 @@ import type { ModelStore, StoredModel } from '../shared/models/model-store.ts'
 import { maxStyleBytes } from '../shared/models/style-image.ts'
 import { publicUrl } from '../shared/redact.ts'
 import type { SourceReader } from '../shared/source.ts'
+import { type Tracing, untraced } from '../shared/tracing.ts'
 import { type Admission, estimateFrames } from './admission.ts'
 import type { FairOrder } from './fair-queue.ts'
 import { addFlow } from './flow.ts'
@@ -21,6 +23,7 @@ import { checkHost } from './source-policy.ts'
 export type AcceptDeps = {
   media: BlobStore
   files: JobFiles
+  outputs: Pick<AcceptedOutputs, 'keep'>
   statuses: JobStatuses
   sources: SourceReader
   models: ModelStore
@@ -32,18 +35,36 @@ export type AcceptDeps = {
   isQueued(jobId: string): Promise<boolean>
   policy: { mediaUrl: string; allowed: string[] }
   maxSourceBytes: number
+  tracing?: Tracing
   log: Logger
 }
 
 /**
  * Accepts a job, or throws InputError for everything that can be seen to be wrong at once. With an idempotency key
  * the id follows from the key (and the caller), so the same request sent again meets the job it started, even after
- * Redis was wiped. With `version`, an ETag, only that version of the source is taken: throws TransientError for another.
+ * Redis was wiped. With `version`, an ETag, only that version of the source is taken: throws TransientError for another. `trace`: the
+ * caller's own, which the job's goes on.
  */
 export async function acceptJob(
   deps: AcceptDeps,
   request: JobRequest,
-  caller: { client: string; key?: string; version?: string },
+  caller: Caller & { trace?: string | undefined },
+): Promise<JobSpec> {
+  const { tracing = untraced } = deps
+  const attributes = { 'framefleet.model': request.model }
+  return await tracing.root('accept', { parent: caller.trace, attributes }, async (span) => {
+    const spec = await accept(deps, request, { ...caller, trace: span?.parent })
+    span?.set({ 'framefleet.job': spec.id })
+    return spec
+  })
+}
+
+type Caller = { client: string; key?: string; version?: string }
+
+async function accept(
+  deps: AcceptDeps,
+  request: JobRequest,
+  caller: Caller & { trace: string | undefined },
 ): Promise<JobSpec> {
   const { files } = deps
   const id = caller.key === undefined ? randomUUID() : keyedId(caller.client, caller.key)
@@ -70,12 +91,9 @@ export async function acceptJob(
   }
 
   const queryOf = (url: string | undefined) => (url === undefined ? '' : new URL(url).search)
-  const secret = {
-    sourceQuery: queryOf(request.source.url),
-    outputQuery: queryOf(request.output.url),
-    styleQuery: queryOf(request.style?.url),
-  }
-  const hasSecret = Object.values(secret).some((query) => query !== '')
+  const sourceQuery = queryOf(request.source.url)
+  const styleQuery = queryOf(request.style?.url)
+  const outputQuery = queryOf(request.output.url)
   await deps.admit({ id, client: caller.client, bytes: source.bytes })
   const { spec, created } = await keep().catch(async (error: unknown) => {
     await deps.backlog.drop(id)
@@ -91,7 +109,10 @@ export async function acceptJob(
   return spec
 
   async function keep() {
-    if (hasSecret) await files.writeSecret(id, secret)
+    const output = request.output.url === undefined ? undefined : publicUrl(request.output.url)
+    await deps.outputs.keep(id, requestHash, { url: output, query: outputQuery })
+    if (sourceQuery + styleQuery !== '')
+      await files.writeSecret(id, { sourceQuery, outputQuery: '', styleQuery })
     return await files.keepSpec({
       v: 1,
       id,
@@ -102,7 +123,8 @@ export async function acceptJob(
       source,
       model: { name: model.name, version: model.version, sha256: model.sha256 },
       style,
-      hasSecret,
+      hasSecret: sourceQuery + styleQuery + outputQuery !== '',
+      ...(caller.trace === undefined ? {} : { trace: caller.trace }),
     })
   }
 }

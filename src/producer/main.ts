@@ -1,7 +1,8 @@
 import { type Queue, Worker } from 'bullmq'
 import { connectAccount } from '../shared/blob-store.ts'
 import { readConfig } from '../shared/config.ts'
-import { openMedia, openSystem } from '../shared/stores.ts'
+import { createAcceptedOutputs } from '../shared/accepted-outputs.ts'
+import { openMedia, openPrivate, openSystem } from '../shared/stores.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { createFleetSettings, fleetBounds } from '../shared/fleet-settings.ts'
 import { readFleetView } from '../shared/fleet-view.ts'
@@ -24,6 +25,7 @@ import { openScratch } from '../shared/scratch.ts'
 import { createSourceReader } from '../shared/source.ts'
 import { drainWorker, observeWorker, onFinalFailure } from '../shared/queue-worker.ts'
 import { createWorkerRegistry } from '../shared/worker-registry.ts'
+import { startTracing } from '../shared/tracing.ts'
 import { processorOf } from '../shared/workload.ts'
 import { readAccess } from './access.ts'
 import { createAdmission } from './admission.ts'
@@ -39,6 +41,7 @@ import { createQueueGauges } from './queue-gauges.ts'
 import { createServer } from './server.ts'
 import { speculateChore } from './speculate.ts'
 import { splitWorkload } from './split.ts'
+import { tidyOutputsChore } from './tidy-outputs.ts'
 import { createSweeper } from './sweep-queues.ts'
 import { openTriggers } from './triggers/open-triggers.ts'
 
@@ -52,15 +55,18 @@ const log = createLogger('producer', config.FRAMEFLEET_LOG_LEVEL, shipping)
 const drainMs = config.FRAMEFLEET_DRAIN_MS
 await runRole({ log, shipping, drainMs }, async () => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
-  const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer' })
-  const working = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer-work' })
+  const redis = connectRedis(config, log, { name: 'producer' })
+  const working = connectRedis(config, log, { name: 'producer-work' })
   // People wait for the API's answers: where Redis is away it says so instead of waiting with them.
-  const prompt = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'producer-api', patient: false })
+  const prompt = connectRedis(config, log, { name: 'producer-api', patient: false })
   const media = openMedia(config)
+  const hidden = openPrivate(config)
+  const outputs = createAcceptedOutputs(hidden)
   const system = openSystem(config)
   const registry = createRegistry('producer')
+  const tracing = await startTracing('producer', config, log)
   shipping.begin({ system, instance: processName(), log, registry })
-  await Promise.all([media.ensureContainer(), system.ensureContainer()])
+  await Promise.all([media, hidden, system].map(async (store) => await store.ensureContainer()))
   const models = createModelStore(system)
   for (const { manifest, bytes, picture } of await shippedModels())
     await models.put(manifest, bytes, undefined, picture)
@@ -70,7 +76,7 @@ await runRole({ log, shipping, drainMs }, async () => {
     maxBytes: config.FRAMEFLEET_CACHE_MAX_BYTES,
   })
   const scratch = await openScratch(config.FRAMEFLEET_SCRATCH_DIR)
-  const files = createJobFiles(media)
+  const files = createJobFiles(media, outputs)
   const sources = createSourceReader(media, cache)
 
   const boardQueues = (Object.keys(queues) as AnyQueueName[]).map((name) =>
@@ -102,7 +108,7 @@ await runRole({ log, shipping, drainMs }, async () => {
     media: async () => await media.isReachable(),
     system: async () => await system.isReachable(),
   })
-  const process = processorOf(split, { log, incidents: patient.incidents, metrics })
+  const process = processorOf(split, { log, incidents: patient.incidents, metrics, tracing })
   const worker = new Worker('split', async (job, token, signal) => await process(job, token, signal), {
     ...workerOptions('split'),
     connection: working,
@@ -123,7 +129,8 @@ await runRole({ log, shipping, drainMs }, async () => {
   const isReady = async () => redis.status === 'ready' && (await media.isReachable())
   const mediaService = connectAccount(config.FRAMEFLEET_MEDIA_ACCOUNT)
   const accept = {
-    ...{ media, files, sources, models, log },
+    tracing,
+    ...{ media, files, outputs, sources, models, log },
     ...{ statuses: hasty.statuses, backlog: hasty.backlog, flows: hasty.flows, order: hasty.order },
     admit: createAdmission(hasty.backlog, {
       clientFrames: config.FRAMEFLEET_MAX_QUEUED_FRAMES_PER_CLIENT,
@@ -193,6 +200,7 @@ await runRole({ log, shipping, drainMs }, async () => {
           keepDays: config.FRAMEFLEET_KEEP_JOBS_DAYS,
         },
       ),
+      tidyOutputsChore({ media, hidden }, { everyMs: config.FRAMEFLEET_JANITOR_MINUTES * 60_000 }),
     ],
   })
 

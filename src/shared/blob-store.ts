@@ -2,7 +2,6 @@ import { createWriteStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
-import { DefaultAzureCredential } from '@azure/identity'
 import {
   AnonymousCredential,
   type BlobItem as ListedBlob,
@@ -15,6 +14,7 @@ import {
 import pMap from 'p-map'
 import type { z } from 'zod'
 import { InputError } from './errors.ts'
+import { azureCredential } from './identity.ts'
 import { publicUrl } from './redact.ts'
 import { readSteadily } from './steady-read.ts'
 import { storagePatience } from './storage-patience.ts'
@@ -60,7 +60,7 @@ function patiently(credential: Parameters<typeof newPipeline>[0], answerWithinMs
 function open(account: string) {
   if (/^[A-Za-z]+=/.test(account)) return BlobServiceClient.fromConnectionString(account)
   const hasSas = new URL(account).searchParams.has('sig')
-  return { url: account, credential: hasSas ? new AnonymousCredential() : new DefaultAzureCredential() }
+  return { url: account, credential: hasSas ? new AnonymousCredential() : azureCredential() }
 }
 
 /** One container of one account. Names are paths without a leading slash. */

@@ -4,6 +4,10 @@ import { mostInstances } from './fleet.ts'
 /** Settings that more than one role reads, grouped as the roles pick them. Units stand in the names. */
 export const redisSettings = {
   FRAMEFLEET_REDIS_URL: z.url({ protocol: /^rediss?$/ }).describe('Redis, such as rediss://host:6380'),
+  FRAMEFLEET_REDIS_AUTH: z
+    .enum(['url', 'entra'])
+    .default('url')
+    .describe('how Redis knows us: `url`, by the password in it, or `entra`, by the token of our identity'),
   FRAMEFLEET_QUEUE_PREFIX: z
     .string()
     .regex(/^\{[a-z0-9-]{1,60}\}$/, 'must be a name in braces, such as {framefleet}')
@@ -19,6 +23,14 @@ export const mediaSettings = {
     'storage account of inputs, jobs and outputs: https://name.blob.core.windows.net (identity), the same with a SAS, or a connection string',
   ),
   FRAMEFLEET_MEDIA_CONTAINER: container.default('media').describe('container of inputs, jobs and outputs'),
+}
+
+export const privateSettings = {
+  FRAMEFLEET_PRIVATE_CONTAINER: container
+    .default('private')
+    .describe(
+      'container of the media account that workers have no right to: where the outputs of jobs may be written',
+    ),
 }
 
 export const systemSettings = {

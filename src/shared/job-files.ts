@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import type { AcceptedOutputs } from './accepted-outputs.ts'
 import type { BlobStore } from './blob-store.ts'
 import { InputError } from './errors.ts'
 import { JobId, JobSecret, JobSpec, Plan, Report } from './job.ts'
@@ -7,8 +8,14 @@ import { readSegmentFacts } from './segment-metadata.ts'
 
 export type JobFiles = ReturnType<typeof createJobFiles>
 
-/** A job's documents in Blob. Spec and plan never change once written, so they are kept in memory for a while. */
-export function createJobFiles(media: BlobStore) {
+/**
+ * A job's documents in Blob. Spec and plan never change once written, so they are kept in memory for a while. Whoever ends
+ * or removes jobs gives the outputs as well, which are cleared up with the rest.
+ */
+export function createJobFiles(
+  media: BlobStore,
+  outputs?: Pick<AcceptedOutputs, 'removeSecrets' | 'removeJob'>,
+) {
   // Many jobs share the fleet, and each worker has a batch of this one and then of that.
   const specs = new LRUCache<string, JobSpec>({ max: 500 })
   const secrets = new LRUCache<string, JobSecret>({ max: 500 })
@@ -69,6 +76,7 @@ export function createJobFiles(media: BlobStore) {
     /** Everything that only a running job needs. */
     async removeIntermediates(id: string): Promise<void> {
       secrets.delete(id)
+      await outputs?.removeSecrets(id)
       // What is there, not what was planned: a job that was cancelled has little of its plan.
       const names = [layout.secret(id)]
       for await (const { name } of media.list(layout.segments(id))) names.push(name)
@@ -113,6 +121,7 @@ export function createJobFiles(media: BlobStore) {
       for (const kept of [specs, secrets, plans]) kept.delete(id)
       const names: string[] = []
       for await (const { name } of media.list(layout.job(id))) names.push(name)
+      await outputs?.removeJob(id)
       // The spec last: without it the rest would be nobody's.
       await media.remove(names.filter((name) => name !== layout.spec(id)))
       await media.remove([layout.spec(id), layout.openMark(id)])

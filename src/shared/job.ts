@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Incident } from './incident.ts'
+import { TraceParent } from './tracing.ts'
 import { Codec, Container, Encoding, Preset } from './encoding.ts'
 
 /**
@@ -76,6 +77,8 @@ export const JobSpec = z.object({
   source: SourceRef,
   model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
   style: SourceRef.optional(),
+  /** The trace that it is part of, if that is kept: of the span in which it was accepted. */
+  trace: TraceParent.optional(),
   /** Whether one of its URLs came with a query, which lies apart. */
   hasSecret: z.boolean().default(true),
 })
@@ -83,7 +86,8 @@ export type JobSpec = z.infer<typeof JobSpec>
 
 export const JobSecret = z.object({
   sourceQuery: z.string(),
-  outputQuery: z.string(),
+  /** Of jobs that were accepted before outputs were kept apart; else empty, for workers of then. */
+  outputQuery: z.string().default(''),
   styleQuery: z.string().default(''),
 })
 export type JobSecret = z.infer<typeof JobSecret>
@@ -148,6 +152,8 @@ export const BatchPayload = z.strictObject({
   count: z.number().int().positive(),
   /** A second try beside the first, which is slow: the worker that has the first one. Whichever commits first counts. */
   copyOf: z.string().min(1).max(200).optional(),
+  /** The job's trace, if this batch is to be part of it. */
+  trace: TraceParent.optional(),
 })
 export type BatchPayload = z.infer<typeof BatchPayload>
 

@@ -1,4 +1,7 @@
-/** Where things lie in Blob storage. Every name depends on ids alone, so that doing a thing twice writes one blob. */
+/**
+ * Where things lie in Blob storage. Every name depends on ids alone, so that doing a thing twice writes one blob. Who may do
+ * what to which of them is a table in docs/decisions/secrets-of-a-job.md.
+ */
 export const layout = {
   /** An empty blob for each job that has not ended, so that they can be found without Redis. */
   openMarks: 'open/',
@@ -6,7 +9,7 @@ export const layout = {
   jobs: 'jobs/',
   job: (id: string) => `jobs/${id}/`,
   spec: (id: string) => `jobs/${id}/job.json`,
-  /** SAS queries of the source and the output: needed by the workers, shown to nobody, deleted when the job ends. */
+  /** SAS queries of the source and the style: needed by the workers, shown to nobody, deleted when the job ends. */
   secret: (id: string) => `jobs/${id}/secret.json`,
   /** The style image as the model takes it. */
   style: (id: string) => `jobs/${id}/style.png`,
@@ -26,6 +29,10 @@ export const layout = {
   modelStyle: (name: string, version: string) => `models/${name}/${version}/style.png`,
   modelPicture: (name: string, version: string) => `models/${name}/${version}/picture.jpg`,
   manifest: (name: string, version: string) => `models/${name}/${version}/model.json`,
+  /** In the private container: where a job's output goes, and the SAS query it takes; the latter is deleted when the job ends. */
+  accepted: (id: string) => `jobs/${id}/`,
+  acceptedOutput: (id: string, requestHash: string) => `jobs/${id}/${requestHash}.json`,
+  outputSecret: (id: string, requestHash: string) => `jobs/${id}/${requestHash}.secret`,
   /** In the system container: what people set of the fleet. */
   fleetSettings: 'fleet/settings.json',
   /** In the system container: what roles said, by day; each process has blobs of its own, numbered from 0. */

@@ -1,5 +1,6 @@
 import { basename, join } from 'node:path'
 import pMap from 'p-map'
+import type { AcceptedOutputs, Output } from '../shared/accepted-outputs.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { TransientError, tooManyErrors } from '../shared/errors.ts'
 import type { JobSpec, Plan, Report } from '../shared/job.ts'
@@ -16,7 +17,13 @@ import { makePreview } from './preview.ts'
 import { publish } from './publish.ts'
 import { failedReport, reportOf, stopwatch } from './report.ts'
 
-type FinishDeps = { files: JobFiles; statuses: JobStatuses; media: BlobStore; sources: SourceReader }
+type FinishDeps = {
+  files: JobFiles
+  outputs: Pick<AcceptedOutputs, 'of'>
+  statuses: JobStatuses
+  media: BlobStore
+  sources: SourceReader
+}
 
 type Finishing = { spec: JobSpec; plan: Plan; dir: string; context: WorkContext }
 
@@ -28,7 +35,7 @@ export async function finishVideo(
   deps: FinishDeps,
   { spec, plan, dir, context }: Finishing,
 ): Promise<Report> {
-  const { media, files, sources } = deps
+  const { media, files, outputs, sources } = deps
   const { signal } = context
   const clock = stopwatch()
 
@@ -43,6 +50,8 @@ export async function finishVideo(
     concurrency: 8,
   })
   const { sourceQuery, outputQuery } = await files.secret(spec)
+  // Not as job.json says: where workers can write, a stolen one could send videos elsewhere. Jobs of an older version have no more.
+  const output = (await outputs.of(spec)) ?? { url: spec.request.output.url, query: outputQuery }
   const source = join(dir, 'source')
   await sources.open(spec.source, sourceQuery, source, signal)
   clock.lap('fetch')
@@ -56,7 +65,7 @@ export async function finishVideo(
     return await joinAndPublish(
       deps,
       { spec, plan, dir, context },
-      { segments, source, outputQuery, replaced, through, preview, clock },
+      { segments, source, output, replaced, through, preview, clock },
     )
   } finally {
     // It works in a folder that goes when we do.
@@ -67,7 +76,7 @@ export async function finishVideo(
 type Parts = {
   segments: string[]
   source: string
-  outputQuery: string
+  output: Output
   /** Frames that carry another frame's picture. */
   replaced: number[]
   /** Frames that the model can't score, and that show the source's picture. */
@@ -79,7 +88,7 @@ type Parts = {
 async function joinAndPublish(
   { media, statuses }: FinishDeps,
   { spec, plan, dir, context }: Finishing,
-  { segments, source, outputQuery, replaced, through, preview, clock }: Parts,
+  { segments, source, output, replaced, through, preview, clock }: Parts,
 ): Promise<Report> {
   const { signal } = context
   const [path, sizes] = await Promise.all([
@@ -105,7 +114,7 @@ async function joinAndPublish(
   // What was lost may have been a cancellation: the next attempt finds why, or the status made anew by the mark.
   if (stopped)
     throw new TransientError(`The job ${spec.id} can't be published now: its status is ${stopped}.`)
-  const output = await publish(media, { spec, plan, path, outputQuery, signal })
+  const published = await publish(media, { spec, plan, path, output, signal })
   const shown = await uploadPreview(media, spec, await preview, signal)
   if (!shown) warnings.push('no preview could be made')
   clock.lap('publish')
@@ -113,7 +122,7 @@ async function joinAndPublish(
   return reportOf(spec, {
     status: 'succeeded',
     plan,
-    output,
+    output: published,
     replaced,
     through,
     warnings,

@@ -1,5 +1,6 @@
 import { Worker } from 'bullmq'
-import { openMedia, openSystem } from '../shared/stores.ts'
+import { createAcceptedOutputs } from '../shared/accepted-outputs.ts'
+import { openMedia, openPrivate, openSystem } from '../shared/stores.ts'
 import { readConfig } from '../shared/config.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { createDependencyGauge } from '../shared/dependency-gauge.ts'
@@ -17,6 +18,7 @@ import { workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
 import { openScratch } from '../shared/scratch.ts'
 import { createSourceReader } from '../shared/source.ts'
+import { startTracing } from '../shared/tracing.ts'
 import { processorOf } from '../shared/workload.ts'
 import { stitcherSettings } from './config.ts'
 import { createJobMetrics, summaryOf } from './job-metrics.ts'
@@ -32,10 +34,12 @@ const log = createLogger('stitcher', config.FRAMEFLEET_LOG_LEVEL, shipping)
 const drainMs = config.FRAMEFLEET_DRAIN_MS
 await runRole({ log, shipping, drainMs }, async () => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
-  const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'stitcher' })
+  const redis = connectRedis(config, log, { name: 'stitcher' })
   const media = openMedia(config)
+  const outputs = createAcceptedOutputs(openPrivate(config))
   const scratch = await openScratch(config.FRAMEFLEET_SCRATCH_DIR)
   const registry = createRegistry('stitcher')
+  const tracing = await startTracing('stitcher', config, log)
   shipping.begin({ system: openSystem(config), instance: processName(), log, registry })
   const statuses = createJobStatuses(redis, prefix)
   const incidents = createIncidents(redis, prefix)
@@ -50,7 +54,8 @@ await runRole({ log, shipping, drainMs }, async () => {
       ended.note(report)
       log.info(summaryOf(report), 'job ended')
     },
-    files: createJobFiles(media),
+    files: createJobFiles(media, outputs),
+    outputs,
     statuses,
     incidents,
     media,
@@ -64,7 +69,7 @@ await runRole({ log, shipping, drainMs }, async () => {
     redis: () => redis.status === 'ready',
     media: async () => await media.isReachable(),
   })
-  const process = processorOf(stitch, { log, incidents, metrics })
+  const process = processorOf(stitch, { log, incidents, metrics, tracing })
   const worker = new Worker('stitch', async (job, token, signal) => await process(job, token, signal), {
     ...workerOptions('stitch'),
     connection: redis,
@@ -87,6 +92,7 @@ await runRole({ log, shipping, drainMs }, async () => {
     },
     async close() {
       await health.close()
+      await tracing.close()
       await scratch.close()
       await batches.close()
       redis.disconnect()

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import type { Output } from '../shared/accepted-outputs.ts'
 import { type BlobStore, connectBlob } from '../shared/blob-store.ts'
 import { muxers } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
@@ -9,7 +10,7 @@ import { layout, outputMark } from '../shared/layout.ts'
 
 /**
  * Puts the finished video where the job wants it, all at once: readers see the old blob, if any, or the whole new one.
- * The job's own copy is always written; `output.url` gets one as well.
+ * The job's own copy is always written; the URL that was accepted gets one as well.
  */
 export async function publish(
   media: BlobStore,
@@ -17,9 +18,9 @@ export async function publish(
     spec,
     plan,
     path,
-    outputQuery,
+    output,
     signal,
-  }: { spec: JobSpec; plan: Plan; path: string; outputQuery: string; signal: AbortSignal },
+  }: { spec: JobSpec; plan: Plan; path: string; output: Output; signal: AbortSignal },
 ): Promise<NonNullable<Report['output']>> {
   const { container } = plan.encoding
   const { contentType } = muxers[container]
@@ -28,12 +29,11 @@ export async function publish(
     sha256OfFile(path),
     media.uploadFile(name, path, { contentType, signal }),
   ])
-  const wanted = spec.request.output.url
+  const { url, query } = output
   const mark = { [outputMark]: spec.id }
-  if (wanted)
-    await publishTo(media, { url: wanted, query: outputQuery, path, contentType, metadata: mark, signal })
+  if (url) await publishTo(media, { url, query, path, contentType, metadata: mark, signal })
   const { size: bytes } = await stat(path)
-  return { url: wanted ?? media.url(name), bytes, sha256 }
+  return { url: url ?? media.url(name), bytes, sha256 }
 }
 
 type Destination = {

@@ -1,3 +1,4 @@
+import type { AcceptedOutputs } from '../shared/accepted-outputs.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { concludeJob } from '../shared/end-job.ts'
 import { CancelledError, InputError, TransientError } from '../shared/errors.ts'
@@ -10,12 +11,14 @@ import { haltSignal } from '../shared/halt-signal.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Scratch } from '../shared/scratch.ts'
 import type { SourceReader } from '../shared/source.ts'
+import { tellParts } from '../shared/tracing.ts'
 import type { WorkContext, Workload } from '../shared/workload.ts'
 import { finishVideo } from './finish-video.ts'
 import { type Stopped, failedReport, reportOf } from './report.ts'
 
 export type StitchDeps = {
   files: JobFiles
+  outputs: Pick<AcceptedOutputs, 'of'>
   statuses: JobStatuses
   incidents: Incidents
   media: BlobStore
@@ -57,6 +60,7 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
           'stitch',
           async (dir) => await finishVideo(deps, { spec, plan, dir, context: heeding }),
         )
+        tellParts(context.span, report.ms, Date.now())
         return await endJob(deps, report, plan)
       } catch (error) {
         // Whatever broke, it broke because the job was halted.

@@ -28,7 +28,7 @@ process.on('disconnect', () => process.exit(0))
 // Signals of the terminal are the parent's to answer, in its order.
 process.on('SIGINT', () => {})
 
-const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'engine' })
+const redis = connectRedis(config, log, { name: 'engine' })
 const media = openMedia(config)
 const system = openSystem(config)
 const cache = createFileCache({

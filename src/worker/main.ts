@@ -15,6 +15,7 @@ import { openQueue } from '../shared/open-queue.ts'
 import { workerOptions } from '../shared/queues.ts'
 import { connectRedis } from '../shared/redis.ts'
 import { openMedia, openSystem } from '../shared/stores.ts'
+import { startTracing } from '../shared/tracing.ts'
 import { processorOf } from '../shared/workload.ts'
 import { createRates } from '../shared/rates.ts'
 import { createWorkerRegistry } from '../shared/worker-registry.ts'
@@ -49,8 +50,9 @@ const drainMs = config.FRAMEFLEET_DRAIN_MS
  * registry is told what it does, and may hold it.
  */
 await runRole({ log, shipping, drainMs }, async (leave) => {
-  const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, log, { name: 'worker' })
+  const redis = connectRedis(config, log, { name: 'worker' })
   const registry = createRegistry('worker')
+  const tracing = await startTracing('worker', config, log)
   shipping.begin({
     system: openSystem(config),
     instance: processName(config.FRAMEFLEET_INSTANCE),
@@ -107,7 +109,7 @@ await runRole({ log, shipping, drainMs }, async (leave) => {
   const pace = createPace()
   const score = measuredHand(
     async (job, token, signal, passOn) =>
-      await processorOf(work.workload(passOn), { log, incidents, metrics })(job, token, signal),
+      await processorOf(work.workload(passOn), { log, incidents, metrics, tracing })(job, token, signal),
     {
       ...{ pace, rates: createRates(redis, prefix), log },
       onWorked(jobId, ms) {
@@ -184,6 +186,7 @@ await runRole({ log, shipping, drainMs }, async (leave) => {
     async close() {
       if (redis.status === 'ready') await attendance.leave()
       await engine.close()
+      await tracing.close()
       await quarantineQueue.close()
       await health.close()
       redis.disconnect()

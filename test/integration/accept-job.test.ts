@@ -10,6 +10,7 @@ import { handleErrors } from '../../src/producer/problem.ts'
 import { openFlows } from '../../src/producer/resume.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
 import { JobRequest } from '../../src/shared/job.ts'
+import { createAcceptedOutputs } from '../../src/shared/accepted-outputs.ts'
 import { createJobFiles } from '../../src/shared/job-files.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { builtinModels } from '../../src/shared/models/builtin.ts'
@@ -17,7 +18,7 @@ import { createModelStore } from '../../src/shared/models/model-store.ts'
 import { entryIds } from '../../src/shared/queues.ts'
 import { connectRedis } from '../../src/shared/redis.ts'
 import { createSourceReader } from '../../src/shared/source.ts'
-import { silent } from '../support/services.ts'
+import { byUrl, silent } from '../support/services.ts'
 import { tempDir } from '../support/temp-dir.ts'
 import { useServices } from '../support/use-services.ts'
 
@@ -27,19 +28,20 @@ const services = useServices()
 /** What jobs are accepted with; its flows are put on a connection that can be cut. */
 async function producer() {
   const [media, prefix, redis] = [await services.container(), services.prefix(), services.connect()]
-  const files = createJobFiles(media)
+  const outputs = createAcceptedOutputs(await services.container())
+  const files = createJobFiles(media, outputs)
   const models = createModelStore(await services.container())
   for (const { manifest, bytes } of builtinModels()) await models.put(manifest, bytes)
   await media.write('in/clip.mp4', Buffer.alloc(100_000))
   const on = openFlows(redis, { prefix, files, log: silent })
-  const line = connectRedis(urlOf(redis.options), silent, {
+  const line = connectRedis(byUrl(urlOf(redis.options)), silent, {
     name: 'cut',
     patient: false,
   })
   const flows = new FlowProducer({ connection: line, prefix })
   const limits = { clientFrames: 1_000, clientJobs: 10, frames: 1_000 }
   const deps = {
-    ...{ ...on, media, models, flows, maxSourceBytes: 1e9 },
+    ...{ ...on, media, models, outputs, flows, maxSourceBytes: 1e9 },
     admit: createAdmission(on.backlog, limits),
     sources: createSourceReader(media, createFileCache({ dir: join(dir, 'cache'), maxBytes: 1e9 })),
     isQueued: async (id: string) => (await redis.exists(on.queues.stitch.toKey(entryIds.stitch(id)))) === 1,

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { expect, test } from 'vitest'
 import { connectRedis } from '../../src/shared/redis.ts'
-import { silent } from '../support/services.ts'
+import { byUrl, silent } from '../support/services.ts'
 import { useServices } from '../support/use-services.ts'
 
 const services = useServices()
@@ -28,7 +28,7 @@ test('a command on a connection that died without a word is answered on the next
   }).listen(0, '127.0.0.1')
   await once(forward, 'listening')
   const url = `redis://:${password}@127.0.0.1:${(forward.address() as AddressInfo).port}`
-  const redis = connectRedis(url, silent, { name: 'test', deadAfterMs: 300 })
+  const redis = connectRedis(byUrl(url), silent, { name: 'test', deadAfterMs: 300 })
   try {
     await redis.set('dead-connection', 'MARK')
     expect(await redis.get('dead-connection')).toBe('MARK')

@@ -8,6 +8,7 @@ import { openFlows, resumeJob } from '../../src/producer/resume.ts'
 import { indexSource } from '../../src/producer/index-source.ts'
 import { splitWorkload } from '../../src/producer/split.ts'
 import { createIncidents } from '../../src/shared/incidents.ts'
+import { createAcceptedOutputs } from '../../src/shared/accepted-outputs.ts'
 import { type JobFiles, createJobFiles } from '../../src/shared/job-files.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { createModelStore } from '../../src/shared/models/model-store.ts'
@@ -84,6 +85,7 @@ async function system() {
         keepTimeline: async () => {},
         onEnded() {},
         files: how.files ?? files,
+        outputs: createAcceptedOutputs(media),
       })
       const stitcher = work(
         how.stitch === 'real'

@@ -11,7 +11,7 @@ export type QueueNotes = ReturnType<typeof openQueueNotes>
 
 export function openQueueNotes(env: NodeJS.ProcessEnv) {
   const config = readConfig(redisSettings, env)
-  const redis = connectRedis(config.FRAMEFLEET_REDIS_URL, pino({ level: 'silent' }), { name: 'bench' })
+  const redis = connectRedis(config, pino({ level: 'silent' }), { name: 'bench' })
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX
   const queue = new Queue('batch', { connection: redis, prefix })
   const splits = new Queue('split', { connection: redis, prefix })

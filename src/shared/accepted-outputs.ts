@@ -1,0 +1,46 @@
+import { z } from 'zod'
+import type { BlobStore } from './blob-store.ts'
+import type { JobSpec } from './job.ts'
+import { layout } from './layout.ts'
+
+const Accepted = z.object({ v: z.literal(1), jobId: z.string(), url: z.string().nullable() })
+const Secret = z.object({ jobId: z.string(), query: z.string() })
+
+export type Output = { url?: string; /** With its `?`; empty where none is needed. */ query: string }
+
+export type AcceptedOutputs = ReturnType<typeof createAcceptedOutputs>
+
+/**
+ * Where the outputs of jobs go, as it was accepted, in the private container: neither what it takes to write there nor what
+ * the address is can be read or changed by a worker. Names hold the request's hash, so that two requests that came with one
+ * key at once don't take each other's.
+ */
+export function createAcceptedOutputs(hidden: BlobStore) {
+  async function remove(id: string, isWanted: (name: string) => boolean): Promise<void> {
+    const names: string[] = []
+    for await (const { name } of hidden.list(layout.accepted(id))) if (isWanted(name)) names.push(name)
+    if (names.length > 0) await hidden.remove(names)
+  }
+  return {
+    /** Before the job's spec is written: a job that is there has its output here. */
+    async keep(jobId: string, requestHash: string, { url, query }: Output): Promise<void> {
+      if (query !== '') await hidden.writeJson(layout.outputSecret(jobId, requestHash), { jobId, query })
+      await hidden.writeJson(layout.acceptedOutput(jobId, requestHash), { v: 1, jobId, url: url ?? null })
+    },
+    /** Undefined for a job that was accepted by a version that did not keep it here. */
+    async of({ id, requestHash }: Pick<JobSpec, 'id' | 'requestHash'>): Promise<Output | undefined> {
+      const [accepted, secret] = await Promise.all([
+        hidden.readJson(layout.acceptedOutput(id, requestHash), Accepted),
+        hidden.readJson(layout.outputSecret(id, requestHash), Secret),
+      ])
+      // The hash came from where workers may have written: it must not lead to another job's.
+      if (accepted?.jobId !== id) return undefined
+      return { url: accepted.url ?? undefined, query: secret?.jobId === id ? secret.query : '' }
+    },
+    /** At the end of a job. */
+    removeSecrets: async (id: string) => await remove(id, isOutputSecret),
+    removeJob: async (id: string) => await remove(id, () => true),
+  }
+}
+
+export const isOutputSecret = (name: string) => name.endsWith('.secret')
