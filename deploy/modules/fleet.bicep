@@ -87,6 +87,8 @@ var workerSettings = union(settings, {
 
 var machineSettings = {
   CLIENT_ID: worker.properties.clientId
+  // The oldest driver that the CUDA of the workers' image runs on: see image/cuda-requirements.txt.
+  OLDEST_DRIVER: '580'
   GPUS: string(preset.gpus)
   IMAGE: workerImage
   REGISTRY: registryServer

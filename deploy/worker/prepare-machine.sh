@@ -42,6 +42,9 @@ fetch() {
 
 there=$(nvidia-smi --list-gpus | wc -l) || fail 'there is no driver for the GPU'
 [ "$there" -ge "$GPUS" ] || fail "$GPUS GPUs are needed, and there are $there"
+# What the image's CUDA wants at least: with an older driver no model would run, and nobody would know why.
+driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1)
+[ "${driver%%.*}" -ge "$OLDEST_DRIVER" ] || fail "the driver is $driver, and the image wants $OLDEST_DRIVER or later"
 again 12 fetch || fail "$IMAGE could not be fetched"
 docker logout "$REGISTRY"
 

@@ -11,7 +11,7 @@ gpu=$1
 exec docker run \
   --name "framefleet-worker-$gpu" \
   --hostname "$(hostname)-gpu$gpu" \
-  --rm --init --pull never \
+  --rm --pull never \
   --gpus "device=$gpu" \
   --user 10001:10001 \
   --read-only --tmpfs /tmp:rw,nosuid,nodev,size=1g \

@@ -112,7 +112,7 @@ describe('what roles are told', () => {
     })
     expect(linesOf(content('/etc/framefleet/machine.env'))).toEqual({
       CLIENT_ID: 'client of ff-test-worker',
-      GPUS: '1',
+      ...{ GPUS: '1', OLDEST_DRIVER: '580' },
       IMAGE: expect.stringMatching(/azurecr\.io\/framefleet-worker-cuda:1\.2\.3$/) as string,
       REGISTRY: expect.stringMatching(/azurecr\.io$/) as string,
       RESOURCE_MANAGER: 'https://management.azure.com/',

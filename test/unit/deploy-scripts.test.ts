@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { everyRole } from '../../src/producer/api-role.ts'
 import { workerSettings } from '../../src/worker/config.ts'
 import { deployDir } from '../support/deployment.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -17,14 +18,18 @@ let count = 0
  */
 function run(
   script: string,
-  { programs = {}, env = {} }: { programs?: Record<string, string>; env?: Record<string, string> },
+  {
+    programs = {},
+    env = {},
+    args = ['1'],
+  }: { programs?: Record<string, string>; env?: Record<string, string>; args?: string[] },
 ) {
   const home = join(dir, String(++count))
   mkdirSync(join(home, 'bin'), { recursive: true })
   writeFileSync(join(home, 'calls'), '')
   writeFileSync(
     join(home, 'machine.env'),
-    'CLIENT_ID=me\nGPUS=2\nIMAGE=reg.example/worker:1\nREGISTRY=reg.example\nRESOURCE_MANAGER=https://arm.example/\n',
+    'CLIENT_ID=me\nGPUS=2\nIMAGE=reg.example/worker:1\nREGISTRY=reg.example\nRESOURCE_MANAGER=https://arm.example/\nOLDEST_DRIVER=580\n',
   )
   for (const [name, line] of Object.entries({ sleep: '', ...programs })) {
     const note = `printf '%s\\n' "${name} $*" >> '${home}/calls'`
@@ -33,7 +38,9 @@ function run(
   }
   const source = textOf(script).replaceAll('/etc/framefleet/machine.env', join(home, 'machine.env'))
   writeFileSync(join(home, 'script'), source)
-  const { status, stdout, stderr } = spawnSync('bash', [join(home, 'script'), '1'], {
+  // What reads no file of a machine is run where it lies, since it finds its neighbours by that.
+  const path = source === textOf(script) ? join(deployDir, script) : join(home, 'script')
+  const { status, stdout, stderr } = spawnSync('bash', [path, ...args], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...env, PATH: `${join(home, 'bin')}${delimiter}/usr/bin${delimiter}/bin` },
@@ -60,7 +67,7 @@ test('shellcheck has nothing to say', { timeout: 60_000 }, () => {
 
 describe('a machine at its first start', () => {
   const programs = {
-    'nvidia-smi': 'echo "GPU 0: T4"; echo "GPU 1: T4"',
+    'nvidia-smi': '[[ $1 == --query* ]] && echo 580.105.08 || { echo "GPU 0: T4"; echo "GPU 1: T4"; }',
     curl: 'cat > /dev/null; echo answer',
     jq: 'cat > /dev/null; [[ $2 == .access_token ]] && echo own-token || echo registry-token',
     docker: '[[ $1 != login ]] || [[ $(cat) == registry-token ]]',
@@ -101,6 +108,18 @@ describe('a machine at its first start', () => {
       status: 1,
       stderr: 'framefleet: 2 GPUs are needed, and there are 1\n',
     })
+  })
+})
+
+test('a machine has no worker where the driver is older than what the image was made for', () => {
+  const { status, stderr } = run('worker/prepare-machine.sh', {
+    programs: {
+      'nvidia-smi': '[[ $1 == --query* ]] && echo 570.86.15 || { echo "GPU 0: T4"; echo "GPU 1: T4"; }',
+    },
+  })
+  expect({ status, stderr }).toEqual({
+    status: 1,
+    stderr: 'framefleet: the driver is 570.86.15, and the image wants 580 or later\n',
   })
 })
 
@@ -165,5 +184,129 @@ describe('before a deployment', () => {
       stderr: 'AADSTS70043: please sign in\n',
     })
     expect(calls.some((call) => call.startsWith('azd'))).toBe(false)
+  })
+})
+
+describe('images', () => {
+  const env = { AZURE_CONTAINER_REGISTRY_ENDPOINT: 'reg.azurecr.io' }
+  const revision = '0123456789abcdef0123456789abcdef01234567'
+  const programs = {
+    az: '',
+    azd: '',
+    git: `[[ $1 == status ]] || echo ${revision}`,
+    // Those of other registries are there.
+    docker: `[[ "$*" == *--format* ]] && echo sha256:${'a'.repeat(64)}; [[ "$*" != "buildx imagetools inspect reg"* ]]`,
+  }
+
+  test('are built of this commit and pushed', () => {
+    const { status, stdout, stderr, calls } = run('hooks/push-images.sh', { programs, env })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toMatch(/^IMAGE_TAG=0123456789ab$/m)
+    const base = `--build-arg NODE_IMAGE=node@sha256:${'a'.repeat(64)}`
+    const version = `--build-arg VERSION=0123456789ab --build-arg REVISION=${revision}`
+    const images = ['framefleet', 'framefleet-worker-cuda']
+    expect(calls.filter((call) => /^(docker (?!.*inspect)|azd)/.test(call))).toEqual([
+      ...images.map(
+        (image) =>
+          `docker build --platform linux/amd64 --target ${image} --tag reg.azurecr.io/${image}:0123456789ab ${base} ${version} .`,
+      ),
+      ...images.map((image) => `docker push reg.azurecr.io/${image}:0123456789ab`),
+      'docker buildx imagetools create --tag reg.azurecr.io/prometheus:v3.5.0 docker.io/prom/prometheus:v3.5.0',
+      'azd env set IMAGE_TAG 0123456789ab',
+    ])
+    const targets = readFileSync(join(deployDir, '../Dockerfile'), 'utf8')
+    for (const image of images) expect(targets).toContain(` AS ${image}\n`)
+  })
+
+  test('that are there are left alone', () => {
+    const { status, stdout, calls } = run('hooks/push-images.sh', {
+      programs: { ...programs, docker: '' },
+      env,
+    })
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'IMAGE_TAG=0123456789ab\n' })
+    expect(calls.filter((call) => /build |push|create/.test(call))).toEqual([])
+  })
+
+  test.each([
+    ['changes are not committed', { git: 'echo " M src/x.ts"' }, 'an image is called after its commit'],
+    ['the registry lets nobody in', { az: 'exit 1' }, 'reg.azurecr.io lets nobody in from here'],
+  ])('are not built where %s', (_, other, sentence) => {
+    const { status, stderr, calls } = run('hooks/push-images.sh', {
+      programs: { ...programs, ...other },
+      env,
+    })
+    expect(status).toBe(1)
+    expect(stderr).toContain(sentence)
+    expect(calls.filter((call) => /^docker|^azd/.test(call))).toEqual([])
+  })
+})
+
+describe('the application of the API', () => {
+  const id = '44444444-4444-4444-4444-444444444444'
+  const env = { AZURE_ENV_NAME: 'test', API_AUDIENCE: id }
+  const told = (calls: string[]) => calls.join('\n')
+
+  test.each([
+    ['made', `[[ "$*" == "ad app create"* ]] && echo ${id}; [[ "$*" != "ad sp show"* ]]`, true],
+    ['taken up again', `[[ "$*" != "ad app list"* ]] || echo ${id}`, false],
+  ])('is %s, with the roles of the API', (_, az, isNew) => {
+    const { status, stdout, stderr, calls } = run('hooks/app-registration.sh', {
+      programs: { az, azd: '' },
+      env,
+    })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toMatch(new RegExp(`^API_AUDIENCE=${id}$`, 'm'))
+    expect(calls.filter((call) => /^az ad \w+ create/.test(call))).toHaveLength(isNew ? 2 : 0)
+    expect(told(calls)).toContain(`"api://${id}"`)
+    expect(told(calls)).toContain('{"appRoleAssignmentRequired": true}')
+    expect(calls).toContain(`azd env set API_AUDIENCE ${id}`)
+    // Nobody may be let in to ask for what is not there yet.
+    expect(calls.findIndex((call) => call.includes('preAuthorized'))).toBeGreaterThan(
+      calls.findIndex((call) => call.includes('oauth2PermissionScopes')),
+    )
+  })
+
+  test('is not guessed where several are called so', () => {
+    const { status, stderr } = run('hooks/app-registration.sh', { programs: { az: 'echo a; echo b' }, env })
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr:
+        'framefleet: there are 2 applications that are called framefleet test: remove those that are not it\n',
+    })
+  })
+
+  test('has the roles that routes ask for', () => {
+    const { appRoles } = JSON.parse(textOf('entra/application.json')) as {
+      appRoles: { id: string; value: string }[]
+    }
+    const ours = appRoles
+      .map(({ value }) => value)
+      .filter((value) => value !== 'AzureEventGridSecureWebhookSubscriber')
+    expect(new Set(ours)).toEqual(new Set([...everyRole]))
+    expect(new Set(appRoles.map((role) => role.id)).size).toBe(appRoles.length)
+  })
+
+  test.each([
+    ['given', 0, 1],
+    ['had already', 1, 0],
+  ])('has a role %s', (_, before, posts) => {
+    const az = `[[ "$*" == "ad sp show"* ]] && echo sp; [[ "$*" != *GET* ]] || echo ${before}`
+    const { status, calls } = run('hooks/grant-role.sh', {
+      programs: { az },
+      env,
+      args: ['who', 'Job.Submit'],
+    })
+    expect(status).toBe(0)
+    expect(calls.filter((call) => call.includes('--method POST'))).toHaveLength(posts)
+  })
+
+  test('gives no role that there is not', () => {
+    const { status, stderr, calls } = run('hooks/grant-role.sh', {
+      programs: { az: '' },
+      env,
+      args: ['who', 'Job.Everything'],
+    })
+    expect({ status, stderr }).toEqual({ status: 1, stderr: 'framefleet: there is no role Job.Everything\n' })
+    expect(calls).toEqual([''])
   })
 })

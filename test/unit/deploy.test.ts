@@ -1,6 +1,7 @@
 import { globSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
 import { layout } from '../../src/shared/layout.ts'
 import { readParamFile } from '../support/bicep/param-file.ts'
 import { at, choices, deploy, deployDir, settingsOf, traces } from '../support/deployment.ts'
@@ -281,9 +282,32 @@ describe('azd', () => {
     expect(() => readParamFile(file, rest)).toThrow('FLEET_EXISTS is not set')
   })
 
-  test('looks for a fleet before it deploys', () => {
-    const azure = readFileSync(join(deployDir, '../azure.yaml'), 'utf8')
-    const [, script = ''] = /preprovision:[\s\S]*?run: (\S+)/.exec(azure) ?? []
-    expect(statSync(join(deployDir, '..', script)).mode & 0o111).toBe(0o111)
+  test('takes lists of addresses, and none', () => {
+    const lists = (more: Record<string, string>) => {
+      const { params } = readParamFile(file, { ...env, ...more })
+      return [params.apiAddresses, params.clientAddresses, params.builderAddresses]
+    }
+    expect(lists({})).toEqual([[], [], []])
+    const more = { API_ADDRESSES: '192.0.2.0/24,192.0.2.1', CLIENT_ADDRESSES: '10.1.0.0/24' }
+    expect(lists(more)).toEqual([['192.0.2.0/24', '192.0.2.1'], ['10.1.0.0/24'], []])
+  })
+
+  test('looks for a fleet before each deployment, brings images after it, and deploys what they are for', () => {
+    type Hook = { posix: { run: string } }
+    const { hooks, workflows } = parse(readFileSync(join(deployDir, '../azure.yaml'), 'utf8')) as {
+      hooks: Record<string, Hook>
+      workflows: { up: { steps: { azd: string }[] } }
+    }
+    const scripts = Object.entries(hooks).map(([when, { posix }]) => [when, posix.run])
+    expect(scripts).toEqual([
+      ['preprovision', 'deploy/hooks/preprovision.sh'],
+      ['postprovision', 'deploy/hooks/push-images.sh'],
+    ])
+    for (const [, script = ''] of scripts)
+      expect(statSync(join(deployDir, '..', script)).mode & 0o111).toBe(0o111)
+    expect(workflows.up.steps).toEqual([{ azd: 'provision' }, { azd: 'provision' }])
+    // What the second script asks for is what the deployment says.
+    const asked = readFileSync(join(deployDir, 'hooks/push-images.sh'), 'utf8').match(/\$\{([A-Z_]+):/g) ?? []
+    expect(asked.map((name) => name.slice(2, -1)).filter((name) => !(name in usual.outputs))).toEqual([])
   })
 })
