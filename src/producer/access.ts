@@ -1,3 +1,4 @@
+import type { Logger } from '../shared/log.ts'
 import type { AuthDeps } from './auth.ts'
 import { createIssuerKeys } from './issuer-keys.ts'
 import { createTokenReader } from './jwt.ts'
@@ -9,14 +10,14 @@ type AccessSettings = {
 }
 
 /** By which tokens the API may be called: static ones, those of an issuer, or both. Throws one sentence where there are none. */
-export function readAccess(settings: AccessSettings): AuthDeps {
+export function readAccess(settings: AccessSettings, log: Logger): AuthDeps {
   const {
     FRAMEFLEET_API_TOKENS: tokens,
     FRAMEFLEET_API_ISSUER: issuer,
     FRAMEFLEET_API_AUDIENCE: audience,
   } = settings
   if (issuer !== undefined && audience !== undefined) {
-    return { tokens, readToken: createTokenReader({ issuer, audience }, createIssuerKeys(issuer)) }
+    return { tokens, readToken: createTokenReader({ issuer, audience }, createIssuerKeys(issuer, log)) }
   }
   if (issuer !== undefined || audience !== undefined) {
     throw new Error(

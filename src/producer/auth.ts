@@ -63,7 +63,6 @@ export function requireToken(app: FastifyInstance, { tokens, readToken }: AuthDe
 
 async function refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   if (error instanceof IssuerAway) {
-    request.log.warn({ err: error.message }, 'a token could not be checked')
     void reply.header('retry-after', String(error.retryAfterSeconds))
     const detail = 'The issuer of the token does not answer, so that it can not be checked; try again.'
     await sendProblem(reply, { status: 503, code: 'unavailable', detail })

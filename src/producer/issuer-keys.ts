@@ -1,5 +1,7 @@
 import { type JWTVerifyGetKey, createRemoteJWKSet, customFetch } from 'jose'
 import { z } from 'zod'
+import type { Logger } from '../shared/log.ts'
+import { sparingly } from '../shared/sparingly.ts'
 
 /** Nobody can tell now whether a token of the issuer is good: not the token's fault. */
 export class IssuerAway extends Error {
@@ -33,8 +35,12 @@ const mostBytes = 1 << 20
  * A key that is not among them has them fetched again, at most every 30 s: keys rotate, and nobody may make us ask at will.
  * Throws IssuerAway where they can't be had, and jose's errors where the token names none of them.
  */
-export function createIssuerKeys(issuer: string, times: KeyTimes = {}): JWTVerifyGetKey {
+export function createIssuerKeys(issuer: string, log: Logger, times: KeyTimes = {}): JWTVerifyGetKey {
   const { silentMs = 5_000, staleMs = 600_000, oldestMs = 86_400_000 } = times
+  const warn = sparingly<string>((err) => log.warn({ err, issuer }, 'no keys to check tokens by'), {
+    most: 1,
+    everyMs: 60_000,
+  })
   let silentUntil = 0
   let fetchedAt = 0
 
@@ -50,6 +56,7 @@ export function createIssuerKeys(issuer: string, times: KeyTimes = {}): JWTVerif
       return Response.json(keys)
     } catch (error) {
       silentUntil = performance.now() + silentMs
+      warn((error as Error).message)
       throw new IssuerAway(`the issuer ${issuer} gave no keys: ${(error as Error).message}`, { cause: error })
     }
   }

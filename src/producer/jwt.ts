@@ -27,6 +27,9 @@ export function createTokenReader(
   return async (token: string): Promise<Caller> => {
     try {
       const { payload } = await jwtVerify(token, keys, { ...options, requiredClaims: ['exp', 'nbf'] })
+      // An ID token tells an application who its user is, and may well have our audience; it opens nothing.
+      if (!isForAnApplication(payload))
+        throw new TokenRefused('The token is no access token: it names no application.')
       return { client: clientOf(payload), roles: rolesOf(rolesClaim(payload)) }
     } catch (error) {
       const sentence = refusal(error, { issuer, audience })
@@ -36,6 +39,10 @@ export function createTokenReader(
 }
 
 export const looksLikeJwt = (token: string) => /^[\w-]+\.[\w-]+\.[\w-]*$/.test(token)
+
+/** Which application has the token to call us by: as Entra's v2 and v1 say it, and RFC 9068. */
+const isForAnApplication = (claims: JWTPayload) =>
+  ['azp', 'appid', 'client_id'].some((claim) => typeof claims[claim] === 'string')
 
 const rolesClaim = ({ roles }: JWTPayload): string[] =>
   Array.isArray(roles) ? roles.filter((role) => typeof role === 'string') : []

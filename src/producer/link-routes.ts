@@ -149,5 +149,6 @@ export function safeName(given: string): string {
     .replace(/^[.-]+/, '')
     .replace(/[.]+$/, '')
   const [, stem = '', extension = ''] = /^(.*?)(\.[^.]{1,10})?$/u.exec(clean) ?? []
-  return `${[...stem].slice(0, 100).join('') || 'video'}${extension}`
+  // By characters: half of one is no text.
+  return `${/^.{0,100}/u.exec(stem)?.[0] || 'video'}${extension}`
 }

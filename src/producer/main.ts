@@ -46,12 +46,12 @@ import { createSweeper } from './sweep-queues.ts'
 import { openTriggers } from './triggers/open-triggers.ts'
 
 const config = readConfig(producerSettings, process.env)
-const access = readAccess(config)
 const shipping = createLogShipping('producer', {
   everyMs: config.FRAMEFLEET_LOG_SHIPPING_SECONDS * 1_000,
 })
 const log = createLogger('producer', config.FRAMEFLEET_LOG_LEVEL, shipping)
 
+const access = readAccess(config, log)
 const drainMs = config.FRAMEFLEET_DRAIN_MS
 await runRole({ log, shipping, drainMs }, async () => {
   const prefix = config.FRAMEFLEET_QUEUE_PREFIX

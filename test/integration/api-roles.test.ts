@@ -41,7 +41,7 @@ let issuer: FakeIssuer
 let server: Awaited<ReturnType<typeof startServer>>
 beforeAll(async () => {
   issuer = await startFakeIssuer()
-  const readToken = createTokenReader(issuer, createIssuerKeys(issuer.issuer))
+  const readToken = createTokenReader(issuer, createIssuerKeys(issuer.issuer, silent))
   server = await startServer({ tokens: [], readToken })
 })
 afterAll(async () => {
@@ -53,8 +53,8 @@ const callsOf = ({ method, url }: RouteOptions) =>
   [method].flat().map((each) => ({ method: each as 'GET', url: url.replaceAll(/:\w+|\*/g, 'some-thing-1') }))
 
 test('every route says who may call it', () => {
-  const silent = server.routes.filter(({ config }) => config?.role === undefined)
-  expect(silent.map(({ method, url }) => `${String(method)} ${url}`)).toEqual([])
+  const unnamed = server.routes.filter(({ config }) => config?.role === undefined)
+  expect(unnamed.map(({ method, url }) => `${String(method)} ${url}`)).toEqual([])
   expect(server.routes.length).toBeGreaterThan(40)
 })
 

@@ -7,6 +7,7 @@ import { type KeyTimes, createIssuerKeys } from '../../src/producer/issuer-keys.
 import { createTokenReader } from '../../src/producer/jwt.ts'
 import { handleErrors } from '../../src/producer/problem.ts'
 import { type FakeIssuer, caller, startFakeIssuer, tenant } from '../support/fake-issuer.ts'
+import { silent } from '../support/services.ts'
 import { closedAfterEach } from '../support/use-services.ts'
 
 const open = closedAfterEach()
@@ -19,7 +20,7 @@ async function startApi(times: KeyTimes = {}, closing = open) {
   const app = Fastify()
   closing.push(issuer, app)
   handleErrors(app)
-  const readToken = createTokenReader(issuer, createIssuerKeys(issuer.issuer, times))
+  const readToken = createTokenReader(issuer, createIssuerKeys(issuer.issuer, silent, times))
   requireToken(app, { tokens: [staticToken], readToken })
   const answer = async ({ client, roles }: { client: string; roles: ReadonlySet<ApiRole> }) => ({
     client,
@@ -106,6 +107,11 @@ test.each<[string, (issuer: FakeIssuer) => Promise<string>, RegExp]>([
     'for another audience',
     asTheirs({ aud: 'https://graph.microsoft.com' }),
     /its audience must be api:\/\/framefleet\.$/,
+  ],
+  [
+    'that only tells who a user is',
+    asTheirs({ azp: undefined, nonce: 'n' }),
+    /^The token is no access token/,
   ],
   ['for nobody', asTheirs({ aud: undefined }), /^The token has no aud\.$/],
   [

@@ -8,6 +8,7 @@ import { producerSettings } from '../../src/producer/config.ts'
 import { readConfig } from '../../src/shared/config.ts'
 import { stitcherSettings } from '../../src/stitcher/config.ts'
 import { workerSettings } from '../../src/worker/config.ts'
+import { silent } from '../support/services.ts'
 
 const root = join(import.meta.dirname, '../..')
 const roles = {
@@ -46,7 +47,8 @@ test('a role needs its services named, and nothing else', () => {
 })
 
 test('the producer needs tokens as well, or an issuer of them', () => {
-  const access = (env: NodeJS.ProcessEnv) => readAccess(readConfig(producerSettings, { ...needed, ...env }))
+  const access = (env: NodeJS.ProcessEnv) =>
+    readAccess(readConfig(producerSettings, { ...needed, ...env }), silent)
   const [issuer, audience] = ['https://login.microsoftonline.com/t/v2.0', 'an-application']
   expect(() => access({})).toThrow(
     'settings: nobody could call the API: set FRAMEFLEET_API_TOKENS, or FRAMEFLEET_API_ISSUER and FRAMEFLEET_API_AUDIENCE',

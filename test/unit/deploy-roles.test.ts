@@ -10,6 +10,7 @@ import { stitcherSettings } from '../../src/stitcher/config.ts'
 import { workerSettings } from '../../src/worker/config.ts'
 import type { Resource } from '../support/bicep/expand.ts'
 import { at, choices, deploy, deployDir, linesOf, firstStart, settingsOf } from '../support/deployment.ts'
+import { silent } from '../support/services.ts'
 
 const root = join(deployDir, '..')
 const { usual } = choices
@@ -55,7 +56,7 @@ describe('what roles are told', () => {
 
   test('the API takes tokens of the tenant for its application, and none that stand in a setting', () => {
     const settings = settingsOf(usual.one('App/containerApps', 'producer'))
-    const { tokens, readToken } = readAccess(readConfig(producerSettings, settings))
+    const { tokens, readToken } = readAccess(readConfig(producerSettings, settings), silent)
     expect({ tokens, readToken }).toEqual({ tokens: [], readToken: expect.any(Function) as object })
     expect(settings).toMatchObject({
       FRAMEFLEET_API_ISSUER: 'https://login.microsoftonline.com/22222222-2222-2222-2222-222222222222/v2.0',
