@@ -15,6 +15,8 @@ export type UploadOptions = {
   stateDir?: string
   /** Least bytes a block; more where there would be too many of them. */
   blockBytes?: number
+  /** Of each block. */
+  tries?: number
 }
 
 type Api = {
@@ -55,7 +57,7 @@ export async function uploadFile(api: Api, path: string, options: UploadOptions 
     const upload = begun === 'done' ? await api.beginUpload({ name: basename(path) }, { signal }) : begun
     await kept.write({ v: 1, source: upload.source, file: identity, blockBytes })
 
-    const blob = createTarget(api, upload, signal)
+    const blob = createTarget(api, upload, options)
     const blocks = blocksOf(total, blockBytes, identity)
     const there = await blob.staged()
     const missing = blocks.filter(({ id, bytes }) => there.get(id) !== bytes)
@@ -109,9 +111,9 @@ function blocksOf(total: number, blockBytes: number, identity: string) {
 }
 
 /** The blob that is written, by a link that is renewed before it ends. */
-function createTarget(api: Api, first: Upload, signal: AbortSignal | undefined) {
+function createTarget(api: Api, first: Upload, { signal, tries = 5 }: UploadOptions) {
   const requests = newPipeline(new AnonymousCredential(), {
-    retryOptions: { maxTries: 5, retryDelayInMs: 500, maxRetryDelayInMs: 8_000 },
+    retryOptions: { maxTries: tries, retryDelayInMs: 500, maxRetryDelayInMs: 8_000 },
   })
   let link = Promise.resolve(first)
   let ends = Date.parse(first.expires)

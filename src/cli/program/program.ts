@@ -1,5 +1,5 @@
-import completion from '@bomb.sh/tab/commander'
 import { Command } from 'commander'
+import { addCompletion } from './completion.ts'
 import { addFleetCommands } from './fleet.ts'
 import { addJobCommands } from './jobs.ts'
 import { addModelCommands } from './models.ts'
@@ -30,6 +30,6 @@ export function createProgram(context: Context): Command {
   addFleetCommands(program, context)
   addModelCommands(program, context)
   addQuarantineCommands(program, context)
-  completion(program, { completionCommandName: 'completion' })
+  addCompletion(program)
   return program
 }

@@ -1,0 +1,112 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { expect, test } from 'vitest'
+import { describeCli } from '../../scripts/describe-cli.ts'
+import { createProgram } from '../../src/cli/program/program.ts'
+import { cliMain } from '../support/cli.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const dir = tempDir()
+
+/** What a shell without settings of anybody offers at the end of these words. */
+function offered(...words: string[]): string[] {
+  const script = join(dir, 'completion.bash')
+  writeFileSync(script, execFileSync(process.execPath, [cliMain, 'completion', 'bash']))
+  const ask =
+    'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _framefleet; printf "%s\\n" "${COMPREPLY[@]}"'
+  const said = execFileSync('bash', ['--norc', '-uc', ask, 'bash', script, 'framefleet', ...words])
+  return said.toString().split('\n').filter(Boolean)
+}
+
+test.each([
+  [['qua'], ['quarantine']],
+  [
+    ['fleet', ''],
+    ['show', 'set'],
+  ],
+  [
+    ['submit', '--co'],
+    ['--container', '--codec'],
+  ],
+  [
+    ['submit', 'film.mp4', '--codec', 'h'],
+    ['h264', 'hevc'],
+  ],
+  [['submit', '--codec', '=', 'a'], ['av1']],
+  [['submit', '--model', 'fleet', 'show', '--pri'], ['--priority']],
+  [
+    ['models', 'add', 'x.onnx', '--fit', ''],
+    ['stretch', 'letterbox', 'tile'],
+  ],
+  // Files, which the shell knows better.
+  [['submit', ''], []],
+  [['submit', '--style', ''], []],
+  [
+    ['completion', ''],
+    ['bash', 'zsh', 'fish'],
+  ],
+])('bash offers after %j', (words, wanted) => {
+  expect(offered(...words)).toEqual(wanted)
+})
+
+test('a Tab runs nothing of what is typed', () => {
+  mkdirSync(join(dir, 'here'))
+  const file = join(dir, 'here/ran')
+  offered('submit', `$(touch ${file})`, '--')
+  expect(spawnSync('ls', [join(dir, 'here')]).stdout.toString()).toBe('')
+})
+
+const leaves = (command: Command): Command[] =>
+  command.commands.length > 0 ? command.commands.flatMap(leaves) : [command]
+const context = { env: {}, signal: new AbortController().signal, end: async () => await Promise.resolve() }
+const commands = leaves(createProgram(context))
+
+test.each(commands.map((command) => [command.name(), command] as const))(
+  'the help of %s describes it, its options, and shows a call that its own parser takes',
+  (_, command) => {
+    let help = ''
+    command.configureOutput({ writeOut: (text) => (help += text) })
+    command.outputHelp()
+    expect(command.description()).not.toBe('')
+    expect(command.options.filter(({ description }) => !description)).toEqual([])
+    const calls = [...help.matchAll(/^ {2}\$ framefleet (.*?)(?: {3}.*| [|>] .*)?$/gm)].map(
+      ([, call = '']) => call,
+    )
+    expect(calls.length).toBeGreaterThan(0)
+    for (const call of calls) expect(parses(call), call).toBe(true)
+  },
+)
+
+/** Whether the parser takes it, were it run: no action is. */
+function parses(call: string): boolean {
+  const program = createProgram(context)
+  for (const command of leaves(program)) command.action(() => {})
+  program.configureOutput({ writeErr: () => {} })
+  for (const each of [program, ...program.commands, ...leaves(program)])
+    each.exitOverride().configureOutput({ writeErr: () => {} })
+  program.parse(call.trim().split(/\s+/), { from: 'user' })
+  return true
+}
+
+test('docs/cli.md says what the commands declare', () => {
+  const written = spawnSync('node_modules/.bin/oxfmt', ['--stdin-filepath=docs/cli.md'], {
+    input: describeCli(),
+    encoding: 'utf8',
+  })
+  expect(readFileSync('docs/cli.md', 'utf8'), 'run `npm run docs:cli`').toBe(written.stdout)
+})
+
+test('help comes without what the commands need: a start of a tenth of a second, not one of a second', () => {
+  const watching = `
+    import { registerHooks } from 'node:module'
+    const seen = new Set()
+    registerHooks({ resolve: (name, from, next) => (seen.add(name), next(name, from)) })
+    process.argv = [process.execPath, 'framefleet', '--help']
+    process.on('exit', () => console.error(JSON.stringify([...seen])))
+    await import(${JSON.stringify(cliMain)})`
+  const ran = spawnSync(process.execPath, ['--input-type=module', '-e', watching], { encoding: 'utf8' })
+  const loaded = (JSON.parse(ran.stderr) as string[]).filter((name) => /^[@a-z]/.test(name))
+  expect(loaded.filter((name) => !name.startsWith('node:'))).toEqual(['commander'])
+})
