@@ -683,6 +683,7 @@ export type paths = {
         403: { content: { 'application/problem+json': Problem } }
         404: { content: { 'application/problem+json': Problem } }
         429: { content: { 'application/problem+json': Problem } }
+        501: { content: { 'application/problem+json': Problem } }
         503: { content: { 'application/problem+json': Problem } }
       }
     }
@@ -997,6 +998,7 @@ export type paths = {
         409: { content: { 'application/problem+json': Problem } }
         422: { content: { 'application/problem+json': Problem } }
         429: { content: { 'application/problem+json': Problem } }
+        501: { content: { 'application/problem+json': Problem } }
         503: { content: { 'application/problem+json': Problem } }
       }
     }

@@ -89,6 +89,7 @@ const whatItIs: Record<number, string> = {
   409: 'Not in the state it is in',
   422: 'Well formed, and yet it can not be done',
   429: 'Too much at once; Retry-After says when to come back',
+  501: 'This system has no way to do it',
   503: 'Storage or Redis is away; Retry-After says when to come back',
 }
 
@@ -128,6 +129,7 @@ const titles: Record<number, string> = {
   409: 'Conflict',
   422: 'Unprocessable Entity',
   429: 'Too Many Requests',
+  501: 'Not Implemented',
   503: 'Service Unavailable',
 }
 

@@ -29,6 +29,7 @@ export const problems = {
   'record-unknown': [404, `There is no record ${record} in quarantine.`],
   'unknown-model': [422, 'There is no model great-wafe.'],
   'upload-done': [409, 'This upload is done: submit a job with it.'],
+  'no-links': [501, 'This system reaches its storage by a SAS, and so can make no links to it.'],
   'upload-unknown': [422, 'This is no upload of yours; begin one with its name.'],
   'job-ended': [409, `The job ${id} can't be cancelled any more (succeeded).`],
   'job-open': [409, `The job ${id} has not ended; it can be run again if it fails.`],
@@ -146,7 +147,7 @@ export const operations: Record<string, OperationExample> = {
   'GET /v1/jobs/{id}/links': {
     id: 'getLinks',
     answer: { source: link, output: link },
-    problems: ['bad-request', 'job-unknown'],
+    problems: ['bad-request', 'job-unknown', 'no-links'],
   },
   'GET /v1/jobs/{id}/batches': {
     id: 'listBatches',
@@ -190,7 +191,7 @@ export const operations: Record<string, OperationExample> = {
     id: 'beginUpload',
     request: { name: 'film.mp4' },
     answer: { url: `${upload}?sv=2025-11-05&sr=b&sp=rcw&sig=***`, source: upload, expires: link.expires },
-    problems: ['bad-request', 'upload-done', 'upload-unknown'],
+    problems: ['bad-request', 'upload-done', 'upload-unknown', 'no-links'],
   },
   'POST /v1/jobs/{id}/resume': {
     id: 'resumeJob',

@@ -1,5 +1,6 @@
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify'
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { ConnectionError, FastifyError, FastifyInstance, FastifyReply } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { classify } from '../shared/classify.ts'
@@ -34,18 +35,43 @@ const statusOfCode: Record<string, number> = {
   'job-open': 409,
   'job-ending': 409,
   'upload-done': 409,
+  'no-links': 501,
   'secret-gone': 409,
   'too-much-queued': 429,
   'too-many-requests': 429,
 }
 
-export function sendProblem(reply: FastifyReply, problem: Omit<Problem, 'type' | 'title'>) {
-  const body: Problem = {
+type Given = Omit<Problem, 'type' | 'title'>
+
+const whole = (problem: Given): string =>
+  JSON.stringify({
     type: `urn:framefleet:${problem.code}`,
     title: STATUS_CODES[problem.status] ?? 'Error',
     ...problem,
-  }
-  return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(body))
+  } satisfies Problem)
+
+export function sendProblem(reply: FastifyReply, problem: Given) {
+  return reply.code(problem.status).type('application/problem+json').send(whole(problem))
+}
+
+const ofConnections: Record<string, [status: number, detail: string]> = {
+  HPE_HEADER_OVERFLOW: [431, 'The headers are larger than 16 KiB; is the token one?'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not come whole in time.'],
+}
+
+/** Answers what can't be read as a request, which never becomes one. */
+export function answerBroken(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return
+  const [status, detail] = ofConnections[error.code] ?? [400, 'This is not HTTP.']
+  const body = whole({ status, code: 'bad-request', detail })
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ]
+  if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+  socket.destroy(error)
 }
 
 /** Every error leaves as one sentence with the right status; only our own faults are logged as errors. */

@@ -15,7 +15,7 @@ import { type LogRoutesDeps, addLogRoutes } from './log-routes.ts'
 import { type LinkRoutesDeps, addLinkRoutes } from './link-routes.ts'
 import { type JobRoutesDeps, addJobRoutes, createJobViews } from './job-routes.ts'
 import { observeRequests } from './http-metrics.ts'
-import { handleErrors, sendProblem } from './problem.ts'
+import { answerBroken, handleErrors, sendProblem } from './problem.ts'
 import { type QuarantineDeps, addQuarantineRoutes } from './quarantine-routes.ts'
 import { type BatchRoutesDeps, addBatchRoutes } from './batch-routes.ts'
 import { addModelRoutes } from './model-routes.ts'
@@ -58,6 +58,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     // A path that can't even be decoded never reaches the routes.
     frameworkErrors: (error, _request, reply) =>
       void sendProblem(reply, { status: 400, code: 'bad-request', detail: error.message }),
+    clientErrorHandler: answerBroken,
     forceCloseConnections: true,
   })
   app.setValidatorCompiler(validatorCompiler)

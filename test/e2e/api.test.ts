@@ -282,6 +282,24 @@ test('it says that it is alive and ready, and on a port of its own what it count
   )
 })
 
+test('a token far too long is a problem, too', async () => {
+  const answer = await stack.call('GET', '/v1/jobs', {
+    headers: { authorization: `Bearer ${'x'.repeat(20_000)}` },
+  })
+  expect({
+    status: answer.status,
+    type: answer.headers.get('content-type'),
+    body: await answer.json(),
+  }).toMatchObject({
+    ...{ status: 431, type: 'application/problem+json' },
+    body: {
+      status: 431,
+      code: 'bad-request',
+      detail: expect.stringMatching(/^The headers are larger than 16 KiB/),
+    },
+  })
+})
+
 test('what is not there is a problem, too', async () => {
   for (const [path, code] of [
     ['/v1/nothing', 'not-found'],
