@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis'
 import { batchStarts } from '../shared/frame-times.ts'
 import type { BatchPayload, JobSpec, Plan } from '../shared/job.ts'
 import { entryIds, entryOptions } from '../shared/queues.ts'
+import { traceOfBatch } from '../shared/tracing.ts'
 import { firstTag } from './fair-order.ts'
 import type { FairOrder } from './fair-queue.ts'
 
@@ -47,9 +48,9 @@ export async function addFlow(
   await flows.add({
     name: 'stitch',
     queueName: 'stitch',
-    data: { jobId: spec.id },
+    data: jobRef(spec),
     opts: stitchOptions(spec),
-    children: [{ name: 'split', queueName: 'split', data: { jobId: spec.id }, opts: options }],
+    children: [{ name: 'split', queueName: 'split', data: jobRef(spec), opts: options }],
   })
 }
 
@@ -64,17 +65,16 @@ export async function renewFlow(deps: FlowDeps & { flows: FlowProducer }, spec: 
 /** Adds the split again to a stitch that waits for it. */
 export async function addSplit(deps: FlowDeps, spec: JobSpec): Promise<void> {
   await discard(deps, 'split', entryIds.split(spec.id))
-  await deps.queues.split.add(
-    'split',
-    { jobId: spec.id },
-    { ...(await splitOptions(deps.order, spec)), parent: parentOf(deps, spec) },
-  )
+  await deps.queues.split.add('split', jobRef(spec), {
+    ...(await splitOptions(deps.order, spec)),
+    parent: parentOf(deps, spec),
+  })
 }
 
 /** Adds a stitch without children: it has only to write down how a job ended. */
 export async function addLoneStitch(deps: FlowDeps, spec: JobSpec): Promise<void> {
   await discard(deps, 'stitch', entryIds.stitch(spec.id))
-  await deps.queues.stitch.add('stitch', { jobId: spec.id }, stitchOptions(spec))
+  await deps.queues.stitch.add('stitch', jobRef(spec), stitchOptions(spec))
 }
 
 /**
@@ -111,7 +111,8 @@ export async function addBatches(
       const index = from + i
       const id = entryIds.batch(spec.id, index)
       const key = queues.batch.toKey(id)
-      const data: BatchPayload = { jobId: spec.id, index, first: firsts[index] as number, count }
+      const trace = traceOfBatch(spec.trace, index, plan.batches.length)
+      const data: BatchPayload = { jobId: spec.id, index, first: firsts[index] as number, count, ...trace }
       return {
         ...{ id, index, data, key, isAwaited: awaited.has(key) },
         isDone: done.has(key),
@@ -256,6 +257,8 @@ const parentOf = ({ queues }: Entries, { id }: JobSpec) => ({
   id: entryIds.stitch(id),
   queue: queues.stitch.qualifiedName,
 })
+
+const jobRef = ({ id, trace }: JobSpec) => ({ jobId: id, ...(trace === undefined ? {} : { trace }) })
 
 const stitchOptions = ({ id }: JobSpec) => ({
   ...entryOptions('stitch', { isChild: false }),

@@ -1,10 +1,11 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { muxers } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
 import { JobId, JobRequest, type JobSpec, Report } from '../shared/job.ts'
 import { layout } from '../shared/layout.ts'
+import { TraceParent } from '../shared/tracing.ts'
 import { type AcceptDeps, acceptJob } from './accept-job.ts'
 import { cancelJob } from './cancel-job.ts'
 import { createShares } from './fair-share.ts'
@@ -75,7 +76,8 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
       },
     },
     async (request, reply) => {
-      const caller = { client: request.client, key: request.headers['idempotency-key'] }
+      const { client, headers } = request
+      const caller = { client, key: headers['idempotency-key'], trace: traceOf(request) }
       const spec = await share(caller.client, async () => await acceptJob(deps, request.body, caller))
       const { id, status, links } = await viewOfAccepted(spec)
       return await reply.code(202).header('location', links['self']).send({ id, status, links })
@@ -180,3 +182,6 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
   download('output', 'The finished video')
   download('preview', 'A few source frames above what became of them')
 }
+
+/** The caller's own trace, where it says one. */
+const traceOf = ({ raw }: FastifyRequest) => TraceParent.safeParse(raw.headers['traceparent']).data

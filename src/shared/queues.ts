@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { retryAfterOf } from './classify.ts'
 import { BatchPayload, BatchResult, JobId } from './job.ts'
 import { QuarantineRecord } from './quarantine.ts'
+import { TraceParent } from './tracing.ts'
 
 /**
  * Every queue of the system, and everything that is true of it. To change one see CONTRIBUTING, "Change a queue".
@@ -29,7 +30,7 @@ const goAtOnce = 100
 
 const days = (n: number) => n * 86_400
 const lease = { lockMs: 10_000, checkMs: 5_000, maxStalled: 20, maxStarted: 40 }
-const JobRef = z.strictObject({ jobId: JobId })
+const JobRef = z.strictObject({ jobId: JobId, trace: TraceParent.optional() })
 const Nothing = z.object({})
 
 export const queues = {

@@ -6,6 +6,7 @@ import { type Logger, withLogContext } from './log.ts'
 import type { WorkMetrics } from './metrics.ts'
 import { type Payload, type QueueName, type Result, jobOfEntry, queues } from './queues.ts'
 import { redact } from './redact.ts'
+import { type Span, type Tracing, untraced } from './tracing.ts'
 
 /** A piece of work as a role describes it; everything about BullMQ is in this file and in the roles' main.ts. */
 export type Workload<Q extends QueueName> = {
@@ -18,6 +19,8 @@ export type Workload<Q extends QueueName> = {
 export type WorkContext = {
   signal: AbortSignal
   log: Logger
+  /** Where its job is traced. */
+  span?: Span | undefined
   /** From 1. */
   attempt: number
   /** Somebody has begun this before, and may have done some of it. */
@@ -26,6 +29,13 @@ export type WorkContext = {
   failures: Failures
   /** What went wrong in children of this entry that were let fail: entry key → reason. */
   childFailures(): Promise<Record<string, string>>
+}
+
+type ProcessorDeps = {
+  log: Logger
+  incidents: Incidents
+  metrics?: Pick<WorkMetrics, 'outcomes'>
+  tracing?: Tracing
 }
 
 /** A few turns of the sweep. */
@@ -38,7 +48,7 @@ const untilSweptMs = 15_000
  */
 export function processorOf<Q extends QueueName>(
   workload: Workload<Q>,
-  { log, incidents, metrics }: { log: Logger; incidents: Incidents; metrics?: Pick<WorkMetrics, 'outcomes'> },
+  { log, incidents, metrics, tracing = untraced }: ProcessorDeps,
 ) {
   const { queue } = workload
   return async (job: Job, token: string | undefined, signal: AbortSignal | undefined): Promise<unknown> => {
@@ -55,9 +65,22 @@ export function processorOf<Q extends QueueName>(
         throw new DelayedError()
       }
       const data = read.data as Payload<Q>
+      const attributes = {
+        ...{ 'framefleet.job': data.jobId, 'framefleet.entry': entry, 'framefleet.attempt': attempt },
+      }
+      return await tracing.child(
+        queue,
+        { parent: data.trace, attributes },
+        async (span) =>
+          await withLogContext(span ? { trace: span.traceId } : {}, async () => await take(data, span)),
+      )
+    })
+
+    async function take(data: Payload<Q>, span: Span | undefined): Promise<unknown> {
       const context: WorkContext = {
         signal: signal ?? new AbortController().signal,
         log,
+        span,
         attempt,
         again: job.attemptsStarted > 1,
         failures: attempt > 1 ? await incidents.failuresOf(data.jobId, entry).catch(() => ({})) : {},
@@ -65,12 +88,14 @@ export function processorOf<Q extends QueueName>(
       }
       try {
         const result = queues[queue].result.parse(await workload.process(data, context))
+        span?.set({ 'framefleet.outcome': 'done' })
         log.info({ ...result, totalMs: Math.round(performance.now() - started) }, `${queue} done`)
         return result
       } catch (thrown) {
         const error = clean(thrown)
         // Work that was told to stop breaks in many ways; whatever it says, it is to be done again by somebody else.
         const kind = signal?.aborted ? 'lost' : classify(error)
+        span?.set({ 'framefleet.outcome': kind })
         if (kind === 'lost') {
           log.warn({ class: kind, err: error }, `${queue} given back`)
           // BullMQ tells nobody of it.
@@ -89,7 +114,7 @@ export function processorOf<Q extends QueueName>(
         }
         throw error
       }
-    })
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import type { BatchPayload, BatchResult } from '../shared/job.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import type { Quarantine } from '../shared/quarantine.ts'
 import { entryIds } from '../shared/queues.ts'
+import type { Span } from '../shared/tracing.ts'
 import type { WorkContext } from '../shared/workload.ts'
 import type { Isolated } from './isolate.ts'
 
@@ -27,7 +28,9 @@ export function createBatchWork({ score, statuses, incidents, quarantine, commit
         if (await statuses.halted(batch.jobId))
           return { frames: 0, replaced: [], through: [], ms: {}, skipped: 'halted' }
         try {
-          return await score(batch, context, onDecoded)
+          const result = await score(batch, context, onDecoded)
+          tellPhases(context.span, result, Date.now())
+          return result
         } catch (error) {
           if (context.signal.aborted) throw error
           // It has a copy that went well, or is one: then nothing was lost by its failure.
@@ -54,6 +57,25 @@ export function createBatchWork({ score, statuses, incidents, quarantine, commit
     }
     await statuses.halt(batch.jobId, 'failed', batchFailure(batch.index, error))
   }
+}
+
+/**
+ * What took how long, as parts of the batch's span. Decoding, scoring and encoding go on at once, between what was fetched and
+ * the upload: how long each was at work is said of the part in which they did it.
+ */
+function tellPhases(span: Span | undefined, { ms, device, skipped }: BatchResult, to: number): void {
+  const { fetch = 0, decode = 0, infer = 0, encode = 0, upload = 0, total = 0 } = ms
+  span?.set({ 'framefleet.device': device, 'framefleet.skipped': skipped })
+  if (!span || total === 0) return
+  const [from, uploading] = [to - total, to - upload]
+  span.part('fetch', { from, to: from + fetch })
+  const busy = {
+    'framefleet.decode_ms': decode,
+    'framefleet.infer_ms': infer,
+    'framefleet.encode_ms': encode,
+  }
+  span.part('score', { from: from + fetch, to: uploading }, busy)
+  span.part('upload', { from: uploading, to })
 }
 
 /** Quarantines frames that the model can't score, while their job goes on without them. */

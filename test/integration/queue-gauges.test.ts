@@ -8,7 +8,7 @@ import { openQueue } from '../../src/shared/open-queue.ts'
 import { createQuarantine } from '../../src/shared/quarantine.ts'
 import { connectRedis } from '../../src/shared/redis.ts'
 import { createWorkerRegistry } from '../../src/shared/worker-registry.ts'
-import { silent } from '../support/services.ts'
+import { byUrl, silent } from '../support/services.ts'
 import { closedAfterEach, useServices } from '../support/use-services.ts'
 import { aWorker } from '../support/workers.ts'
 
@@ -87,7 +87,7 @@ test('what waits, how long, who is there and what is in quarantine', async () =>
 test('where nothing waits the oldest is 0, and while Redis is away nothing is said that is not known', async () => {
   const { told } = setUp()
   expect(await told()).toMatchObject({ framefleet_oldest_batch_seconds: 0, framefleet_open_jobs: 0 })
-  const away = connectRedis('redis://127.0.0.1:1', silent, { name: 'away', patient: false })
+  const away = connectRedis(byUrl('redis://127.0.0.1:1'), silent, { name: 'away', patient: false })
   const { told: toldNothing } = setUp(away)
   expect(Object.keys(await toldNothing())).toEqual(['framefleet_worker_hour_price'])
   away.disconnect()
