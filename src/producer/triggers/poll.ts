@@ -19,33 +19,36 @@ export type PollDeps = {
   log: Logger
 }
 
-/** `triggers/poll.json`: what landed before this, by time and then by name, has been looked at. */
+/** `triggers/poll.json`: what landed up to this, by time and then by name, has been looked at. */
 const MarkText = z
   .string()
   .transform(toJson)
   .pipe(z.object({ v: z.literal(1), modified: z.iso.datetime(), name: z.string() }))
 type Mark = { modified: number; name: string }
 
-/** Blobs of one turn: those that landed first. The rest is of the next. */
-const mostATurn = 1_000
 const atOnce = 4
-/** A blob that is written while others are listed may be missing, and clocks of storage differ a little. */
-const overlapMs = 10_000
-/** A blob that fails for a reason of its own is tried for so long after it landed. */
-const givesUpAfterMs = 3_600_000
+type Turn = {
+  /** Blobs of one turn: those that landed first. The rest is of the next. */
+  most: number
+  /** What landed so shortly before a listing may be missing in it: times are whole seconds, and storage's clocks differ. */
+  overlapMs: number
+  /** A blob that fails for a reason of its own is tried for so long after it landed. */
+  givesUpAfterMs: number
+}
+const usual: Turn = { most: 1_000, overlapMs: 5_000, givesUpAfterMs: 3_600_000 }
 
 /**
  * Looks now and then which blobs have landed, where nobody tells. What is remembered is one point in time, in Blob: blobs
  * near it are looked at again, which starts nothing twice. What lay there before the first look starts nothing.
  */
-export function pollChore(deps: PollDeps, everyMs: number, most = mostATurn): Chore {
-  return { name: 'poll', everyMs, run: async (signal) => await turn(deps, signal, most) }
+export function pollChore(deps: PollDeps, everyMs: number, options: Partial<Turn> = {}): Chore {
+  return { name: 'poll', everyMs, run: async (signal) => await turn(deps, signal, { ...usual, ...options }) }
 }
 
 async function turn(
   { media, system, arrive, setAside, metrics, log }: PollDeps,
   signal: AbortSignal,
-  most: number,
+  { most, overlapMs, givesUpAfterMs }: Turn,
 ) {
   const mark = await readMark()
   const { fresh, at } = await landedSince(media, mark, signal, most)
@@ -82,7 +85,8 @@ async function turn(
   )
   const upTo = earliest([
     { modified: at - overlapMs, name: '' },
-    ...left.map(markOf),
+    // Before all of that second.
+    ...left.map(({ modified }) => ({ modified: modified.getTime(), name: '' })),
     // More may have landed than were looked at.
     ...(fresh.length === most ? fresh.slice(-1).map(markOf) : []),
   ])
@@ -103,7 +107,7 @@ async function turn(
   }
 }
 
-/** The blobs that landed at the mark or after it, oldest first, and when that was asked, by storage's clock. */
+/** The blobs that landed after the mark, oldest first, and when that was asked, by storage's clock. */
 async function landedSince(
   media: PollDeps['media'],
   mark: Mark | undefined,
@@ -117,7 +121,7 @@ async function landedSince(
     signal.throwIfAborted()
     const page = await media.listPage(layout.arrivals, { from })
     at ??= page.at?.getTime()
-    const later = mark ? page.items.filter((item) => order(mark, markOf(item)) <= 0) : []
+    const later = mark ? page.items.filter((item) => order(mark, markOf(item)) < 0) : []
     if (later.length > 0)
       fresh = [...fresh, ...later].toSorted((a, b) => order(markOf(a), markOf(b))).slice(0, most)
     from = mark && page.next
