@@ -184,7 +184,7 @@ function conditionHolds(condition: string, action: string, name: string): boolea
   const likes = patterns.split(' OR ').map((each) => {
     const [, pattern] = /^@Resource\[\S+:path\] StringLike '([\w*/.-]+)'$/.exec(each) ?? []
     if (pattern === undefined) throw new Error(`${each} is not known`)
-    return new RegExp(`^${RegExp.escape(pattern).replaceAll('\\*', '.*')}$`)
+    return new RegExp(`^${pattern.replaceAll('.', String.raw`\.`).replaceAll('*', '.*')}$`)
   })
   return isOther || likes.some((like) => like.test(name))
 }
