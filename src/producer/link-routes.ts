@@ -135,7 +135,7 @@ export function addLinkRoutes(root: FastifyInstance, { files, media, links }: Li
 function newUpload(client: string, given: string): string {
   const day = new Date().toISOString().slice(0, 10)
   const id = `${ownerOf(client)}-${randomBytes(8).toString('hex')}`
-  return layout.newUpload(day, id, safeName(given))
+  return layout.upload(`${day}/${id}/${safeName(given)}`)
 }
 
 const ownerOf = (client: string) => createHash('sha256').update(client).digest('hex').slice(0, 12)

@@ -51,7 +51,6 @@ export const layout = {
   upload: (name: string) => `uploads/${name}`,
   /** What was brought by a link: not under `in/`, where a video that lands may start a job by itself. */
   uploads: 'uploads/',
-  newUpload: (day: string, id: string, name: string) => `uploads/${day}/${id}/${name}`,
 }
 
 /** Metadata of an output that goes where the job wanted it: its job. Where that is under `in/`, it starts no other one. */
