@@ -34,6 +34,7 @@ import { startChores } from './chores.ts'
 import { producerSettings } from './config.ts'
 import { createIndexer } from './indexer.ts'
 import { janitorChore } from './janitor.ts'
+import { logJanitorChore } from './log-janitor.ts'
 import { reconcileChore } from './reconcile.ts'
 import { keepOrderChore } from './keep-order.ts'
 import { openFlows, resumeJob } from './resume.ts'
@@ -193,6 +194,10 @@ await runRole({ log, shipping, drainMs }, async () => {
       speculateChore({ redis, prefix, batches: queue('batch'), order: patient.order, registry, log }),
       keepOrderChore({ redis, prefix, share, order: patient.order }),
       reconcileChore(patient, config.FRAMEFLEET_RECONCILE_SECONDS * 1_000),
+      logJanitorChore(system, {
+        everyMs: config.FRAMEFLEET_JANITOR_MINUTES * 60_000,
+        keepDays: config.FRAMEFLEET_KEEP_LOGS_DAYS,
+      }),
       janitorChore(
         { ...patient, media },
         {
