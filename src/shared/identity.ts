@@ -2,8 +2,9 @@ import { type AccessToken, DefaultAzureCredential, type TokenCredential } from '
 import { TransientError } from './errors.ts'
 import { redact } from './redact.ts'
 
-/** What asking for a token may take: Azure's own retries of its metadata service end within it. */
+/** What asking for a token may take: its tries end within it, and who asks tries again. */
 const answerWithinMs = 30_000
+const retryOptions = { maxRetries: 3, retryDelayInMs: 500, maxRetryDelayInMs: 2_000 }
 
 let credential: TokenCredential | undefined
 
@@ -13,7 +14,7 @@ let credential: TokenCredential | undefined
  * `AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential` has nothing else tried, which a machine that just starts needs.
  */
 export function azureCredential(): TokenCredential {
-  credential ??= plainly(new DefaultAzureCredential())
+  credential ??= plainly(new DefaultAzureCredential({ retryOptions }))
   return credential
 }
 
