@@ -1,5 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { expect, test } from 'vitest'
+import { openImage } from '../../src/shared/image.ts'
 import { inspectModel } from '../../src/shared/models/inspect.ts'
 import { sha256 } from '../../src/shared/models/model-store.ts'
 import { shippedModels } from '../../src/shared/models/shipped.ts'
@@ -11,6 +12,12 @@ const trained = models.filter(({ manifest }) => !['passthrough', 'relief'].inclu
 test('every model that is named in the documents is there', () => {
   const names = models.map(({ manifest }) => manifest.name)
   expect(names).toEqual(['composition-vii', 'great-wave', 'starry-night', 'passthrough', 'relief'])
+})
+
+test.for(models)('$manifest.name has a small picture of what it does', async ({ picture }) => {
+  const { format, width, height } = await openImage(picture ?? '').metadata()
+  expect({ format, width, height }).toEqual({ format: 'jpeg', width: 320, height: 180 })
+  expect(picture?.length).toBeLessThan(15_000)
 })
 
 test.for(trained)('$manifest.name is small, whole, and runs anywhere', async ({ manifest, bytes }) => {

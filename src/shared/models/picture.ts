@@ -12,7 +12,7 @@ const size = { width: 320, height: 180 }
 const scoredAt = { width: 640, height: 360 }
 /** So much of the picture shows the photograph itself. */
 const share = 1 / 3
-const quality = 72
+const quality = 70
 
 /** What a model does, as a small JPEG: a photograph, and to the right of the line what the model makes of it. */
 export async function drawPicture(

@@ -13,8 +13,7 @@ export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag)
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue
-    if (typeof value === 'function')
-      element.addEventListener(name.slice(2), /** @type {EventListener} */ (value))
+    if (typeof value === 'function') element.addEventListener(name.slice(2), value)
     else element.setAttribute(name, value === true ? '' : String(value))
   }
   add(element, ...children)

@@ -1,4 +1,4 @@
-import { ask, follow, get } from './api.js'
+import { ask, follow, get, picture } from './api.js'
 import { compareFrames } from './compare.js'
 import { announce, confirmed, fill, h, problem, say } from './dom.js'
 import { count, duration, fileName, isEnded, moment, size, stateWords } from './format.js'
@@ -171,7 +171,23 @@ export function jobPage(main, signal, id) {
       )
     }
     fill(place, video)
+    void showPoster(video)
     return h('div', {}, place, h('div', { class: 'actions' }, download))
+  }
+
+  /**
+   * What is seen before it plays; a browser alone may show black until then.
+   * @param {HTMLVideoElement} video
+   */
+  async function showPoster(video) {
+    try {
+      /** @type {{ pairs: { after: string }[] }} */
+      const { pairs } = await get(`/v1/jobs/${id}/frames`, signal)
+      const first = pairs[0] && (await picture(pairs[0].after, signal))
+      if (first) video.poster = first
+    } catch {
+      // A player without a picture plays as well.
+    }
   }
 
   async function showReport() {

@@ -10,8 +10,8 @@ import { createGate, upload } from './upload.js'
  * @param {AbortSignal} signal of the view: what is being uploaded is broken off with it
  */
 export function submitForm(signal) {
-  const video = sourceField('Video', 'video/*,.mkv,.mts,.mxf', 'source')
-  const style = sourceField('Style image', 'image/*', 'style')
+  const video = sourceField('Video', 'Choose a video file', 'video/*,.mkv,.mts,.mxf', 'source')
+  const style = sourceField('Style image', 'Choose an image file', 'image/*', 'style')
   const models = h('div', { class: 'models' }, h('p', {}, 'Looking for models …'))
   const styleBox = h('div', { hidden: true }, style.element)
   const container = choice('container', 'File type', [['', 'As the source'], 'mp4', 'mkv', 'webm'])
@@ -171,15 +171,16 @@ function choice(name, label, values) {
 /**
  * A file to be brought, or the URL of one that is in storage.
  * @param {string} label
+ * @param {string} invitation
  * @param {string} accept
  * @param {string} id
  */
-function sourceField(label, accept, id) {
+function sourceField(label, invitation, accept, id) {
   const file = h('input', { type: 'file', id: `${id}-file`, accept, class: 'unseen', onchange: onFile })
   const drop = h(
     'label',
     { class: 'drop', for: `${id}-file` },
-    h('strong', {}, 'Choose a file'),
+    h('strong', {}, invitation),
     ' or drop it here',
   )
   const url = h('input', {
@@ -217,7 +218,7 @@ function sourceField(label, accept, id) {
     if (chosen) {
       url.value = ''
       fill(drop, h('strong', {}, chosen.name), ` ${size(chosen.size)}`)
-    } else fill(drop, h('strong', {}, 'Choose a file'), ' or drop it here')
+    } else fill(drop, h('strong', {}, invitation), ' or drop it here')
     url.required = isNeeded && !chosen
   }
 

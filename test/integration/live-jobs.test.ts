@@ -1,0 +1,118 @@
+import { once } from 'node:events'
+import { type Server, createServer, get } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, expect, test } from 'vitest'
+import { type EventStream, openEventStream } from '../../src/producer/event-stream.ts'
+import type { JobView } from '../../src/producer/job-view.ts'
+import { viewOfStatus } from '../../src/producer/job-view.ts'
+import { createLiveJobs } from '../../src/producer/live-jobs.ts'
+import { createJobStatuses } from '../../src/shared/job-status.ts'
+import { silent } from '../support/services.ts'
+import { useServices } from '../support/use-services.ts'
+
+const services = useServices()
+const open: (() => void)[] = []
+afterEach(() => {
+  for (const close of open.splice(0)) close()
+})
+
+/** The newest two of some jobs, looked at often; every look at Redis is counted. */
+function system() {
+  const statuses = createJobStatuses(services.connect(), services.prefix())
+  let looks = 0
+  const list = async (offset: number, limit: number) => {
+    looks++
+    return await statuses.list(offset, limit)
+  }
+  const view = (status: Parameters<typeof viewOfStatus>[0]) => viewOfStatus(status, 0)
+  const live = createLiveJobs(
+    { statuses: { list, getAll: statuses.getAll }, view, log: silent },
+    { everyMs: 20, newest: 2 },
+  )
+  return {
+    ...{ statuses, live, looks: () => looks },
+    add: async (id: string, createdAt: number) =>
+      await statuses.create({ id, createdAt, model: 'm@1', source: `https://a/${id}.mp4` }),
+    watch(id?: string) {
+      const told: { ids: string[]; states: string[]; isSnapshot: boolean }[] = []
+      const wakers: (() => void)[] = []
+      const tell = (jobs: JobView[], isSnapshot: boolean) => {
+        told.push({ ids: jobs.map((job) => job.id), states: jobs.map(({ status }) => status), isSnapshot })
+        for (const wake of wakers.splice(0)) wake()
+      }
+      const leave = live.watch({ ...(id === undefined ? {} : { id }), tell })
+      open.push(leave)
+      const reaches = async (count: number) => {
+        while (told.length < count) await new Promise<void>((resolve) => wakers.push(resolve))
+        return told
+      }
+      return { told, leave, reaches }
+    },
+  }
+}
+
+test('who comes hears of all that is there, then of what has changed; one who watches a job hears of it alone', async () => {
+  const { statuses, add, watch } = system()
+  for (const [i, id] of ['old', 'middle', 'new'].entries()) await add(id, i + 1)
+  const [all, one] = [watch(), watch('old')]
+  expect(await all.reaches(1)).toEqual([
+    { ids: ['new', 'middle'], states: ['queued', 'queued'], isSnapshot: true },
+  ])
+  expect(await one.reaches(1)).toEqual([{ ids: ['old'], states: ['queued'], isSnapshot: true }])
+  await statuses.advance('middle', 'splitting')
+  expect((await all.reaches(2)).at(1)).toEqual({ ids: ['middle'], states: ['splitting'], isSnapshot: false })
+  await statuses.advance('old', 'scoring')
+  expect((await one.reaches(2)).at(1)).toEqual({ ids: ['old'], states: ['scoring'], isSnapshot: false })
+  // Neither heard of the other's.
+  expect([all.told.length, one.told.length]).toEqual([2, 2])
+})
+
+test('Redis is asked as often for a hundred as for one, and not at all for nobody', async () => {
+  const { statuses, add, watch, looks, live } = system()
+  await add('job', 1)
+  const crowd = Array.from({ length: 100 }, () => watch())
+  await Promise.all(crowd.map(async ({ reaches }) => await reaches(1)))
+  await statuses.advance('job', 'splitting')
+  await Promise.all(crowd.map(async ({ reaches }) => await reaches(2)))
+  // Each was told twice: by two looks and those between, not by two hundred.
+  expect(looks()).toBeLessThan(100)
+  for (const { leave } of crowd) leave()
+  expect(live.count()).toBe(0)
+  const before = looks()
+  // Time for five more turns, had anybody stayed.
+  await statuses.advance('job', 'scoring')
+  const other = watch('none')
+  await other.reaches(1)
+  expect(looks() - before).toBeLessThan(5)
+})
+
+test('who reads nothing costs no more memory than there are jobs, and is told how it stands when it reads', async () => {
+  let stream: EventStream | undefined
+  const server: Server = createServer((_request, response) => {
+    stream = openEventStream(response, {}, () => {})
+  }).listen(0, '127.0.0.1')
+  open.push(
+    () => server.closeAllConnections(),
+    () => server.close(),
+  )
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const [answer] = await new Promise<[import('node:http').IncomingMessage]>((resolve) => {
+    get({ port, host: '127.0.0.1' }, (response) => resolve([response]))
+  })
+  answer.pause()
+  // Far more than any buffer on the way holds, of two jobs only.
+  const ballast = 'x'.repeat(64 << 10)
+  const before = process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed
+  for (let i = 0; i <= 2_000; i++) stream?.send('job', `job-${i % 2}`, { i, ballast })
+  const grown = process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed - before
+  expect(grown).toBeLessThan(64 << 20)
+  let text = ''
+  answer.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+  stream?.end()
+  answer.resume()
+  await once(answer, 'end')
+  const heard = [...text.matchAll(/"i":(\d+)/g)].map(([, i]) => Number(i))
+  expect(heard.length).toBeLessThan(500)
+  expect(heard.slice(-2).toSorted((a, b) => a - b)).toEqual([1_999, 2_000])
+})
