@@ -44,8 +44,8 @@ function installPackages() {
     .digest('hex')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
   say('installing the npm dependencies of package-lock.json ...')
-  // No package here needs its install script: the native ones ship their binaries in the registry, and the one that
-  // would fetch CUDA libraries is for GPU images, which run it on purpose.
+  // No package here needs its install script: the native ones ship their binaries in the registry, and what the one of
+  // ONNX Runtime would fetch is for GPUs alone: their image has it from elsewhere, by its hash.
   // `npm ci` refuses a lock file that lacks optional packages of other platforms, which a registry mirror may not
   // carry; `install --no-save` takes the locked versions all the same and leaves the lock file as it is.
   runQuietly('npm', ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'])
@@ -64,7 +64,12 @@ const managers = [
     install: ['install', '-y', '-q', '--no-install-recommends'],
     root: true,
   },
-  { bin: 'dnf', names: { shellcheck: 'ShellCheck' }, install: ['install', '-y', '-q'], root: true },
+  {
+    bin: 'dnf',
+    names: { shellcheck: 'ShellCheck', prometheus: 'golang-github-prometheus' },
+    install: ['install', '-y', '-q'],
+    root: true,
+  },
   { bin: 'apk', names: {}, install: ['add', '--no-cache'], root: true },
   { bin: 'brew', names: {}, install: ['install'], root: false },
 ]

@@ -75,12 +75,21 @@ test('every role starts from its image, and a video goes all the way', async () 
   expect(await imageFiles()).toEqual(before)
 })
 
-test('the page is in the image', async () => {
+test('the page is in the image, and may put a file where the API says', async () => {
   const page = await fetch(compose.apiUrl)
-  expect({ status: page.status, type: page.headers.get('content-type') }).toMatchObject({
-    status: 200,
-    type: expect.stringContaining('text/html'),
+  expect(page).toMatchObject({ status: 200 })
+  expect(page.headers.get('content-type')).toContain('text/html')
+  const { url } = (await call('POST', '/v1/uploads', { name: 'clip.mp4' })) as { url: string }
+  expect(page.headers.get('content-security-policy')).toContain(new URL(url).origin)
+  const asked = await fetch(url, {
+    method: 'OPTIONS',
+    headers: {
+      origin: compose.apiUrl,
+      'access-control-request-method': 'PUT',
+      'access-control-request-headers': 'content-type,x-ms-blob-type',
+    },
   })
+  expect(asked.headers.get('access-control-allow-origin')).toBe(compose.apiUrl)
 })
 
 test('every role leaves when it is told to, and leaves nothing running', async () => {

@@ -15,12 +15,12 @@ export type ComposeRole = (typeof composeRoles)[number]
  * environment and nothing else. Only what a network of its own would give them is put in its place: addresses, ports, folders.
  */
 export async function startCompose(dir: string, env: Record<string, string>) {
-  const { services } = readCompose(env)
   const app = join(layOut('framefleet-worker', join(dir, 'images')), 'app')
   for (const folder of ['logs', 'redis', 'azurite', 'work', 'tmp']) mkdirSync(join(dir, folder))
   const [redisPort, blobPort, queuePort, tablePort, apiPort] = await Promise.all(
     Array.from({ length: 5 }, freePort),
   )
+  const { services } = readCompose({ ...env, FRAMEFLEET_API_PORT: String(apiPort) })
   const healthPorts = Object.fromEntries(
     await Promise.all(
       composeRoles.map(async (role) => [portSetting(role), String(await freePort())] as const),
@@ -78,7 +78,6 @@ export async function startCompose(dir: string, env: Record<string, string>) {
   ]
   const envOf = (role: ComposeRole) => ({
     ...hereAll({ ...imageEnv('framefleet-worker'), ...environmentOf(services[role]) }),
-    ...(role === 'producer' ? { FRAMEFLEET_API_PORT: String(apiPort) } : {}),
     // In a container its /tmp is of its own.
     ...(role === 'autoscaler' ? { FRAMEFLEET_LOCAL_DIR: join(dir, 'tmp', 'fleet') } : {}),
     [portSetting(role)]: healthPorts[portSetting(role)],
