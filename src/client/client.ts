@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import createFetchClient from 'openapi-fetch'
-import type { FleetChange, Job, JobRequest, paths } from './api-types.ts'
+import type { FleetChange, Job, JobRequest, TriggerRules, paths } from './api-types.ts'
 import { errorOf } from './errors.ts'
 import { followJob, isOver } from './job-stream.ts'
 import { type Patience, steadyFetch } from './steady-fetch.ts'
@@ -118,6 +118,13 @@ export function createClient({ url, token, ...patience }: ClientOptions) {
     /** Sets what is given; the rest stays. */
     setFleet: async (change: FleetChange, call: Call = {}) =>
       await good(api.PUT('/v1/fleet', { body: change, ...call })),
+    triggers: async (call: Call = {}) => await good(api.GET('/v1/triggers', call)),
+    /** Sets all rules at once. */
+    setTriggers: async (rules: TriggerRules, call: Call = {}) =>
+      await good(api.PUT('/v1/triggers', { body: rules, ...call })),
+    /** What would become of a blob of that name, were it to land. */
+    testTriggers: async (name: string, call: Call = {}) =>
+      await good(api.POST('/v1/triggers/test', { body: { name }, ...call })),
     quarantine: async (page: { offset?: number; limit?: number } = {}, call: Call = {}) =>
       await good(api.GET('/v1/quarantine', { params: { query: page }, ...call })),
     quarantined: async (id: string, call: Call = {}) =>

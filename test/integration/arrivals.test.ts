@@ -15,13 +15,14 @@ const dir = tempDir()
 const services = useServices()
 const opened = closedAfterEach()
 
+const byName = (a: string, b: string) => (a < b ? -1 : 1)
 const videos = { name: 'videos', suffixes: ['.mp4'], job: { model: 'passthrough' } }
 
 async function start(options: { clientJobs?: number } = {}) {
   const arrivals = await startArrivals(services, { dir, ...options })
   opened.push(arrivals)
   await arrivals.setRules([videos])
-  const sources = async () => (await arrivals.jobs()).map(({ source }) => source).toSorted()
+  const sources = async () => (await arrivals.jobs()).map(({ source }) => source ?? '').toSorted(byName)
   /** Storage tells times by the second: what is done in the next one is later. */
   const nextSecond = async () => {
     const modified = async () => {

@@ -6,6 +6,7 @@ import { addModelCommands } from './models.ts'
 import type { Context } from './options.ts'
 import { addQuarantineCommands } from './quarantine.ts'
 import { addStackCommands } from './stack.ts'
+import { addTriggerCommands } from './triggers.ts'
 
 /** What every command's exit code means; beside them 130, when it was interrupted. */
 const exitCodes = `
@@ -29,6 +30,7 @@ export function createProgram(context: Context): Command {
   addJobCommands(program, context)
   addFleetCommands(program, context)
   addModelCommands(program, context)
+  addTriggerCommands(program, context)
   addQuarantineCommands(program, context)
   addCompletion(program)
   return program

@@ -33,7 +33,7 @@ export type Arrival =
 export type Arrive = ReturnType<typeof createArrivals>
 
 /** Whose the jobs are that a blob starts: they share what one token may have in line. */
-export const triggerClient = 'trigger'
+const triggerClient = 'trigger'
 
 /**
  * A blob landed: starts its job, once for each version of it. What counts is what is there now, whatever was said of it, so
