@@ -48,7 +48,7 @@ export function describeCli(): string {
     end: async () => await Promise.resolve(),
   })
   const sections = program.commands.filter(isShown).flatMap((command) => sectionsOf(command, []))
-  return `${[head, ...sections].join('\n')}`
+  return [head, ...sections].join('\n')
 }
 
 const isShown = (command: Command) => command.name() !== 'help'

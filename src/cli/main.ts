@@ -21,9 +21,13 @@ const program = createProgram({
 })
 
 await program.parseAsync().catch((error: unknown) => {
-  // Help that was asked for ends by an error of code 0; the rest of commander's is said already, on how to call.
-  if (error instanceof CommanderError) return void (process.exitCode = error.exitCode === 0 ? 0 : 2)
-  if (signal.aborted) return void (process.exitCode = 130)
-  tellFailure(error, process.argv.includes('--json'))
-  process.exitCode = exitCodeOf(error)
+  process.exitCode = failed(error)
 })
+
+function failed(error: unknown): number {
+  // Help that was asked for ends by an error of code 0; the rest of commander's is said already, on how to call.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  if (signal.aborted) return 130
+  tellFailure(error, process.argv.includes('--json'))
+  return exitCodeOf(error)
+}

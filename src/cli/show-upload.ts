@@ -1,10 +1,16 @@
 import { basename } from 'node:path'
 import progress from 'cli-progress'
 
+type Progress = { sent: number; total: number }
+
 /** How far a file has come: a bar on a terminal, a line for each tenth in a pipe, nothing when quiet. On standard error. */
 export function showUpload(path: string, quiet: boolean) {
-  const show = quiet ? { update: () => {}, close: () => {} } : process.stderr.isTTY ? bar(path) : lines(path)
-  return show as { update(progress: { sent: number; total: number }): void; close(): void }
+  const show = quiet
+    ? { update: (_progress: Progress) => {}, close: () => {} }
+    : process.stderr.isTTY
+      ? bar(path)
+      : lines(path)
+  return show
 }
 
 const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1)
@@ -16,7 +22,7 @@ function bar(path: string) {
   )
   let started = false
   return {
-    update({ sent, total }: { sent: number; total: number }) {
+    update({ sent, total }: Progress) {
       const fields = { name: basename(path), done: megabytes(sent), all: megabytes(total) }
       if (!started) shown.start(total || 1, sent, fields)
       started = true
@@ -29,7 +35,7 @@ function bar(path: string) {
 function lines(path: string) {
   let last = -1
   return {
-    update({ sent, total }: { sent: number; total: number }) {
+    update({ sent, total }: Progress) {
       const tenth = total === 0 ? 10 : Math.floor((10 * sent) / total)
       if (tenth === last) return
       last = tenth

@@ -1,4 +1,5 @@
 // Written by `npm run client:types` from the API's own description: change the routes, not this.
+/* oxlint-disable max-lines */
 
 export type Accepted = {
   id: string

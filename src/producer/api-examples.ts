@@ -82,6 +82,14 @@ const rules = {
     },
   ],
 }
+/** As they are answered: with what they leave open. */
+const rulesInForce = {
+  byDefault: false,
+  rules: rules.rules.map(({ job, ...rule }) => ({
+    ...rule,
+    job: { ...job, ...{ batch: {}, priority: 5, onError: 'fail', errorThreshold: 10 } },
+  })),
+}
 const triggered = {
   ...{
     source: { url: film },
@@ -111,7 +119,9 @@ const worker = {
 const upload = film.replace('film.mp4', '2026-03-01/7d3e9a6b-1d2c3b4a59/film.mp4')
 const link = { url: `${film}?sv=2025-11-05&sr=b&sp=r&sig=***`, expires: '2026-03-01T10:30:00.000Z' }
 const batch = {
-  ...{ index: 17, first: 4_896, count: 288, state: 'done', worker: 'fleet000012/4711', attempts: 2 },
+  ...{ index: 17, first: 4_896, frames: 288, state: 'done', framesDone: 288, worker: 'fleet000012/4711' },
+  ...{ startedAt: '2026-03-01T09:31:11.000Z', seconds: 8.4, failures: 1, error: incident.message },
+  ...{ unscored: [4_911], ms: { decode: 1_610, model: 7_020, encode: 2_900 } },
 }
 
 /** By `METHOD /path`, as the routes name it. */
@@ -245,13 +255,13 @@ export const operations: Record<string, OperationExample> = {
   },
   'GET /v1/triggers': {
     id: 'getTriggers',
-    answer: { ...rules, byDefault: false },
+    answer: rulesInForce,
     problems: [],
   },
   'PUT /v1/triggers': {
     id: 'setTriggers',
     request: rules,
-    answer: { ...rules, byDefault: false },
+    answer: rulesInForce,
     problems: ['bad-request', 'unknown-model'],
   },
   'POST /v1/triggers/test': {
@@ -290,6 +300,10 @@ export const operations: Record<string, OperationExample> = {
 
 /** Of parameters, by name. */
 export const parameters: Record<string, (operation: string) => unknown> = {
+  name: () => 'great-wave',
+  frame: () => 4_911,
+  side: () => 'after',
+  after: () => 'MjAyNi0wMy0wMQ',
   id: (operation) => (operation.includes('uarantine') ? record : id),
   offset: () => 0,
   limit: () => 20,

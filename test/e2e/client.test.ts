@@ -55,7 +55,8 @@ test("the client's types are those of the API that runs", async () => {
     encoding: 'utf8',
   })
   const kept = await readFile('src/client/api-types.ts', 'utf8')
-  expect(kept, 'run `npm run client:types`').toBe(written.stdout)
+  // Mended by `npm run client:types`.
+  expect(kept).toBe(written.stdout)
 })
 
 test('submit, follow to the end, fetch what came of it', async () => {
@@ -71,7 +72,9 @@ test('submit, follow to the end, fetch what came of it', async () => {
   expect(Buffer.from(output.subarray(4, 8)).toString()).toBe('ftyp')
   expect((await api.jobs()).jobs.map((each) => each.id)).toContain(id)
   // What was over before anybody looked is told all the same.
-  expect(await Array.fromAsync(api.stream(id))).toMatchObject([{ id, status: 'succeeded' }])
+  const late: Job[] = []
+  for await (const job of api.stream(id)) late.push(job)
+  expect(late).toMatchObject([{ id, status: 'succeeded' }])
 })
 
 test('what is refused is an error with a code, a status and a sentence', async () => {

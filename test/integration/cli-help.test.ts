@@ -75,7 +75,7 @@ test.each(commands.map((command) => [command.name(), command] as const))(
       ([, call = '']) => call,
     )
     expect(calls.length).toBeGreaterThan(0)
-    for (const call of calls) expect(parses(call), call).toBe(true)
+    expect(calls.filter((call) => !parses(call))).toEqual([])
   },
 )
 
@@ -95,7 +95,8 @@ test('docs/cli.md says what the commands declare', () => {
     input: describeCli(),
     encoding: 'utf8',
   })
-  expect(readFileSync('docs/cli.md', 'utf8'), 'run `npm run docs:cli`').toBe(written.stdout)
+  // Mended by `npm run docs:cli`.
+  expect(readFileSync('docs/cli.md', 'utf8')).toBe(written.stdout)
 })
 
 test('help comes without what the commands need: a start of a tenth of a second, not one of a second', () => {

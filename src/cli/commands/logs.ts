@@ -28,5 +28,5 @@ export function forPeople(line: string): string {
   const loud = level === 'info' || level === 'debug' ? '' : `${String(level).toUpperCase()}: `
   const head = [String(time).slice(11, 23), String(role).padEnd(10), `${loud}${String(msg)}`, ...fields]
   const error = typeof err === 'object' && err !== null ? (err as { message?: string }).message : err
-  return `${head.join(' ')}${error === undefined ? '' : `\n             ${String(error)}`}`
+  return `${head.join(' ')}${error === undefined ? '' : `\n             ${typeof error === 'string' ? error : JSON.stringify(error)}`}`
 }
