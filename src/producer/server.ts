@@ -68,10 +68,12 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   requireToken(app, deps)
   await limitRates(app, deps.maxRequestsPerSecond)
   app.addHook('onResponse', async (request, reply) => {
-    const { method } = request
+    const { method, client } = request
     const path = request.url.split('?')[0]
-    request.log.debug(
-      { method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+    // Who changed something is asked later; who looked, or was refused, seldom.
+    const changed = !['GET', 'HEAD', 'OPTIONS'].includes(method) && reply.statusCode < 400
+    request.log[changed ? 'info' : 'debug'](
+      { method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime), client },
       'answered',
     )
   })

@@ -14,6 +14,8 @@ const secrets: [RegExp, string][] = [
   // Sixteen characters are the least that a token of ours has; shorter words are words.
   [/(\b(?:Bearer|Basic|SharedKey)\s+)[^\s"',;]{16,}/gi, '$1***'],
   [/(\b[a-z][a-z0-9+.-]*:\/\/)[^/\s]*@/gi, '$1***@'],
+  // A token of Entra, wherever it stands: for Redis it is a password.
+  [/\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*/g, '***'],
 ]
 
 export function redact(text: string): string {

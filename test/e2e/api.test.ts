@@ -10,7 +10,7 @@ import { freePort } from '../../src/cli/services.ts'
 import { connectAccount } from '../../src/shared/blob-store.ts'
 import { JobRequest } from '../../src/shared/job.ts'
 import { makeClip } from '../support/clips.ts'
-import { type FakeIssuer, startFakeIssuer } from '../support/fake-issuer.ts'
+import { type FakeIssuer, caller, startFakeIssuer, tenant } from '../support/fake-issuer.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -386,6 +386,12 @@ test('a user of the directory brings a video and fetches what came of it, by lin
     body: { code: 'forbidden' },
   })
   expect(await asUser(reader, 'GET', '/v1/jobs/0000000000/links')).toMatchObject({ status: 404 })
+  // Who did it is found later.
+  const log = await readFile(join(stack.dir, 'logs', 'producer.ndjson'), 'utf8')
+  const answered = log.split('\n').filter((line) => line.includes('"msg":"answered"'))
+  expect(answered.map((line) => JSON.parse(line) as object)).toContainEqual(
+    expect.objectContaining({ path: '/v1/jobs', status: 202, client: `${tenant}.${caller}` }),
+  )
 })
 
 test('an entry that is no job at all goes out of the way by itself and harms nobody', async () => {

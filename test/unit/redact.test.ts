@@ -120,6 +120,27 @@ test.each([
   expect(redact(text)).toBe(clean)
 })
 
+test.each([
+  ['alone', (token: string) => token, '***'],
+  ['as a password', (token: string) => `AUTH default ${token} failed`, 'AUTH default *** failed'],
+  [
+    'in JSON',
+    (token: string) => `{"access_token":"${token}","expires_in":1}`,
+    '{"access_token":"***","expires_in":1}',
+  ],
+  [
+    'in a URL',
+    (token: string) => `https://x.example/#token=${token}&a=1`,
+    'https://x.example/#token=***&a=1',
+  ],
+])('a token of a directory never survives: %s', (_, shape, clean) => {
+  const parts = [
+    { typ: 'JWT', alg: 'RS256' },
+    { aud: 'api://x', roles: ['Job.Read'] },
+  ].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+  expect(redact(shape([...parts, 'c2lnbmF0dXJl_-'].join('.')))).toBe(clean)
+})
+
 test('the whole of a SAS goes: neither its rights nor its dates are told', () => {
   expect(redact(`${video}?sv=2024-11-04&st=2026-01-01&se=2030-01-01&sr=b&sp=rw&spr=https&sig=abc%3D`)).toBe(
     `${video}?sv=***&st=***&se=***&sr=***&sp=***&spr=***&sig=***`,
