@@ -1,0 +1,175 @@
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { freePort } from '../../src/cli/services.ts'
+import { startRole } from '../../src/shared/role-process.ts'
+import { makeClip } from '../support/clips.ts'
+import { type CollectedSpan, startCollector } from '../support/collector.ts'
+import { type TestStack, startTestStack } from '../support/stack.ts'
+import { tempDir } from '../support/temp-dir.ts'
+import { metricsOfDashboard, metricsOfRules } from '../support/watched.ts'
+
+const dir = tempDir()
+const roles = ['PRODUCER', 'WORKER', 'STITCHER', 'AUTOSCALER']
+const ports: Record<string, string> = {}
+let collector: Awaited<ReturnType<typeof startCollector>>
+let stack: TestStack
+let redis: Redis
+let clip = ''
+
+// One worker, and an autoscaler that has another when it dies: all four roles, each with a port for its metrics.
+beforeAll(async () => {
+  collector = await startCollector()
+  for (const role of roles) ports[`FRAMEFLEET_${role}_PORT`] = String(await freePort())
+  stack = await startTestStack({
+    autoscale: { min: 1, max: 1 },
+    env: {
+      ...ports,
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      FRAMEFLEET_LOG_SHIPPING_SECONDS: '0.2',
+      FRAMEFLEET_RECONCILE_SECONDS: '1',
+    },
+  })
+  redis = new Redis(stack.stack.env['FRAMEFLEET_REDIS_URL'] ?? '')
+  clip = await makeClip({ path: join(dir, 'clip.mp4'), frames: 240, size: '320x180' })
+})
+afterAll(async () => {
+  redis?.disconnect()
+  await stack?.stop()
+  await collector?.close()
+})
+
+const ofTrace = (trace: string) => collector.spans.filter(({ traceId }) => traceId === trace)
+const named = (spans: CollectedSpan[], name: string) => spans.filter((span) => span.name === name)
+/** The spans of a job, once its last one is there. */
+async function traceOf(id: string): Promise<CollectedSpan[]> {
+  const accept = () => collector.spans.find(({ attributes }) => attributes['framefleet.job'] === id)
+  await expect
+    .poll(() => named(ofTrace(accept()?.traceId ?? ''), 'stitch').length, { timeout: 20_000 })
+    .toBeGreaterThan(0)
+  const spans = ofTrace(accept()?.traceId ?? '')
+  await expect.poll(() => ofTrace(spans[0]?.traceId ?? '').length, { timeout: 1 }).toBe(spans.length)
+  return spans
+}
+const batchesOf = (spans: CollectedSpan[]) =>
+  new Set(named(spans, 'batch').map(({ attributes }) => attributes['framefleet.entry']))
+async function linesOf(id: string): Promise<Record<string, unknown>[]> {
+  const answer = await stack.call('GET', `/v1/jobs/${id}/logs`)
+  expect(answer.status).toBe(200)
+  const text = (await answer.text()).trim()
+  return text === '' ? [] : text.split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
+}
+
+test('a job is one trace from the request to its publication, and part of the trace it was asked for in', async () => {
+  const url = await stack.upload(clip)
+  const mine = { traceId: 'c0ffee00c0ffee00c0ffee00c0ffee00', spanId: 'badc0de0badc0de0' }
+  const answer = await stack.call('POST', '/v1/jobs', {
+    headers: { 'content-type': 'application/json', traceparent: `00-${mine.traceId}-${mine.spanId}-01` },
+    body: JSON.stringify({ source: { url }, model: 'passthrough', batch: { frames: 60 } }),
+  })
+  const { id } = (await answer.json()) as { id: string }
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
+  const spans = await traceOf(id)
+  const [accept] = named(spans, 'accept')
+  expect(accept).toMatchObject({ ...{ traceId: mine.traceId, parent: mine.spanId }, failed: false })
+  const under = (parent: CollectedSpan | undefined) =>
+    spans.filter((span) => span.parent === parent?.spanId).map(({ name }) => name)
+  expect(under(accept).toSorted()).toEqual(['batch', 'batch', 'batch', 'batch', 'split', 'stitch'])
+  for (const batch of named(spans, 'batch')) {
+    expect(batch).toMatchObject({ service: 'framefleet-worker', failed: false })
+    expect(under(batch)).toEqual(['fetch', 'score', 'upload'])
+    // Its parts lie within it, as far as clocks of whole milliseconds tell.
+    for (const part of spans.filter(({ parent }) => parent === batch.spanId)) {
+      expect(part.from).toBeGreaterThan(batch.from - 0.01)
+      expect(part.to).toBeLessThan(batch.to + 0.01)
+    }
+  }
+  const [stitch] = named(spans, 'stitch')
+  expect(under(stitch)).toEqual(['fetch', 'join', 'publish'])
+  // The last batch's report may come before the engine's answer does, but nothing is joined before all have begun.
+  expect(stitch?.from).toBeGreaterThan(Math.max(...named(spans, 'split').map(({ from }) => from)))
+})
+
+test('what a worker said until seconds before it was killed is there, and its batches are in the trace by another', async () => {
+  const id = await stack.submit(clip, { batch: { frames: 20 }, model: 'relief' })
+  await stack.until(id, ({ frames }) => frames.done >= 60)
+  const { workers } = await stack.api.fleet()
+  const [, pid] = /\/(\d+)-/.exec(workers[0]?.id ?? '') ?? []
+  const said = async () => (await linesOf(id)).filter((line) => String(line['pid']) === pid)
+  await expect.poll(async () => (await said()).some(({ msg }) => msg === 'batch done')).toBe(true)
+  process.kill(Number(pid), 'SIGKILL')
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
+  const spans = await traceOf(id)
+  expect(batchesOf(spans).size).toBeGreaterThanOrEqual(8)
+  expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(1)
+
+  await expect.poll(async () => (await linesOf(id)).at(-1)?.['msg']).toBe('stitch done')
+  const lines = await linesOf(id)
+  const times = lines.map(({ time }) => String(time))
+  expect(times).toEqual(times.toSorted())
+  // Of two processes that scored, and of all roles that had to do with it.
+  const workersOf = lines.filter(({ msg }) => msg === 'batch done').map((line) => line['pid'])
+  expect(new Set(workersOf).size).toBe(2)
+  expect(new Set(lines.map(({ role }) => role))).toEqual(
+    new Set(['producer', 'worker', 'engine', 'stitcher']),
+  )
+  const done = lines.find(({ msg, skipped }) => msg === 'batch done' && skipped === undefined)
+  expect(Object.keys(done?.['ms'] as object)).toEqual(
+    expect.arrayContaining(['fetch', 'decode', 'infer', 'encode', 'upload', 'total']),
+  )
+  expect(lines.find(({ msg }) => msg === 'job ended')).toMatchObject({
+    ...{ job: id, status: 'succeeded', frames: 240, trace: spans[0]?.traceId },
+    ms: { fetch: expect.any(Number), join: expect.any(Number), publish: expect.any(Number) },
+  })
+})
+
+test('a job that Redis forgot goes on in its trace', async () => {
+  const id = await stack.submit(clip, { batch: { frames: 20 }, model: 'relief' })
+  await stack.until(id, ({ frames }) => frames.done >= 60)
+  await redis.flushall()
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
+  const spans = await traceOf(id)
+  expect(batchesOf(spans).size).toBe(12)
+  expect(named(spans, 'split').length).toBeGreaterThanOrEqual(1)
+  expect(named(spans, 'accept')).toHaveLength(1)
+})
+
+async function anotherWorker() {
+  const service = await startRole({
+    ...{ name: 'worker', main: new URL('../../src/worker/main.ts', import.meta.url) },
+    ...{ env: { ...process.env, ...stack.stack.env }, logFile: join(dir, 'worker.ndjson') },
+  })
+  return { ...service, [Symbol.asyncDispose]: async () => await service.stop(5_000) }
+}
+
+test('what the dashboard shows and the rules go by is what the roles say', async () => {
+  // Workers of an autoscaler have no port: several would share it.
+  await using worker = await anotherWorker()
+  expect(worker.process.exitCode).toBeNull()
+  const told = await Promise.all(
+    Object.values(ports).map(async (port) => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()),
+  )
+  const metrics = new Map(
+    told
+      .flatMap((text) => [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)])
+      .map(([, name, type]) => [name, type]),
+  )
+  const exists = (name: string) => {
+    const [, base] = /^(.*)_(?:bucket|sum|count)$/.exec(name) ?? []
+    return metrics.has(name) || (base !== undefined && metrics.get(base) === 'histogram')
+  }
+  const wanted = [...(await metricsOfDashboard()), ...(await metricsOfRules())]
+  expect(wanted.length).toBeGreaterThan(20)
+  expect(wanted.filter((name) => name !== 'up' && !exists(name))).toEqual([])
+  // Nor is anything told that nobody looks at.
+  const own = [...metrics.keys()].filter((name) => name?.startsWith('framefleet_'))
+  const seen = new Set(wanted.map((name) => name.replace(/_(?:bucket|sum|count)$/, '')))
+  expect(own.filter((name) => !seen.has(name ?? '') && !seen.has(`${name}`))).toEqual([])
+  // And what was counted is what was done.
+  const value = (line: RegExp) =>
+    told.flatMap((text) => [...text.matchAll(line)].map(([, count]) => Number(count)))
+  expect(Math.max(...value(/^framefleet_fleet_max\{.*\} (\d+)/gm))).toBe(1)
+  expect(
+    Math.max(...value(/^framefleet_jobs_total\{.*status="succeeded".*\} (\d+)/gm)),
+  ).toBeGreaterThanOrEqual(2)
+})
