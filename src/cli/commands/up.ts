@@ -30,7 +30,9 @@ export async function up(
   const stack = await startStack({
     ...options,
     ...(autoscale ? { autoscale: { min, max } } : {}),
-    ...{ env, restart: true, onEvent: say },
+    // Nobody tells of what lands in storage of our own.
+    env: env['FRAMEFLEET_MEDIA_ACCOUNT'] ? env : { FRAMEFLEET_ARRIVALS_POLL_SECONDS: '5', ...env },
+    ...{ restart: true, onEvent: say },
   })
   const dir = resolve(options.dir)
   await saveEndpoint(dir, {
@@ -53,6 +55,8 @@ export async function up(
   say(`  page    ${stack.apiUrl}/#token=${encodeURIComponent(stack.token)}`)
   say(`  API     ${stack.apiUrl}/v1/jobs   (docs at ${stack.apiUrl}/docs)`)
   say(`  queues  ${stack.apiUrl}/queues   (any user name; the token is the password)`)
+  if (Number(stack.env['FRAMEFLEET_ARRIVALS_POLL_SECONDS']) > 0)
+    say(`  videos  that land under in/ start by themselves   (npx framefleet triggers)`)
   say(`  token   npx framefleet token`)
   say(`  logs    ${join(dir, 'logs')}`)
   say('Ctrl-C stops it; data stays.')
