@@ -251,6 +251,14 @@ test('keys that were changed meanwhile are found, and those that went count no m
   expect(await call(before)).toMatchObject({ status: 401 })
 })
 
+test('a key that was withdrawn is found out though nobody brings a new one', async () => {
+  const { issuer, call } = await startApi({ staleMs: 0 })
+  const token = await issuer.token({ roles: ['Job.Read'] })
+  expect(await call(token)).toMatchObject({ status: 200 })
+  await issuer.rotate()
+  await expect.poll(async () => (await call(token)).status).toBe(401)
+})
+
 test('keys that are known serve while the issuer is away, until they are too old', async () => {
   const { issuer, call } = await startApi({ cooldownMs: 0, staleMs: 0, silentMs: 0, oldestMs: 3_600_000 })
   const token = await issuer.token({ roles: ['Job.Read'] })
