@@ -72,7 +72,7 @@ export const JobSpec = z.object({
   createdAt: z.iso.datetime(),
   request: JobRequest,
   requestHash: z.string(),
-  /** Whose it is: a digest of the token it came with. */
+  /** Whose it is: a digest of the static token it came with, or tenant and object of who has a JWT. */
   client: z.string().default('-'),
   source: SourceRef,
   model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),

@@ -10,8 +10,8 @@ import {
 import { InputError } from './errors.ts'
 import type { Logger } from './log.ts'
 
-export type Link = { url: string; expires: Date }
-export type LinkOptions = { minutes?: number; fileName?: string }
+type Link = { url: string; expires: Date }
+type LinkOptions = { minutes?: number; fileName?: string }
 export type Links = {
   /** Where all of them lead: what a page must be let talk to. */
   origin: string
