@@ -16,8 +16,9 @@ param peopleId string
 @description('The Redis.')
 param redisId string
 
-// One list for Azure and for a Prometheus of one's own. What feeds each rule stands there.
-var rules = loadJsonContent('../alerts/rules.json')
+// One list for Azure and for a Prometheus of one's own. The workers' own metrics are not taken here: no rule needs them.
+var rules = loadYamlContent('../prometheus/rules.yml').groups[0]
+var severities = { critical: 1, warning: 2 }
 
 resource fromRoles 'Microsoft.AlertsManagement/prometheusRuleGroups@2023-03-01' = {
   name: '${prefix}-roles'
@@ -26,16 +27,16 @@ resource fromRoles 'Microsoft.AlertsManagement/prometheusRuleGroups@2023-03-01' 
   properties: {
     description: 'What the roles say of themselves.'
     enabled: true
-    interval: 'PT1M'
+    interval: 'PT${toUpper(rules.interval)}'
     scopes: [metricsId]
     rules: [
-      for rule in rules: {
+      for rule in rules.rules: {
         alert: rule.alert
-        expression: rule.expression
-        for: rule.for
-        severity: rule.severity
+        expression: rule.expr
+        for: 'PT${toUpper(rule.for)}'
+        severity: severities[rule.labels.severity]
         enabled: true
-        annotations: { summary: rule.summary }
+        annotations: rule.annotations
         resolveConfiguration: { autoResolved: true, timeToResolve: 'PT10M' }
         actions: [{ actionGroupId: peopleId }]
       }

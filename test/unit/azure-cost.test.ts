@@ -74,3 +74,27 @@ test('a price that nobody can have read is refused', () => {
   const prices = { date: '2026-11-21', currency: 'USD', region: 'r', atRest: [], machines: { t4: machine } }
   expect(Prices.safeParse(prices).success).toBe(false)
 })
+
+describe('the page of the deployment', () => {
+  const page = readFileSync(join(deployDir, 'README.md'), 'utf8').replaceAll(/ +/g, ' ')
+  const latest = globSync('prices/*.json', { cwd: deployDir }).toSorted().at(-1) ?? ''
+  const prices = Prices.parse(JSON.parse(readFileSync(join(deployDir, latest), 'utf8')))
+
+  test('says what the latest prices come to', () => {
+    expect(page).toContain(latest.slice('prices/'.length, -'.json'.length))
+    const month = restingMonth(prices).reduce((sum, { cost }) => sum + cost, 0)
+    expect(page).toContain(`| together | ${month.toFixed(0)} |`)
+  })
+
+  test.each(['t4', 'a10', 'a100', 'h100'])('says what an hour of video costs with %s', (gpu) => {
+    const { spot = 0, regular = 0 } = prices.machines[gpu] ?? {}
+    const cost = (hourPrice: number, scoredPerSecond: number) =>
+      videoHour({
+        ...{ hourPrice, scoredPerSecond, workersPerMachine: 1 },
+        framesPerSecond: 24,
+        busyShare: 0.8,
+      })
+    const cells = [cost(spot, 1), cost(spot, 10), cost(spot, 30), cost(regular, 10)]
+    expect(page).toContain(`| ${cells.map((dollars) => dollars.toFixed(2)).join(' | ')} |`)
+  })
+})
