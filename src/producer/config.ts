@@ -109,7 +109,9 @@ export const producerSettings = {
     .max(3_600)
     .refine((seconds) => seconds === 0 || seconds >= 0.1, 'must be 0, or 0.1 and more')
     .default(0)
-    .describe('how often storage is looked at for what has landed, where no Event Grid says so; 0 never does'),
+    .describe(
+      'how often storage is looked at for what has landed, where no Event Grid says so; 0 never does',
+    ),
   FRAMEFLEET_BOARD_WRITABLE: z
     .stringbool()
     .default(false)
