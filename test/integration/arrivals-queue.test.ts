@@ -153,6 +153,18 @@ test('what lands while the rules can not be read waits for them', async () => {
   expect(await jobs()).toHaveLength(1)
 })
 
+test('what lands while Redis is away waits for it', async () => {
+  const { land, say, jobs, redis, waits, isEmpty, files } = await start()
+  redis.disconnect()
+  await say(blobCreated(await land('in/a.mp4')))
+  await until(async () => expect(await waits()).toBeGreaterThan(0))
+  expect(await jobs()).toEqual([])
+  await redis.connect()
+  await isEmpty()
+  const [job] = await jobs()
+  expect(await files.openMark(job?.id ?? '')).toBeDefined()
+})
+
 test('while the queue is away nothing is lost', async () => {
   const { land, say, jobs, isEmpty } = await start()
   await say(blobCreated(await land('in/a.mp4')))

@@ -61,7 +61,7 @@ export async function startArrivals(
       ]),
     )
   return {
-    ...{ media, system, accept, arrive, rules, quarantine, files, flows },
+    ...{ redis, media, system, accept, arrive, rules, quarantine, files, flows },
     /** Another producer that takes from this queue. */
     pull: (setting: string, pace: object = {}, arrive: Arrive = parts.arrive) =>
       startPulling(

@@ -60,6 +60,11 @@ test('an output is never written over its source', () => {
   )
 })
 
+test('a name leads no output out of its folder', () => {
+  expect(() => target('out/{name}/a.mp4', 'in/...mp4')).toThrow("can't be called out/../a.mp4")
+  expect(() => target('out/{name}/a.mp4', 'in/..mp4')).toThrow("can't be called out/./a.mp4")
+})
+
 test.each([
   ['a prefix of elsewhere', { name: 'r', prefix: 'out/', job: { model } }, /must begin with in\//],
   ['a placeholder nobody knows', rule({ output: { name: 'out/{nmae}' } }), /\{name\}, \{dir\} and \{date\}/],

@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 /**
  * What Event Grid sends of a storage account, in its own schema or as CloudEvents 1.0. Of all it says only the blob's name is
- * used: what is there now is looked up, so that events may come twice, late and in any order.
+ * used, and not its version: what is there now is looked up, so that events may come twice, late and in any order.
  */
 const Event = z.looseObject({
   /** Event Grid's own schema. */
@@ -20,14 +20,12 @@ const BlobCreated = z.object({
   data: z.object({
     api: z.string().max(100),
     url: z.url().max(4_000),
-    /** Of the version that the event is about; without the quotes that HTTP puts around it. */
-    eTag: z.string().max(200).optional(),
   }),
 })
 
 export type BlobEvent =
   /** A blob that was written whole. `names` are what its name may be: how it is escaped is not said anywhere. */
-  | { kind: 'blob'; names: string[]; url: string; etag: string | undefined }
+  | { kind: 'blob'; names: string[]; url: string }
   | { kind: 'validation'; code: string }
   | { kind: 'other'; why: string }
 
@@ -55,10 +53,10 @@ function readEvent(value: unknown): BlobEvent | undefined {
   if (type !== created) return { kind: 'other', why: `it is a ${type}` }
   const blob = BlobCreated.safeParse(value)
   if (!blob.success) return undefined
-  const { api, url, eTag } = blob.data.data
+  const { api, url } = blob.data.data
   if (!wholeWrites.has(api)) return { kind: 'other', why: `${api} writes no whole blob` }
   const named = /^\/blobServices\/default\/containers\/[^/]+\/blobs\/(.+)$/.exec(blob.data.subject)?.[1]
-  return { kind: 'blob', names: named === undefined ? [] : [named], url, etag: eTag?.replaceAll('"', '') }
+  return { kind: 'blob', names: named === undefined ? [] : [named], url }
 }
 
 /** The names that the blob of an event may have in a container; none where it is another one's. */
@@ -67,7 +65,7 @@ export function namesIn(
   nameOf: (url: string) => string | undefined,
 ): string[] {
   // What is written by the other protocol of an account is named by its other address.
-  const byBlob = url.replace(/^(https:\/\/[a-z0-9]+)\.dfs\./, '$1.blob.')
+  const byBlob = url.replace(/^(https:\/\/[a-z0-9.-]+)\.dfs\./, '$1.blob.')
   const own = nameOf(byBlob)
   // The container's name stands in the URL as well, so that alone says whose it is.
   return own === undefined ? [] : [...new Set([...names, own])]

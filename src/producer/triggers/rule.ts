@@ -141,6 +141,9 @@ export function requestOf(
   const { style, output: wanted, ...rest } = template
   const { name: pattern, ...encoding } = wanted
   const target = pattern && outputName(pattern, { name, modified }, prefix)
+  // Whoever brings a video chooses its name, and not where others' outputs go.
+  if (target?.split('/').some((part) => part === '.' || part === '..'))
+    throw new InputError('bad-output', `The output of ${name} can't be called ${target}.`)
   if (target === name)
     throw new InputError('bad-output', `The output would be written over its source, ${name}.`)
   return JobRequest.parse({
