@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { Agent, type IncomingMessage, type RequestOptions, request } from 'node:http'
+import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import { z } from 'zod'
 import type { Logger } from '../shared/log.ts'
@@ -54,30 +57,43 @@ export function noticeFor({ Events: events }: Events, machine: string, now: numb
   return notices.sort((a, b) => a.withinMs - b.withinMs)[0]
 }
 
-async function askImds(url: string, path: string, init: RequestInit = {}): Promise<Response> {
-  const answer = await fetch(new URL(path, url), {
+/** An agent of our own: everybody else's may go through a proxy, which would ask the IMDS of its own machine. */
+const direct = new Agent()
+
+async function askImds(
+  url: string,
+  path: string,
+  { body, ...init }: RequestOptions & { body?: string } = {},
+) {
+  const asking = request(new URL(path, url), {
     ...init,
     headers: { metadata: 'true' },
-    redirect: 'error',
+    agent: direct,
     signal: AbortSignal.timeout(patienceMs),
   })
-  if (answer.ok) return answer
-  await answer.body?.cancel()
-  throw new Error(`IMDS answered ${answer.status}`)
+  // It may break off after its answer began, which the answer tells.
+  asking.on('error', () => {})
+  asking.end(body)
+  const [answer] = (await once(asking, 'response')) as [IncomingMessage]
+  const said = await text(answer)
+  const { statusCode = 0 } = answer
+  if (statusCode >= 200 && statusCode < 300) return said
+  throw new Error(`IMDS answered ${statusCode}`)
 }
 
 /** Azure's name of this machine, such as `gpus_7`. Throws while IMDS does not answer. */
-export const readMachineName = async (url: string): Promise<string> =>
-  (await (await askImds(url, namePath)).text()).trim()
+export const readMachineName = async (url: string): Promise<string> => (await askImds(url, namePath)).trim()
 
 /**
- * Asks IMDS at `url` once a second, for as long as the process lives; each notice is given once. `acknowledge` tells Azure
- * that it need not wait for the time it gave: to be called when nothing is under way here any more.
+ * Asks IMDS at `url` once a second, until `signal` or for as long as the process lives; each notice is given once.
+ * `acknowledge` tells Azure that it need not wait for the time it gave: to be called when nothing is under way here any more.
  */
-export function watchScheduledEvents(url: string, log: Logger, { onLook, onNotice }: Watch) {
+export function watchScheduledEvents(
+  url: string,
+  log: Logger,
+  { onLook, onNotice, signal }: Watch & { signal?: AbortSignal },
+) {
   let away = false
-  const ask = async (path: string, init: RequestInit = {}) => await askImds(url, path, init)
-
   const told = new Set<string>()
   let looked: (doomed: boolean) => void = () => {}
   const doomed = new Promise<boolean>((resolve) => {
@@ -86,10 +102,14 @@ export function watchScheduledEvents(url: string, log: Logger, { onLook, onNotic
 
   async function watch(): Promise<void> {
     let machine: string | undefined
-    for (;;) {
+    while (!signal?.aborted) {
       try {
         machine ??= await readMachineName(url)
-        const notice = noticeFor(Events.parse(await (await ask(eventsPath)).json()), machine, Date.now())
+        const notice = noticeFor(
+          Events.parse(JSON.parse(await askImds(url, eventsPath))),
+          machine,
+          Date.now(),
+        )
         if (away) log.info('scheduled events are heard again')
         away = false
         // A Redis that hangs must not keep us from hearing.
@@ -113,9 +133,8 @@ export function watchScheduledEvents(url: string, log: Logger, { onLook, onNotic
     async acknowledge({ eventId }: Notice): Promise<void> {
       const body = JSON.stringify({ StartRequests: [{ EventId: eventId }] })
       // Azure goes ahead by itself when its time has come.
-      await ask(eventsPath, { method: 'POST', body }).then(
-        async (answer) => await answer.body?.cancel(),
-        (error: Error) => log.warn({ err: error.message }, 'the scheduled event could not be acknowledged'),
+      await askImds(url, eventsPath, { method: 'POST', body }).catch((error: Error) =>
+        log.warn({ err: error.message }, 'the scheduled event could not be acknowledged'),
       )
     },
   }
