@@ -12,8 +12,6 @@ const mostWaitingBytes = 8 << 20
 /** One append takes 4 MiB at most, whatever the version of the service. */
 const blockBytes = 2 << 20
 
-export type LogShipping = ReturnType<typeof createLogShipping>
-
 export type ShipTo = {
   system: BlobStore
   /** The machine and the process; two at once must not share it. */

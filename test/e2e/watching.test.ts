@@ -148,14 +148,15 @@ async function startAutoscaler() {
       ...{ FRAMEFLEET_LOCAL_DIR: stack.dir, FRAMEFLEET_FLEET_MAX: '3', FRAMEFLEET_TICK_SECONDS: '0.2' },
     },
   })
-  return { [Symbol.asyncDispose]: async () => await service.stop(5_000) }
+  const port = ports['FRAMEFLEET_AUTOSCALER_PORT']
+  return { port, [Symbol.asyncDispose]: async () => await service.stop(5_000) }
 }
 
 test('what the dashboard shows and the rules go by is what the roles say', async () => {
-  await using _autoscaler = await startAutoscaler()
+  await using autoscaler = await startAutoscaler()
   const page = async (port = '') => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
   await expect
-    .poll(async () => await page(ports['FRAMEFLEET_AUTOSCALER_PORT']), { timeout: 10_000 })
+    .poll(async () => await page(autoscaler.port), { timeout: 10_000 })
     .toMatch(/^framefleet_fleet_max\{role="autoscaler"\} 3$/m)
   const told = await Promise.all(Object.values(ports).map(page))
   const metrics = new Map(

@@ -17,7 +17,7 @@ const open = closedAfterEach()
 
 function setUp(redis = services.connect()) {
   const prefix = services.prefix()
-  const queue = <Q extends 'split' | 'batch' | 'stitch' | 'quarantine'>(name: Q) => {
+  const queue = (name: 'split' | 'batch' | 'stitch' | 'quarantine') => {
     const opened = openQueue(name, { connection: redis, prefix })
     open.push(opened)
     return opened
