@@ -66,6 +66,7 @@ CMD ["node", "dist/worker/main.js"]
 
 # CUDA, cuDNN and ONNX Runtime's use of them, as NVIDIA and Microsoft put them on PyPI. The runtime's own install script would
 # fetch the last from elsewhere, unchecked; here every file is known by its hash, and no other Debian or ffmpeg comes along.
+# Two libraries are looked for by names without a version, too.
 FROM ${NODE_IMAGE} AS cuda
 WORKDIR /cuda
 RUN apt-get update \
@@ -76,6 +77,8 @@ RUN pip3 install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -
   && mkdir lib runtime \
   && mv /wheels/nvidia/cu13/lib/*.so* /wheels/nvidia/cudnn/lib/*.so* lib/ \
   && rm lib/libnvblas.so.* lib/libcufftw.so.* lib/*.alt.so.* \
+  && ln -s libcudnn.so.9 lib/libcudnn.so \
+  && ln -s libnvrtc.so.13 lib/libnvrtc.so \
   && mv /wheels/onnxruntime/capi/libonnxruntime_providers_cuda.so \
         /wheels/onnxruntime/capi/libonnxruntime_providers_shared.so runtime/ \
   && rm -rf /wheels

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ValidationSeverity, validate } from 'dockerfile-utils'
 import { describe, expect, test } from 'vitest'
@@ -13,6 +14,7 @@ import {
   root,
 } from '../support/dockerfile.ts'
 import { sentFiles } from '../support/image-files.ts'
+import { tempDir } from '../support/temp-dir.ts'
 
 const stages = readStages()
 const images = ['framefleet', 'framefleet-worker', 'framefleet-worker-cuda']
@@ -114,6 +116,51 @@ test('the builder is sent what is copied, and no more', () => {
   expect(
     [...wanted].filter((file) => /\.env|secret|(^|\/)\.|node_modules|train|photographs/.test(file)),
   ).toEqual([])
+})
+
+test('what is asked for the health of something else says so', () => {
+  const env = { PATH: process.env['PATH'] }
+  const health = (...args: string[]) => {
+    const { status, stderr } = spawnSync(process.execPath, [join(root, 'deploy/image/health.mjs'), ...args], {
+      encoding: 'utf8',
+      env,
+    })
+    return { status, said: stderr.trim() }
+  }
+  expect(health('clerk')).toEqual({ status: 1, said: 'no role runs here: "clerk"' })
+  // Process 1 of this machine is none of ours.
+  expect(health()).toEqual({ status: 1, said: 'no role runs here: ""' })
+})
+
+describe('an image by its digest', () => {
+  const digest = `sha256:${'0123456789abcdef'.repeat(4)}`
+  const dir = tempDir()
+  /** With a docker that answers so, and writes down what it is asked. */
+  const ask = (image: string, says: string) => {
+    writeFileSync(join(dir, 'docker'), `#!/bin/sh\necho "$*" > ${dir}/asked\necho ${says}\n`, { mode: 0o755 })
+    const { status, stdout, stderr } = spawnSync(join(root, 'deploy/image/digest.sh'), [image], {
+      encoding: 'utf8',
+      env: { PATH: `${dir}:/usr/bin:/bin` },
+    })
+    return { status, said: stdout.trim(), complaint: stderr.trim() }
+  }
+
+  test.each([
+    ['node:26-bookworm-slim', 'node'],
+    ['registry.example:5000/base/node:26', 'registry.example:5000/base/node'],
+    ['registry.example:5000/node', 'registry.example:5000/node'],
+  ])('of %s', (image, name) => {
+    expect(ask(image, digest)).toEqual({ status: 0, said: `${name}@${digest}`, complaint: '' })
+    expect(readFileSync(join(dir, 'asked'), 'utf8')).toContain(image)
+  })
+
+  test('is not made up where the registry names none', () => {
+    expect(ask('node:26', 'manifest')).toMatchObject({
+      status: 1,
+      said: '',
+      complaint: 'framefleet: the registry names no digest of node:26: manifest',
+    })
+  })
 })
 
 describe('what a GPU needs', () => {
