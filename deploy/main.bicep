@@ -209,7 +209,7 @@ var oldJobs = {
   enabled: true
   type: 'Lifecycle'
   definition: {
-    filters: { blobTypes: ['blockBlob'], prefixMatch: ['${mediaContainer}/jobs/'] }
+    filters: { blobTypes: ['blockBlob'], prefixMatch: ['${mediaContainer}/jobs/', '${privateContainer}/jobs/'] }
     actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: keepJobsDays + 30 } } }
   }
 }
@@ -369,7 +369,7 @@ module system 'modules/storage.bicep' = {
     tags: tags
     sku: storageSku
     containers: [systemContainer]
-    lifecycleRules: [oldLogs]
+    lifecycleRules: keepLogsDays > 0 ? [oldLogs] : []
     undeleteDays: 14
     endpointsSubnetId: network.outputs.endpointsSubnetId
     blobZoneId: network.outputs.blobZoneId

@@ -237,7 +237,7 @@ test('what jobs leave behind is removed after the janitor should have, and never
         .map(({ body }) => body),
     )
   expect(rulesOf(90)).toContain(
-    '"prefixMatch":["media/jobs/"]},"actions":{"baseBlob":{"delete":{"daysAfterModificationGreaterThan":120}}}',
+    '"prefixMatch":["media/jobs/","private/jobs/"]},"actions":{"baseBlob":{"delete":{"daysAfterModificationGreaterThan":120}}}',
   )
   expect(rulesOf(0)).not.toContain('media/jobs/')
   const kept = Object.values(choices).flatMap(({ of }) =>
@@ -246,6 +246,20 @@ test('what jobs leave behind is removed after the janitor should have, and never
       .map((app) => settingsOf(app).FRAMEFLEET_KEEP_JOBS_DAYS),
   )
   expect(kept).toEqual(['0', '0', '90'])
+})
+
+test('log lines are removed after the janitor should have, and never where they are kept', () => {
+  const rulesOf = (days: number) => {
+    const { of, one } = deploy({ keepLogsDays: days })
+    const rules = JSON.stringify(of(`${storageType}/managementPolicies`).map(({ body }) => body))
+    const { FRAMEFLEET_KEEP_LOGS_DAYS: told } = settingsOf(one('App/containerApps', 'producer'))
+    const [, after] = /"system\/logs\/"\]\},.*?"daysAfterModificationGreaterThan":(\d+)/.exec(rules) ?? []
+    return [told, after]
+  }
+  expect([rulesOf(14), rulesOf(0)]).toEqual([
+    ['14', '44'],
+    ['0', undefined],
+  ])
 })
 
 test('one budget is for all that is deployed', () => {
@@ -290,6 +304,22 @@ describe('azd', () => {
     expect(lists({})).toEqual([[], [], []])
     const more = { API_ADDRESSES: '192.0.2.0/24,192.0.2.1', CLIENT_ADDRESSES: '10.1.0.0/24' }
     expect(lists(more)).toEqual([['192.0.2.0/24', '192.0.2.1'], ['10.1.0.0/24'], []])
+  })
+
+  test('takes what the page says it takes', () => {
+    const page = readFileSync(join(deployDir, 'README.md'), 'utf8')
+    const told = page.matchAll(/azd env set ([A-Z_]+)|`([A-Z_]+)=[^`]*`|\bexport ([A-Z_]+=.*)/g)
+    const names = [...told].flatMap(([, set, tick, all]) =>
+      all === undefined
+        ? [set ?? tick ?? '']
+        : [...all.matchAll(/(?:^| )([A-Z_]+)=/g)].map(([, name]) => name ?? ''),
+    )
+    const read = ['main.bicepparam', ...globSync('hooks/*.sh', { cwd: deployDir })]
+      .map((name) => readFileSync(join(deployDir, name), 'utf8'))
+      .join('\n')
+    const theirs = (name: string) => name.startsWith('FRAMEFLEET_')
+    expect(names.length).toBeGreaterThan(15)
+    expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(read) && !theirs(name))).toEqual([])
   })
 
   test('looks for a fleet before each deployment, brings images after it, and deploys what they are for', () => {
