@@ -12,6 +12,7 @@ const scope = 'https://redis.azure.com/.default'
 const renewAfter = 0.7
 const leastMs = 1_000
 const mostMs = 30_000
+const sameAgainMs = 60_000
 
 /**
  * The token by which a process shows Redis who it is: one for all its connections.
@@ -38,9 +39,10 @@ export function createRedisLogins(credential: TokenCredential, log: Logger) {
     try {
       const login = await fetchLogin(credential)
       const life = login.expires - Date.now()
-      // Not all processes of a fleet at once.
-      const wait = Math.max(leastMs, life * renewAfter * (1 - Math.random() / 10))
       const isNew = login.token !== held?.token
+      // Not all processes of a fleet at once. Azure's library may hand the old one out while it fetches the next.
+      const inTime = life * renewAfter * (1 - Math.random() / 10)
+      const wait = Math.max(leastMs, isNew ? inTime : Math.min(inTime, sameAgainMs))
       held = { ...login, renewAt: Date.now() + wait }
       again(wait)
       if (failures > 0) log.info('there are tokens for Redis again')

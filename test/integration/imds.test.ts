@@ -13,7 +13,8 @@ import { closedAfterEach } from '../support/use-services.ts'
 
 const opened = closedAfterEach()
 
-type Answer = string | number | 'hangs up'
+/** A document, a status, or nothing: it hangs up. */
+type Answer = string | number | null
 type Asked = { method: string; url: string; metadata: string | undefined; body: string }
 
 /**
@@ -27,14 +28,14 @@ async function startImds(documents: Answer[], { acknowledges = 200 } = {}) {
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url = '', headers } = request
     asked.push({ method, url, metadata: String(headers['metadata']), body: await text(request) })
-    if (headers['metadata'] !== 'true' || headers['x-forwarded-for'] !== undefined || /^http/.test(url))
+    if (headers['metadata'] !== 'true' || headers['x-forwarded-for'] !== undefined || url.startsWith('http'))
       return void response.writeHead(400).end('{"error": "Bad request"}')
     if (url === '/metadata/instance/compute/name?api-version=2021-02-01&format=text')
       return void response.end('WestNO_0')
     if (url !== '/metadata/scheduledevents?api-version=2020-07-01') return void response.writeHead(404).end()
     if (method === 'POST') return void response.writeHead(acknowledges).end()
-    const says = documents[Math.min(looks++, documents.length - 1)] ?? 500
-    if (says === 'hangs up') request.socket.destroy()
+    const says = documents[Math.min(looks++, documents.length - 1)] ?? null
+    if (says === null) request.socket.destroy()
     else if (typeof says === 'number') response.writeHead(says).end('{"error": "later"}')
     else response.setHeader('content-type', 'application/json').end(says)
   }
@@ -115,7 +116,7 @@ test('whatever it answers it is asked on, which is said once; what it tells then
     },
   })
   // Gone for a moment, asked too often, broken; nonsense; and a document of a shape that nobody promised.
-  const bad: Answer[] = [410, 429, 500, '<html>', 'hangs up', '{"Events": [{"EventType": 7}]}']
+  const bad: Answer[] = [410, 429, 500, '<html>', null, '{"Events": [{"EventType": 7}]}']
   const imds = await startImds([...bad, documentOf('Preempt'), documentOf('Preempt')])
   const { doomed, notices } = watch(imds.url, pino(sink))
   expect(await doomed).toBe(false)
