@@ -24,7 +24,8 @@ import { addStreamRoutes } from './stream-routes.ts'
 import { createLiveJobs } from './live-jobs.ts'
 import { viewOfStatus } from './job-view.ts'
 import { addResumeRoutes } from './resume-routes.ts'
-import { type TriggerRoutesDeps, addTriggerRoutes } from './triggers/routes.ts'
+import { type EventRoutesDeps, addEventRoutes } from './triggers/event-routes.ts'
+import { type TriggerRoutesDeps, addTriggerRoutes } from './triggers/trigger-routes.ts'
 import { BoardAdapter } from './board-adapter.ts'
 
 type ServerDeps = JobRoutesDeps &
@@ -34,7 +35,7 @@ type ServerDeps = JobRoutesDeps &
   LinkRoutesDeps & {
     fleet: FleetDeps
     batches: BatchRoutesDeps
-    triggers: TriggerRoutesDeps
+    triggers: TriggerRoutesDeps & EventRoutesDeps
     isReady: Health['isReady']
     log: Logger
     registry: Registry
@@ -90,6 +91,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   addFleetRoutes(app, deps.fleet)
   addLinkRoutes(app, deps)
   addTriggerRoutes(app, deps.triggers)
+  addEventRoutes(app, deps.triggers)
   addLogRoutes(app, deps)
   addModelRoutes(app, deps.models)
   addBatchRoutes(app, deps.batches)

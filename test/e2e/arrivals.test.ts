@@ -24,7 +24,7 @@ async function ended(name: string) {
   const id = await until(async () => {
     const { jobs } = await stack.api.jobs()
     const job = jobs.find(({ source }) => source === stack.media.url(name))
-    expect(job, name).toBeDefined()
+    expect(job).toBeDefined()
     return job?.id ?? ''
   })
   return await stack.ends(id)

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { QueueClient } from '@azure/storage-queue'
+import { type QueueClient, QueueSASPermissions } from '@azure/storage-queue'
 import { expect, test, vi } from 'vitest'
 import { layout } from '../../src/shared/layout.ts'
 import { publish } from '../../src/stitcher/publish.ts'
@@ -20,14 +20,12 @@ const until = async (check: () => unknown) =>
   await vi.waitFor(async () => await check(), { timeout: 20_000, interval: 50 })
 
 /** A queue as Event Grid fills it, and producers that take from it. */
-async function start(options: { clientJobs?: number; producers?: number; pace?: object } = {}) {
+async function start(options: { clientJobs?: number; pace?: object } = {}) {
   const arrivals = await startArrivals(services, { dir, ...options })
   opened.push(arrivals)
   const { client, setting } = await queues.create()
-  for (let i = 0; i < (options.producers ?? 1); i++) {
-    const pulling = arrivals.pull(setting, options.pace)
-    opened.push({ close: pulling.stop })
-  }
+  const pulling = arrivals.pull(setting, options.pace)
+  opened.push({ close: pulling.stop })
   await arrivals.setRules([{ name: 'all', suffixes: ['.mp4'], job: { model: 'passthrough' } }])
   return {
     ...arrivals,
@@ -64,7 +62,14 @@ test('a video that lands starts its job, whichever schema says so; other files s
 })
 
 test('an event that comes many times, to two producers, starts one job', async () => {
-  const { land, say, jobs, isEmpty, times, quarantine } = await start({ producers: 2 })
+  const { land, say, jobs, isEmpty, times, quarantine, client, pull } = await start()
+  // One of them reaches the queue by a URL with a SAS.
+  const sas = {
+    permissions: QueueSASPermissions.parse('rup'),
+    expiresOn: new Date(Date.now() + 3_600_000),
+  }
+  const other = pull(client.generateSasUrl(sas))
+  opened.push({ close: other.stop })
   const url = await land('in/a.mp4')
   await Promise.all(Array.from({ length: 24 }, async () => await say(blobCreated(url))))
   await isEmpty()
@@ -120,7 +125,7 @@ test('what fails each time for a reason nobody knows is in quarantine in the end
   await isEmpty()
   expect(await counted()).toEqual({ 'queue poison': 1 })
   expect((await quarantine.list(0, 10)).records).toMatchObject([
-    { queue: 'arrivals', reason: 'poison', message: /could not be done in 2 tries/ },
+    { reason: 'poison', message: /could not be done in 2 tries/, payload: 'in/a.mp4' },
   ])
 })
 

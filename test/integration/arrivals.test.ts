@@ -2,7 +2,8 @@ import Fastify from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { expect, test, vi } from 'vitest'
 import { handleErrors } from '../../src/producer/problem.ts'
-import { addTriggerRoutes } from '../../src/producer/triggers/routes.ts'
+import { addEventRoutes } from '../../src/producer/triggers/event-routes.ts'
+import { addTriggerRoutes } from '../../src/producer/triggers/trigger-routes.ts'
 import { TransientError } from '../../src/shared/errors.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { startArrivals } from '../support/arrivals.ts'
@@ -206,6 +207,7 @@ async function serve(options: { clientJobs?: number } = {}) {
   app.setSerializerCompiler(serializerCompiler)
   handleErrors(app)
   addTriggerRoutes(app, arrivals)
+  addEventRoutes(app, arrivals)
   const at = await app.listen({ host: '127.0.0.1', port: 0 })
   const call = async (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) => {
     const answer = await fetch(`${at}${path}`, {

@@ -12,7 +12,8 @@ import { pollChore } from './poll.ts'
 import { startPulling } from './pull.ts'
 import { createRulesStore } from './rules-store.ts'
 import { createSetAside } from './set-aside.ts'
-import type { TriggerRoutesDeps } from './routes.ts'
+import type { EventRoutesDeps } from './event-routes.ts'
+import type { TriggerRoutesDeps } from './trigger-routes.ts'
 
 export type TriggersDeps = {
   accept: AcceptDeps
@@ -22,13 +23,14 @@ export type TriggersDeps = {
   log: Logger
 }
 
-export type Triggers = TriggerRoutesDeps & {
-  /** Takes what is on the queue that the setting names, until stopped. */
-  pull(setting: string): { stop(): Promise<void> }
-  poll(everyMs: number): Chore
-  /** Says once more that the blob of a record landed; answers its job's id. Throws InputError where it starts none. */
-  again(record: StoredRecord): Promise<string>
-}
+export type Triggers = TriggerRoutesDeps &
+  EventRoutesDeps & {
+    /** Takes what is on the queue that the setting names, until stopped. */
+    pull(setting: string): { stop(): Promise<void> }
+    poll(everyMs: number): Chore
+    /** Says once more that the blob of a record landed; answers its job's id. Throws InputError where it starts none. */
+    again(record: StoredRecord): Promise<string>
+  }
 
 /** Everything that makes jobs of what lands, over the same parts that the API accepts jobs with. */
 export function openTriggers({ accept, system, quarantine, registry, log }: TriggersDeps): Triggers {
@@ -38,7 +40,7 @@ export function openTriggers({ accept, system, quarantine, registry, log }: Trig
   const metrics = createArrivalMetrics(registry)
   const arrive = createArrivals({ accept, media, rules, setAside, metrics, log })
   return {
-    ...{ accept, rules, arrive },
+    ...{ accept, media, rules, arrive },
     pull: (setting) =>
       startPulling({
         queue: openArrivalsQueue(setting),

@@ -6,7 +6,8 @@ import { retryAfterOf } from '../../shared/classify.ts'
 import type { Logger } from '../../shared/log.ts'
 import { TooMuchQueued } from '../admission.ts'
 import type { Arrive } from './arrive.ts'
-import { namesIn } from './event.ts'
+import { type BlobEvent, namesIn } from './event.ts'
+import { type Lease, holdMessage } from './lease.ts'
 import { type Message, readMessage, waitedOnce } from './message.ts'
 import type { ArrivalMetrics } from './metrics.ts'
 import { type SetAside, isPassing } from './set-aside.ts'
@@ -88,7 +89,7 @@ export function startPulling(deps: PullDeps, pace: Partial<Pace> = {}) {
 
   /** Answers the milliseconds that others should wait as well. */
   async function handle(item: DequeuedMessageItem): Promise<number> {
-    const lease = hold(item)
+    const lease = holdMessage(queue, item, leaseSeconds)
     try {
       const message = readMessage(item.messageText)
       try {
@@ -107,25 +108,36 @@ export function startPulling(deps: PullDeps, pace: Partial<Pace> = {}) {
     }
   }
 
-  async function work({ events, text, waited }: Message, dequeued: number): Promise<void> {
-    const evidence = { entry: `message ${digest(text)}`, payload: text }
+  const namesOf = (event: BlobEvent) => (event.kind === 'blob' ? namesIn(event, nameOf) : [])
+
+  async function giveUp(message: Message, why: string): Promise<void> {
+    metrics.arrivals.inc({ way: 'queue', outcome: 'poison' })
+    const [name] = message.events?.flatMap(namesOf) ?? []
+    await setAside({
+      entry: `message ${digest(message.text)}`,
+      message: why,
+      payload: name ?? message.text,
+    })
+  }
+
+  async function work(message: Message, dequeued: number): Promise<void> {
+    const { events, text, waited } = message
     if (!events) {
       metrics.arrivals.inc({ way: 'queue', outcome: 'unreadable' })
       await setAside({
-        ...evidence,
-        reason: 'unreadable',
+        ...{ entry: `message ${digest(text)}`, payload: text, reason: 'unreadable' },
         message: 'A message of the queue is no event of Event Grid.',
       })
       return log.warn({ chars: text.length }, 'a message of the queue could not be read: it is in quarantine')
     }
     // Whoever took it died of it each time, and could say nothing.
-    if (dequeued - waited > 2 * tries) {
-      const message = `A message of the queue was taken ${dequeued} times, and never dealt with.`
-      metrics.arrivals.inc({ way: 'queue', outcome: 'poison' })
-      return await setAside({ ...evidence, message })
-    }
+    if (dequeued - waited > 2 * tries)
+      return await giveUp(
+        message,
+        `A message of the queue was taken ${dequeued} times, and never dealt with.`,
+      )
     for (const event of events) {
-      const names = event.kind === 'blob' ? namesIn(event, nameOf) : []
+      const names = namesOf(event)
       if (names.length > 0) await arrive(names, { way: 'queue' })
       else metrics.arrivals.inc({ way: 'queue', outcome: 'ignored' })
     }
@@ -135,9 +147,7 @@ export function startPulling(deps: PullDeps, pace: Partial<Pace> = {}) {
     const err = error instanceof Error ? error.message : String(error)
     const passing = isPassing(error)
     if (!passing && dequeued - message.waited >= tries) {
-      const text = `What a message says could not be done in ${tries} tries: ${err}`
-      metrics.arrivals.inc({ way: 'queue', outcome: 'poison' })
-      await setAside({ entry: `message ${digest(message.text)}`, message: text, payload: message.text })
+      await giveUp(message, `What a message says could not be done in ${tries} tries: ${err}`)
       await lease.drop()
       return 0
     }
@@ -150,40 +160,6 @@ export function startPulling(deps: PullDeps, pace: Partial<Pace> = {}) {
     await lease.giveBack(seconds, passing ? waitedOnce(message) : undefined)
     // Where there is no room for one there is none for those behind it.
     return error instanceof TooMuchQueued ? seconds * 1_000 : 0
-  }
-
-  type Lease = ReturnType<typeof hold>
-
-  /** Keeps a message ours; whoever renews it gets a new receipt, and only the last one counts. */
-  function hold({ messageId, popReceipt }: DequeuedMessageItem) {
-    let receipt = popReceipt
-    let last: Promise<unknown> = Promise.resolve()
-    const update = async (seconds: number, text?: string) => {
-      const answer = await queue.updateMessage(messageId, receipt, text, seconds)
-      receipt = answer.popReceipt ?? receipt
-    }
-    const timer = setInterval(
-      () => {
-        last = last.then(async () => await update(leaseSeconds)).catch(() => {})
-      },
-      (leaseSeconds * 1_000) / 3,
-    )
-    const release = () => clearInterval(timer)
-    const settled = async () => {
-      release()
-      await last
-    }
-    return {
-      release,
-      async drop(): Promise<void> {
-        await settled()
-        await queue.deleteMessage(messageId, receipt)
-      },
-      async giveBack(seconds: number, text?: string): Promise<void> {
-        await settled()
-        await update(seconds, text)
-      },
-    }
   }
 
   return {

@@ -2,16 +2,14 @@ import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import pMap from 'p-map'
 import { z } from 'zod'
-import { InputError, TransientError } from '../../shared/errors.ts'
+import { InputError } from '../../shared/errors.ts'
 import { layout } from '../../shared/layout.ts'
 import { type AcceptDeps, checkJob } from '../accept-job.ts'
 import { Problem } from '../problem.ts'
-import type { Arrive } from './arrive.ts'
-import { namesIn, readEvents } from './event.ts'
 import { type Rule, Rules, isTriggerFile, requestOf, ruleFor } from './rule.ts'
 import type { RulesStore } from './rules-store.ts'
 
-export type TriggerRoutesDeps = { accept: AcceptDeps; rules: RulesStore; arrive: Arrive }
+export type TriggerRoutesDeps = { accept: AcceptDeps; rules: RulesStore }
 
 const RulesView = z
   .object({ ...Rules.shape, byDefault: z.boolean().describe('whether nobody has set any') })
@@ -23,22 +21,12 @@ const Tried = z
     why: z.string().optional().describe('where it would start none'),
   })
   .meta({ id: 'TriggerTried' })
-const Taken = z.union([
-  z.object({ validationResponse: z.string() }),
-  z.object({ events: z.int(), outcomes: z.record(z.string(), z.int()) }),
-])
 
 const tags = ['triggers']
 const errors = { 400: Problem, 401: Problem, 403: Problem, 422: Problem }
 
-/** Event Grid sends at most as much, and wants an answer within 30 s. */
-const mostBytes = 1 << 20
-const mostEvents = 1_000
-const answerWithinMs = 20_000
-const atOnce = 8
-
-/** `/v1/triggers`: which videos that land start which jobs; `/v1/events`: where Event Grid says that they have. */
-export function addTriggerRoutes(root: FastifyInstance, { accept, rules, arrive }: TriggerRoutesDeps): void {
+/** `/v1/triggers`: which videos that land start which jobs. */
+export function addTriggerRoutes(root: FastifyInstance, { accept, rules }: TriggerRoutesDeps): void {
   const app = root.withTypeProvider<ZodTypeProvider>()
   const { media } = accept
 
@@ -117,63 +105,4 @@ export function addTriggerRoutes(root: FastifyInstance, { accept, rules, arrive 
       throw error
     }
   }
-
-  void root.register(async (scope) => {
-    const types = ['application/cloudevents+json', 'application/cloudevents-batch+json']
-    scope.addContentTypeParser(types, { parseAs: 'string' }, scope.getDefaultJsonParser('error', 'error'))
-    const hook = scope.withTypeProvider<ZodTypeProvider>()
-
-    hook.post(
-      '/v1/events',
-      {
-        config: { role: 'Job.Submit' },
-        bodyLimit: mostBytes,
-        schema: {
-          tags,
-          summary: 'Say that videos have landed',
-          description:
-            "For Event Grid's webhooks: its own schema or CloudEvents 1.0, one event or many, and the handshakes of both. Safe to send again.",
-          body: z.unknown(),
-          response: { 200: Taken, 429: Problem, ...errors },
-        },
-      },
-      async ({ body }) => {
-        const events = readEvents(body)
-        if (!events) throw badEvents('The body is no event of Event Grid, nor a list of some.')
-        if (events.length > mostEvents)
-          throw badEvents(`${events.length} events; ${mostEvents} are the limit.`)
-        for (const event of events) if (event.kind === 'validation') return { validationResponse: event.code }
-        const until = performance.now() + answerWithinMs
-        const outcomes: Record<string, number> = {}
-        await pMap(
-          events,
-          async (event) => {
-            if (performance.now() > until)
-              throw new TransientError('Too many events for one answer; the rest again.')
-            const names = event.kind === 'blob' ? namesIn(event, media.nameOf) : []
-            const { outcome } = names.length > 0 ? await arrive(names, { way: 'webhook' }) : ignored
-            outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
-          },
-          { concurrency: atOnce },
-        )
-        return { events: events.length, outcomes }
-      },
-    )
-
-    // A CloudEvents sender asks first whether it may send: a token says so, as it does of what is sent.
-    hook.options(
-      '/v1/events',
-      { config: { role: 'Job.Submit' }, schema: { hide: true } },
-      async (request, reply) => {
-        const origin = request.headers['webhook-request-origin']
-        if (typeof origin !== 'string' || !/^[\w.:-]{1,200}$/.test(origin))
-          throw badEvents('WebHook-Request-Origin is missing, or no host.')
-        return await reply.header('webhook-allowed-origin', origin).header('webhook-allowed-rate', '*').send()
-      },
-    )
-  })
 }
-
-const ignored = { outcome: 'ignored' } as const
-
-const badEvents = (message: string) => new InputError('bad-events', message)
