@@ -166,6 +166,7 @@ var identityNames = {
 var holders = objectKeys(identityNames)
 var roleNames = {
   editor: guid(subscription().id, prefix, 'editor')
+  remover: guid(subscription().id, prefix, 'remover')
   segments: guid(subscription().id, prefix, 'segments')
   logs: guid(subscription().id, prefix, 'logs')
   arrivals: guid(subscription().id, prefix, 'arrivals')
@@ -177,6 +178,7 @@ var roleNames = {
 var roleType = 'Microsoft.Authorization/roleDefinitions'
 var readBlobs = subscriptionResourceId(roleType, '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1')
 var editBlobs = subscriptionResourceId(roleType, roleNames.editor)
+var removeBlobs = subscriptionResourceId(roleType, roleNames.remover)
 var writeSegments = subscriptionResourceId(roleType, roleNames.segments)
 var writeLogs = subscriptionResourceId(roleType, roleNames.logs)
 
@@ -197,7 +199,7 @@ var grants = [
   { who: 'worker', account: names.system, container: systemContainer, role: readBlobs, names: ['models/*'] }
   { who: 'worker', account: names.system, container: systemContainer, role: writeLogs, names: inLogs }
   { who: 'stitcher', account: names.media, container: mediaContainer, role: editBlobs, names: [] }
-  { who: 'stitcher', account: names.media, container: privateContainer, role: editBlobs, names: [] }
+  { who: 'stitcher', account: names.media, container: privateContainer, role: removeBlobs, names: [] }
   { who: 'stitcher', account: names.system, container: systemContainer, role: writeLogs, names: inLogs }
   { who: 'autoscaler', account: names.system, container: systemContainer, role: readBlobs, names: ['fleet/*'] }
   { who: 'autoscaler', account: names.system, container: systemContainer, role: writeLogs, names: inLogs }

@@ -9,7 +9,7 @@ param groupId string
 @description('Group of the machines.')
 param fleetGroupId string
 
-@description('Names of the role definitions: `editor`, `segments`, `logs`, `arrivals`, `fleet`, `parts`, `machines` and `operations`.')
+@description('Names of the role definitions: `editor`, `remover`, `segments`, `logs`, `arrivals`, `fleet`, `parts`, `machines` and `operations`.')
 param roleNames object
 
 @description('What Azure knows the identity of the autoscaler by.')
@@ -33,6 +33,23 @@ resource editor 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
       {
         actions: ['${containers}/read', '${containers}/write']
         dataActions: ['${blobs}/read', '${blobs}/write', '${blobs}/add/action', '${blobs}/delete']
+      }
+    ]
+  }
+}
+
+// For who ends a job: reads what was accepted with it, and clears it away.
+resource remover 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: roleNames.remover
+  properties: {
+    roleName: '${prefix} blob remover'
+    description: 'Reads and removes blobs; can\'t write any, or remove a container.'
+    type: 'CustomRole'
+    assignableScopes: [groupId]
+    permissions: [
+      {
+        actions: ['${containers}/read', '${containers}/write']
+        dataActions: ['${blobs}/read', '${blobs}/delete']
       }
     ]
   }

@@ -70,7 +70,7 @@ function expectedGrants(name: string): string[] {
     'producer: our blob editor on containers/system',
     'producer: our message taker on queues/arrivals',
     'stitcher: our blob editor on containers/media',
-    'stitcher: our blob editor on containers/private',
+    'stitcher: our blob remover on containers/private',
     'stitcher: our log writer on containers/system as logs/*',
     'worker: Storage Blob Data Reader on containers/media',
     'worker: Storage Blob Data Reader on containers/system as models/*',
@@ -89,6 +89,7 @@ test('a role can be granted only where it is meant for', () => {
     ])
   expect(places).toEqual([
     ['blob editor', 'rg-test'],
+    ['blob remover', 'rg-test'],
     ['segment writer', 'rg-test'],
     ['log writer', 'rg-test'],
     ['message taker', 'rg-test'],
@@ -211,15 +212,18 @@ test('a worker reads what it scores, and nothing that others keep for themselves
     expect(may('worker', 'read', 'media', name)).toBe(true)
   expect(may('worker', 'read', 'system', layout.model('m', '1'))).toBe(true)
   for (const action of ['read', ...changes] as const)
-    expect(may('worker', action, 'private', 'jobs/id/secret.json')).toBe(false)
+    expect(may('worker', action, 'private', 'jobs/id/request.secret')).toBe(false)
   for (const name of [layout.fleetSettings, layout.triggerRules])
     expect(may('worker', 'read', 'system', name)).toBe(false)
 })
 
 test('the other roles do what they do, and no more', () => {
-  for (const role of ['producer', 'stitcher'])
-    for (const action of ['read', ...changes] as const)
-      expect(may(role, action, 'private', 'jobs/id/secret.json')).toBe(true)
+  const secret = 'jobs/id/request.secret'
+  for (const action of ['read', ...changes] as const) {
+    expect(may('producer', action, 'private', secret)).toBe(true)
+    expect(may('stitcher', action, 'private', secret)).toBe(action === 'read' || action === 'delete')
+    expect(may('autoscaler', action, 'private', secret)).toBe(false)
+  }
   for (const role of ['stitcher', 'autoscaler']) {
     expect(may(role, 'add/action', 'system', workerLog)).toBe(true)
     for (const change of ['write', 'delete'] as const)
