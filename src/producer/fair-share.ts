@@ -29,11 +29,11 @@ export async function limitRates(app: FastifyInstance, perSecond: number): Promi
 }
 
 /** Lets each caller have so many pieces of work under way at once; throws TooManyRequests beyond. */
-export function createShares(atOnce: number) {
+export function createShares(atOnce: number, what = 'jobs are being accepted') {
   const underWay = new Map<string, number>()
   return async <T>(client: string, work: () => Promise<T>): Promise<T> => {
     const now = underWay.get(client) ?? 0
-    if (now >= atOnce) throw new TooManyRequests(`More than ${atOnce} jobs are being accepted for one token.`)
+    if (now >= atOnce) throw new TooManyRequests(`More than ${atOnce} ${what} for one token.`)
     underWay.set(client, now + 1)
     try {
       return await work()

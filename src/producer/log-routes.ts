@@ -26,7 +26,7 @@ const Query = z.object({
 /** `GET /v1/jobs/:id/logs`: what all roles said of a job. */
 export function addLogRoutes(root: FastifyInstance, { files, system }: LogRoutesDeps): void {
   const app = root.withTypeProvider<ZodTypeProvider>()
-  const share = createShares(searchesAtOnce)
+  const share = createShares(searchesAtOnce, 'searches of logs are under way')
   app.get(
     '/v1/jobs/:id/logs',
     {
