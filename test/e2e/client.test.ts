@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { readFile, readdir, utimes, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, readdir, stat, utimes, writeFile } from 'node:fs/promises'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -7,6 +7,7 @@ import { typesOf } from '../../scripts/api-types.ts'
 import { ApiError, type Job, type UploadOptions, createClient } from '../../src/client/client.ts'
 import { connectBlob } from '../../src/shared/blob-store.ts'
 import { runCli } from '../support/cli.ts'
+import { checkTypes, installClient } from '../support/client-package.ts'
 import { makeClip } from '../support/clips.ts'
 import { startRelay } from '../support/relay.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
@@ -186,6 +187,31 @@ test('the command line says what became of it by its exit code, and by plain lin
   })
   expect((await cli(['submit', clip, '--codec', 'divx'])).code).toBe(2)
   expect((await cli(['nonsense'])).code).toBe(2)
+})
+
+test('what docs/client.md shows is right by its types, and runs, in a project that has installed the package', async () => {
+  const project = join(dir, 'project')
+  await mkdir(project)
+  await installClient(project)
+  const page = await readFile('docs/client.md', 'utf8')
+  const shown = [...page.matchAll(/```ts\n(.*?)```/gs)].map(([, code = '']) => code)
+  expect(shown.length).toBe(3)
+  for (const [i, code] of shown.entries()) await writeFile(join(project, `example-${i}.ts`), code)
+  checkTypes(project)
+  await copyFile(clip, join(project, 'film.mp4'))
+  const env = {
+    ...{ PATH: process.env['PATH'], XDG_STATE_HOME: join(dir, 'state') },
+    ...{ FRAMEFLEET_API_URL: stack.stack.apiUrl, FRAMEFLEET_API_TOKEN: stack.stack.token },
+  }
+  const said: string[] = []
+  for (const i of shown.keys()) {
+    const ran = spawnSync(process.execPath, [`example-${i}.ts`], { cwd: project, env, encoding: 'utf8' })
+    expect(ran).toMatchObject({ status: 0, stderr: '' })
+    said.push(ran.stdout)
+  }
+  expect(said[0]).toMatch(/^(\d+) of \1 bytes$(.*\n)*succeeded 48$/m)
+  expect(said.slice(1)).toEqual(['host-not-allowed\n', expect.stringMatching(/^\[ \[ 0, '.+', [\d.]+ \]/)])
+  expect((await stat(join(project, 'film.scored.mp4'))).size).toBeGreaterThan(5_000)
 })
 
 test('on a terminal a job has a bar', async () => {
