@@ -17,9 +17,12 @@ export type Issued = { token: string; /** In milliseconds; the time that its `ex
  */
 export async function startFakeIdentity({
   lifeSeconds,
+  resource = 'https://redis.azure.com',
   onIssued = async () => {},
 }: {
   lifeSeconds: number
+  /** What tokens are asked for. */
+  resource?: string
   onIssued?: (issued: Issued) => Promise<void>
 }) {
   const issued: Issued[] = []
@@ -33,7 +36,7 @@ export async function startFakeIdentity({
       request.headers['x-identity-header'] !== header ||
       url.pathname !== '/msi/token' ||
       asked('api-version') !== '2019-08-01' ||
-      asked('resource') !== 'https://redis.azure.com' ||
+      asked('resource') !== resource ||
       asked('client_id') !== clientId
     if (wrong) {
       refused.push(`${url.pathname}${url.search}`)
@@ -44,7 +47,7 @@ export async function startFakeIdentity({
     const exp = now + lifeSeconds
     const token = await new SignJWT({ oid: principal, appid: clientId, n: issued.length })
       .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
-      .setAudience('https://redis.azure.com')
+      .setAudience(resource)
       .setIssuedAt(now)
       .setNotBefore(now)
       .setExpirationTime(exp)
@@ -54,7 +57,7 @@ export async function startFakeIdentity({
     issued.push(made)
     const said = { access_token: token, expires_on: String(exp), token_type: 'Bearer' }
     response.setHeader('content-type', 'application/json')
-    response.end(JSON.stringify({ ...said, resource: asked('resource'), client_id: clientId }))
+    response.end(JSON.stringify({ ...said, resource, client_id: clientId }))
   }
 
   const server = createServer((request, response) => {
