@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { typesOf } from '../../scripts/api-types.ts'
 import { ApiError, type Job, type UploadOptions, createClient } from '../../src/client/client.ts'
 import { connectBlob } from '../../src/shared/blob-store.ts'
-import { runCli } from '../support/cli.ts'
+import { run, runCli } from '../support/cli.ts'
 import { checkTypes, installClient } from '../support/client-package.ts'
 import { makeClip } from '../support/clips.ts'
 import { startRelay } from '../support/relay.ts'
@@ -200,13 +200,13 @@ test('what docs/client.md shows is right by its types, and runs, in a project th
   checkTypes(project)
   await copyFile(clip, join(project, 'film.mp4'))
   const env = {
-    ...{ PATH: process.env['PATH'], XDG_STATE_HOME: join(dir, 'state') },
+    XDG_STATE_HOME: join(dir, 'state'),
     ...{ FRAMEFLEET_API_URL: stack.stack.apiUrl, FRAMEFLEET_API_TOKEN: stack.stack.token },
   }
   const said: string[] = []
   for (const i of shown.keys()) {
-    const ran = spawnSync(process.execPath, [`example-${i}.ts`], { cwd: project, env, encoding: 'utf8' })
-    expect(ran).toMatchObject({ status: 0, stderr: '' })
+    const ran = await run(process.execPath, [`example-${i}.ts`], { cwd: project, env })
+    expect(ran).toMatchObject({ code: 0, stderr: '' })
     said.push(ran.stdout)
   }
   expect(said[0]).toMatch(/^(\d+) of \1 bytes$(.*\n)*succeeded 48$/m)
