@@ -25,12 +25,12 @@ export async function uploadVideo(media: BlobStore, path: string): Promise<strin
 /** Stores a model under its name and version, and answers what a job calls it. */
 export async function uploadModel(
   account: { systemAccount?: string; systemContainer: string },
-  { manifest, bytes, style }: Pick<ModelFile, 'manifest' | 'bytes' | 'style'>,
+  { manifest, bytes, style, picture }: Pick<ModelFile, 'manifest' | 'bytes' | 'style' | 'picture'>,
 ): Promise<string> {
   if (!account.systemAccount) throw new Error('to add a model set FRAMEFLEET_SYSTEM_ACCOUNT')
   const system = createBlobStore(connectAccount(account.systemAccount), account.systemContainer)
   await system.ensureContainer()
-  const stored = await createModelStore(system).put(manifest, bytes, style)
+  const stored = await createModelStore(system).put(manifest, bytes, style, picture)
   return `${stored.name}@${stored.version}`
 }
 

@@ -6,6 +6,7 @@ import { toHalf } from '../shared/models/half.ts'
 import { inspectModel } from '../shared/models/inspect.ts'
 import type { ModelManifest } from '../shared/models/manifest.ts'
 import { sha256 } from '../shared/models/model-store.ts'
+import { drawPicture } from '../shared/models/picture.ts'
 import type { StyleImage } from '../shared/models/wrap.ts'
 import { prepareStyle, readStyle } from '../shared/models/style-image.ts'
 import { likeness, tryModel } from '../shared/models/trial-run.ts'
@@ -16,6 +17,8 @@ export type ModelFile = {
   bytes: Uint8Array
   style?: Buffer
   warnings: string[]
+  /** What it does, as a JPEG; none where it can't be shown on the sample photograph. */
+  picture?: Buffer
   /** Of a model that was turned to float16: how like the original it is, in dB. */
   likeness?: number
 }
@@ -65,8 +68,10 @@ export async function readModelFile(path: string, options: ModelFileOptions): Pr
   }
   const trialStyle = await styleForTrial(style, manifest)
   const tried = await tryModel(bytes, manifest, free, trialStyle)
-  if (!options.half) return { ...tried, bytes, style }
-  return { ...tried, ...(await turnToHalf(bytes, tried.manifest, trialStyle)), style }
+  const picture = await drawPicture(bytes, tried.manifest, trialStyle).catch(() => undefined)
+  const described = { ...tried, style, ...(picture ? { picture } : {}) }
+  if (!options.half) return { ...described, bytes }
+  return { ...described, ...(await turnToHalf(bytes, tried.manifest, trialStyle)) }
 }
 
 /** Below this the eye begins to see a difference. */

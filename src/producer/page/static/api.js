@@ -107,7 +107,7 @@ export async function follow(path, on, { signal, onState, again = () => true }) 
       failed = 0
       await read(/** @type {ReadableStream<Uint8Array>} */ (answer.body), on)
     } catch (error) {
-      if (signal.aborted || (error instanceof ApiError && [401, 403, 404].includes(error.status))) {
+      if (signal.aborted || (error instanceof ApiError && [400, 401, 403, 404].includes(error.status))) {
         if (!signal.aborted) onState(false, /** @type {Error} */ (error))
         return
       }

@@ -30,9 +30,9 @@ export function jobPage(main, signal, id) {
   fill(
     main,
     h('p', { class: 'back' }, h('a', { href: '#/' }, '← Jobs')),
-    h('div', { class: 'bar' }, title, badge),
-    h('p', { class: 'figures mono' }, id),
-    ...[bar, figures, actions, trouble, made],
+    h('div', { class: 'head' }, title, badge),
+    h('div', {}, h('p', { class: 'figures mono' }, id), figures),
+    ...[bar, actions, trouble, made],
     h(
       'section',
       { class: 'card', 'aria-labelledby': 'batches-title' },

@@ -18,6 +18,8 @@ const words = { waiting: 'waiting', active: 'at work', done: 'done', failed: 'fa
  * @param {() => boolean} isRunning
  */
 export function timeline(id, signal, isRunning) {
+  /** @type {Batch[]} */
+  let latest = []
   const chart = h('div', { class: 'chart' })
   const note = h('p', { class: 'figures' }, 'Looking at the batches …')
   const rows = h('tbody')
@@ -46,6 +48,9 @@ export function timeline(id, signal, isRunning) {
       ),
     ),
   )
+  table.addEventListener('toggle', () => {
+    if (table.open) fill(rows, ...latest.map(tableRow))
+  })
   void watch()
   return h('div', {}, note, chart, table)
 
@@ -97,7 +102,9 @@ export function timeline(id, signal, isRunning) {
           ].join(' · '),
     )
     draw(chart, batches)
-    fill(rows, ...batches.map(tableRow))
+    latest = batches
+    // Thousands of rows are made for those only who look at them.
+    if (table.open) fill(rows, ...batches.map(tableRow))
   }
 }
 
@@ -152,7 +159,7 @@ function draw(chart, batches) {
       ['active', 'at work'],
       ['retried', 'done after a failure'],
       ['bad', 'failed, or frames unscored'],
-    ].flatMap(([look, text]) => [h('span', { class: `slot ${look}`, 'aria-hidden': 'true' }), text ?? '']),
+    ].map(([look, text]) => h('span', {}, h('span', { class: `slot ${look}`, 'aria-hidden': 'true' }), text)),
   )
   if (lanes.length === 0) chart.replaceChildren()
   else
