@@ -14,7 +14,7 @@ export async function installClient(dir: string): Promise<void> {
   await symlink(join(root, 'node_modules'), join(installed, 'node_modules'))
   await symlink(join(root, 'node_modules/@types/node'), join(dir, 'node_modules/@types/node'))
   const build = {
-    extends: join(root, 'tsconfig.build.json'),
+    extends: join(root, 'tsconfig.client.json'),
     compilerOptions: { rootDir: join(root, 'src'), outDir: join(installed, 'dist') },
     include: [join(root, 'src/client')],
   }
