@@ -123,6 +123,8 @@ async function readManifest(path: string, given: string | undefined): Promise<ob
   const candidates = given ? [given] : [path.replace(/\.onnx$/i, '.json'), join(dirname(path), 'model.json')]
   for (const candidate of candidates) {
     const text = await readFile(candidate, 'utf8').catch(() => undefined)
+    // An empty one beside the model is where a shell is about to write what this prints.
+    if (text === '' && !given) continue
     if (text !== undefined) return parseJson(text, candidate)
   }
   if (given) throw new InputError('no-file', `There is no manifest ${given}.`)
