@@ -18,7 +18,13 @@ export type AcceptedOutputs = ReturnType<typeof createAcceptedOutputs>
 export function createAcceptedOutputs(hidden: BlobStore) {
   async function remove(id: string, isWanted: (name: string) => boolean): Promise<void> {
     const names: string[] = []
-    for await (const { name } of hidden.list(layout.accepted(id))) if (isWanted(name)) names.push(name)
+    try {
+      for await (const { name } of hidden.list(layout.accepted(id))) if (isWanted(name)) names.push(name)
+    } catch (error) {
+      // A stitcher that was upgraded first: the container comes with the first producer that keeps anything there.
+      if ((error as { statusCode?: number }).statusCode === 404) return
+      throw error
+    }
     if (names.length > 0) await hidden.remove(names)
   }
   return {

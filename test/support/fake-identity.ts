@@ -5,7 +5,7 @@ import { SignJWT } from 'jose'
 
 /** The object id of the identity that all tokens are of, and its client id. */
 export const principal = '33333333-3333-4333-8333-333333333333'
-export const clientId = '44444444-4444-4444-8444-444444444444'
+const clientId = '44444444-4444-4444-8444-444444444444'
 const header = 'what-only-this-container-knows'
 
 export type Issued = { token: string; /** In milliseconds; the time that its `exp` says. */ expires: number }
