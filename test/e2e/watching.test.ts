@@ -39,13 +39,16 @@ afterAll(async () => {
   await collector?.close()
 })
 
+/** Others may use this machine as well. */
+const patient = { timeout: 30_000 }
+
 const ofTrace = (trace: string) => collector.spans.filter(({ traceId }) => traceId === trace)
 const named = (spans: CollectedSpan[], name: string) => spans.filter((span) => span.name === name)
 /** The spans of a job, once its last one is there. */
 async function traceOf(id: string): Promise<CollectedSpan[]> {
   const accept = () => collector.spans.find(({ attributes }) => attributes['framefleet.job'] === id)
   await expect
-    .poll(() => named(ofTrace(accept()?.traceId ?? ''), 'stitch').length, { timeout: 20_000 })
+    .poll(() => named(ofTrace(accept()?.traceId ?? ''), 'stitch').length, patient)
     .toBeGreaterThan(0)
   const spans = ofTrace(accept()?.traceId ?? '')
   await expect.poll(() => ofTrace(spans[0]?.traceId ?? '').length, { timeout: 1 }).toBe(spans.length)
@@ -97,14 +100,19 @@ test('a job goes on in its trace after a try that failed, a worker that was kill
   const [, pid] = /\/(\d+)-/.exec(workers[0]?.id ?? '') ?? []
   const [engine] = await childPids(Number(pid))
   process.kill(engine ?? 0, 'SIGKILL')
-  const failed = () => collector.spans.filter(({ name, failed: isFailed }) => name === 'batch' && isFailed)
-  await expect.poll(() => failed().length, { timeout: 10_000 }).toBeGreaterThan(0)
-  expect(failed()[0]?.attributes).toMatchObject({
-    ...{ 'framefleet.job': id, 'framefleet.attempt': 1, 'framefleet.outcome': 'resource' },
+  // The other batch that it had, if it had one, is only given back.
+  const failed = () =>
+    named(collector.spans, 'batch').filter(
+      ({ attributes }) => attributes['framefleet.outcome'] === 'resource',
+    )
+  await expect.poll(() => failed().length, patient).toBeGreaterThan(0)
+  expect(failed()[0]).toMatchObject({
+    failed: true,
+    attributes: { 'framefleet.job': id, 'framefleet.attempt': 1 },
   })
   // Its last words are the ones that matter most: they go within a fifth of a second.
   const said = async () => (await linesOf(id)).filter((line) => String(line['pid']) === pid)
-  await expect.poll(async () => (await said()).some(({ msg }) => msg === 'batch failed')).toBe(true)
+  await expect.poll(async () => (await said()).map(({ msg }) => msg), patient).toContain('batch failed')
   process.kill(Number(pid), 'SIGKILL')
   await redis.flushall()
   expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
@@ -112,13 +120,9 @@ test('a job goes on in its trace after a try that failed, a worker that was kill
   expect(named(spans, 'accept')).toHaveLength(1)
   expect(failed().map(({ traceId }) => traceId)).toContain(spans[0]?.traceId)
   // Those that were committed before the first worker died may have lost their spans with it, as many as it makes in two seconds.
-  const [again] = failed().map(({ attributes }) => attributes['framefleet.entry'])
-  expect(batchesOf(spans)).toContain(again)
-  expect(
-    named(spans, 'batch').some(({ attributes }) => attributes['framefleet.entry'] === `${id}.000011`),
-  ).toBe(true)
+  expect(batchesOf(spans)).toContain(`${id}.000011`)
 
-  await expect.poll(async () => (await linesOf(id)).at(-1)?.['msg']).toBe('stitch done')
+  await expect.poll(async () => (await linesOf(id)).at(-1)?.['msg'], patient).toBe('stitch done')
   const lines = await linesOf(id)
   const times = lines.map(({ time }) => String(time))
   expect(times).toEqual(times.toSorted())
@@ -156,7 +160,7 @@ test('what the dashboard shows and the rules go by is what the roles say', async
   await using autoscaler = await startAutoscaler()
   const page = async (port = '') => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
   await expect
-    .poll(async () => await page(autoscaler.port), { timeout: 10_000 })
+    .poll(async () => await page(autoscaler.port), patient)
     .toMatch(/^framefleet_fleet_max\{role="autoscaler"\} 3$/m)
   const told = await Promise.all(Object.values(ports).map(page))
   const metrics = new Map(

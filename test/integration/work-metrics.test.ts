@@ -8,20 +8,32 @@ import { createWorkMetrics } from '../../src/shared/metrics.ts'
 import { openQueue } from '../../src/shared/open-queue.ts'
 import { observeWorker } from '../../src/shared/queue-worker.ts'
 import { entryIds, workerOptions } from '../../src/shared/queues.ts'
+import { startTracing } from '../../src/shared/tracing.ts'
 import { processorOf } from '../../src/shared/workload.ts'
+import { startCollector } from '../support/collector.ts'
 import { silent } from '../support/services.ts'
 import { closedAfterEach, useServices } from '../support/use-services.ts'
 
 const services = useServices()
 const open = closedAfterEach()
 
-test('each attempt is counted once, by what became of it, and what was given back as well', async () => {
+test('each attempt is counted once, by what became of it, and what was given back as well; all are of one trace', async () => {
   const prefix = services.prefix()
   const connection = services.connect()
   const queue = openQueue('batch', { connection, prefix })
   const registry = new Registry()
   const metrics = createWorkMetrics(registry)
   let tries = 0
+  const collector = await startCollector()
+  open.push(collector)
+  const tracing = await startTracing(
+    'worker',
+    {
+      ...{ OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, APPLICATIONINSIGHTS_CONNECTION_STRING: '' },
+      FRAMEFLEET_TRACE_RATIO: 1,
+    },
+    silent,
+  )
   const processor = processorOf(
     {
       queue: 'batch',
@@ -33,7 +45,7 @@ test('each attempt is counted once, by what became of it, and what was given bac
         return { frames: count, replaced: [], through: [], ms: { fetch: 100, infer: 400, total: 600 } }
       },
     },
-    { log: silent, incidents: createIncidents(connection, prefix), metrics },
+    { log: silent, incidents: createIncidents(connection, prefix), metrics, tracing },
   )
   const worker = new Worker('batch', async (job, token, signal) => await processor(job, token, signal), {
     ...workerOptions('batch'),
@@ -46,7 +58,13 @@ test('each attempt is counted once, by what became of it, and what was given bac
   const jobId = randomUUID()
   await queue.add(
     'batch',
-    { jobId, index: 0, first: 0, count: 12 },
+    {
+      jobId,
+      index: 0,
+      first: 0,
+      count: 12,
+      trace: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    },
     { jobId: entryIds.batch(jobId, 0), attempts: 20, backoff: { type: 'patient' } },
   )
   await done
@@ -69,4 +87,16 @@ test('each attempt is counted once, by what became of it, and what was given bac
     ].toSorted(),
   )
   expect(counts.find((line) => line.includes('_count') && line.includes('"total"'))).toMatch(/ 1$/)
+
+  await tracing.close()
+  const attempts = collector.spans.map(({ name, traceId, parent, failed, attributes }) => [
+    ...[name, traceId, parent, failed],
+    ...[attributes['framefleet.attempt'], attributes['framefleet.outcome']],
+  ])
+  const batch = ['batch', '0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331']
+  expect(attempts).toEqual([
+    [...batch, true, 1, 'lost'],
+    [...batch, true, 1, 'transient'],
+    [...batch, false, 2, 'done'],
+  ])
 })
