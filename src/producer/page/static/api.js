@@ -16,7 +16,7 @@ export const keepToken = (value) => sessionStorage.setItem(kept, value.trim())
 export const forgetToken = () => sessionStorage.removeItem(kept)
 
 /** What the API said, in its own sentence. */
-export class ApiError extends Error {
+class ApiError extends Error {
   /**
    * @param {string} message
    * @param {number} status
