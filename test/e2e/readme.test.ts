@@ -11,7 +11,7 @@ import { makeClip } from '../support/clips.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 /**
- * Every command that README shows in a block of `sh` is typed here, in a folder that looks like a checkout, block by block;
+ * Every command that README, and the pages that it was too short for, show in a block of `sh` is typed here, in a folder that looks like a checkout, block by block;
  * but for these, which somebody else runs, or nobody can here.
  */
 const elsewhere: [command: RegExp, why: string][] = [
@@ -28,8 +28,14 @@ const elsewhere: [command: RegExp, why: string][] = [
 
 const root = join(import.meta.dirname, '../..')
 const dir = tempDir()
-const blocks = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```sh\n(.*?)^```/gms)].map(
-  ([, block = '']) => commandsOf(block),
+const pages = [
+  'README.md',
+  ...['api', 'fleet', 'models', 'quarantine', 'reliability'].map((page) => `docs/${page}.md`),
+]
+const blocks = pages.flatMap((page) =>
+  [...readFileSync(join(root, page), 'utf8').matchAll(/^```sh\n(.*?)^```/gms)].map(
+    ([, block = ''], i) => [`${page}, block ${i + 1}`, commandsOf(block)] as const,
+  ),
 )
 const isElsewhere = (command: string) => elsewhere.some(([pattern]) => pattern.test(command))
 let port: number
@@ -93,13 +99,14 @@ function groupIsThere(leader: number): boolean {
 const sh = async (script: string) => await run('bash', ['-euo', 'pipefail', '-c', script], { cwd: dir })
 
 test('what is run elsewhere is still shown', () => {
-  expect(blocks.flat().length).toBeGreaterThan(10)
-  const shown = blocks.flat().filter((command) => !isElsewhere(command))
+  const commands = blocks.flatMap(([, block]) => block)
+  expect(commands.length).toBeGreaterThan(20)
+  const shown = commands.filter((command) => !isElsewhere(command))
   expect(shown).toEqual(expect.arrayContaining([expect.stringMatching(/^npx framefleet submit .* --wait$/)]))
 })
 
-test.each(blocks.map((block, i) => [i + 1, block.filter((command) => !isElsewhere(command))] as const))(
-  'block %i does what it says',
+test.each(blocks.map(([name, block]) => [name, block.filter((command) => !isElsewhere(command))] as const))(
+  '%s does what it says',
   async (_, commands) => {
     for (let at = 0; at < commands.length;) {
       // What sets a variable goes together with what uses it.
