@@ -436,11 +436,15 @@ export type TriggerRuleInput = {
 export type TriggerRules = {
   /** the first that takes a name counts */
   rules: TriggerRuleInput[]
+  /** whether a *.trigger.json that lands starts the job in it: of whatever model, source and priority whoever brings it likes */
+  triggerFiles?: boolean
 }
 
 export type TriggerRulesView = {
   /** the first that takes a name counts */
   rules: TriggerRule[]
+  /** whether a *.trigger.json that lands starts the job in it: of whatever model, source and priority whoever brings it likes */
+  triggerFiles: boolean
   /** whether nobody has set any */
   byDefault: boolean
 }

@@ -6,6 +6,10 @@ import { namesQueue } from '../../src/producer/triggers/queue-setting.ts'
 const urlOf = (name: string) => `https://acct.blob.core.windows.net/media/${name}`
 const model = 'starry-night'
 
+test('trigger files are taken where somebody said so', () => {
+  expect([Rules.parse({ rules: [] }).triggerFiles, defaultRules.triggerFiles]).toEqual([false, false])
+})
+
 const rules = Rules.parse({
   rules: [
     { name: 'drafts', prefix: 'in/drafts/', job: null },
@@ -85,7 +89,11 @@ function rule(job: object) {
 }
 
 const file = 'in/night/film.mp4.trigger.json'
-const read = (value: unknown) => readTriggerFile(file, JSON.stringify(value), urlOf)
+const store = {
+  urlOf,
+  nameOf: (url: string) => (url.startsWith(urlOf('')) ? url.slice(urlOf('').length) : undefined),
+}
+const read = (value: unknown) => readTriggerFile(file, JSON.stringify(value), store)
 
 test('a trigger file is a job request that may name blobs beside it', () => {
   expect(read({ model, priority: 9 })).toMatchObject({
@@ -93,14 +101,35 @@ test('a trigger file is a job request that may name blobs beside it', () => {
   })
   const request = read({
     ...{ model, source: { name: 'other.mov' }, style: { name: '/styles/a.jpg' } },
-    output: { name: '../out.mp4', codec: 'hevc' },
+    output: { name: 'out.mp4', codec: 'hevc' },
   })
   expect(request).toMatchObject({
     ...{ source: { url: urlOf('in/night/other.mov') }, style: { url: urlOf('styles/a.jpg') } },
-    output: { url: urlOf('in/out.mp4'), codec: 'hevc' },
+    output: { url: urlOf('in/night/out.mp4'), codec: 'hevc' },
   })
   const elsewhere = 'https://files.example.com/film.mp4?sig=abc'
   expect(read({ model, source: { url: elsewhere } }).source.url).toBe(elsewhere)
+})
+
+test.each([
+  [{ name: 'a/b.mp4' }, true],
+  [{ name: '/out/night/a.mp4' }, true],
+  [{ url: urlOf('out/night/deep/a.mp4') }, true],
+  [{ url: 'https://files.example.com/a.mp4?sig=abc' }, true],
+  // Whoever may write into one folder of `in/` does not choose what lies in others.
+  [{ name: '../a.mp4' }, false],
+  [{ name: '/out/a.mp4' }, false],
+  [{ name: '/out/nights/a.mp4' }, false],
+  [{ url: urlOf('uploads/2026-03-01/x/a.mp4') }, false],
+  [{ url: `${urlOf('in/day/a.mp4')}?sig=abc` }, false],
+  [{ name: 'film.mp4' }, false],
+])('of a trigger file in in/night/ the output %j is taken: %s', (output, taken) => {
+  const reading = () => read({ model, output })
+  if (taken) expect(reading().output.url).toBeDefined()
+  else
+    expect(reading).toThrow(
+      /its output (in|out|uploads)\/.* is neither below|would be written over its source/,
+    )
 })
 
 test.each([
@@ -112,7 +141,7 @@ test.each([
   [JSON.stringify({ model, source: { name: 'folder/' } }), 'folder/ names no blob'],
   [JSON.stringify({ model, output: { name: 'a', url: urlOf('b') } }), 'give either a name or a url'],
 ])('the trigger file %s starts no job, and says why', (text, why) => {
-  const refused = () => readTriggerFile(file, text, urlOf)
+  const refused = () => readTriggerFile(file, text, store)
   expect(refused).toThrow(new RegExp(`^${file} starts no job: `))
   expect(refused).toThrow(why)
 })

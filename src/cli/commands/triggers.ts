@@ -9,7 +9,7 @@ export async function showTriggers(options: Common, env: NodeJS.ProcessEnv): Pro
   const { api } = await connect(env, options.dir)
   const view = await api.triggers()
   // As `triggers set` takes them.
-  print(options.json ? { rules: view.rules } : describeRules(view).join('\n'))
+  print(options.json ? settable(view) : describeRules(view).join('\n'))
   return 0
 }
 
@@ -17,7 +17,7 @@ export async function setTriggers(file: string, options: Common, env: NodeJS.Pro
   const rules = await readRules(file)
   const { api } = await connect(env, options.dir)
   const view = await api.setTriggers(rules)
-  print(options.json ? { rules: view.rules } : describeRules(view).join('\n'))
+  print(options.json ? settable(view) : describeRules(view).join('\n'))
   return 0
 }
 
@@ -30,9 +30,12 @@ export async function testTriggers(name: string, options: Common, env: NodeJS.Pr
   return tried.request ? 0 : 1
 }
 
-export function describeRules({ rules, byDefault }: TriggerRulesView): string[] {
-  if (rules.length === 0) return ['no rules: nothing that lands starts a job']
-  const lines = rules.map(describeRule)
+const settable = ({ rules, triggerFiles }: TriggerRulesView): TriggerRules => ({ rules, triggerFiles })
+
+export function describeRules({ rules, triggerFiles, byDefault }: TriggerRulesView): string[] {
+  const files = triggerFiles ? ['in/*.trigger.json  starts what it says'] : []
+  if (rules.length === 0) return ['no rules: no video that lands starts a job', ...files]
+  const lines = [...rules.map(describeRule), ...files]
   return byDefault ? ['nobody has set rules; by default', ...lines] : lines
 }
 

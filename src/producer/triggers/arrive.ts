@@ -64,7 +64,9 @@ export function createArrivals({ accept, media, rules, setAside, metrics, log }:
     // Said before it is whole: said again it will be.
     if (head.copying) throw new TransientError(`${name} is still being copied.`)
     const byFile = isTriggerFile(name)
-    const rule = byFile ? undefined : ruleFor((await rules.read()).rules, name)
+    const inForce = (await rules.read()).rules
+    if (byFile && !inForce.triggerFiles) return ignored('the rules take no trigger files')
+    const rule = ruleFor(inForce, name)
     const template = rule?.job
     if (!byFile && !template) return ignored(rule ? `the rule ${rule.name} starts none` : 'no rule takes it')
 
@@ -108,7 +110,7 @@ export function createArrivals({ accept, media, rules, setAside, metrics, log }:
     }
     const text = (await media.read(name))?.toString('utf8')
     if (text === undefined) throw new TransientError(`${name} went while it was read.`)
-    return readTriggerFile(name, text, media.url)
+    return readTriggerFile(name, text, { urlOf: media.url, nameOf: media.nameOf })
   }
 
   /** Nobody waits for an answer: what is wrong with it is kept where people look. */

@@ -86,6 +86,12 @@ export const Rules = z
         'two have the same name',
       )
       .describe('the first that takes a name counts'),
+    triggerFiles: z
+      .boolean()
+      .default(false)
+      .describe(
+        'whether a *.trigger.json that lands starts the job in it: of whatever model, source and priority whoever brings it likes',
+      ),
   })
   .meta({ id: 'TriggerRules' })
 export type Rules = z.infer<typeof Rules>

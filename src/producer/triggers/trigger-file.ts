@@ -2,6 +2,7 @@ import { posix } from 'node:path'
 import { z } from 'zod'
 import { InputError } from '../../shared/errors.ts'
 import { JobRequest } from '../../shared/job.ts'
+import { layout } from '../../shared/layout.ts'
 import { triggerSuffix } from './rule.ts'
 import { toJson } from './to-json.ts'
 
@@ -30,19 +31,40 @@ const TriggerFile = JobRequest.omit({ source: true, style: true, output: true })
     .default({}),
 })
 
-/** The request that a trigger file makes; `name` is the file's. Throws InputError `bad-trigger` with one sentence. */
-export function readTriggerFile(name: string, text: string, urlOf: (name: string) => string): JobRequest {
+/**
+ * The request that a trigger file makes; `name` is the file's. Its output goes where whoever brought the file may be: below its
+ * own folder, or the same one below `out/`. Throws InputError `bad-trigger` with one sentence.
+ */
+export function readTriggerFile(
+  name: string,
+  text: string,
+  { urlOf, nameOf }: { urlOf(name: string): string; nameOf(url: string): string | undefined },
+): JobRequest {
   const { source, style, output: wanted, ...rest } = parse(name, text)
   const { name: target, ...out } = wanted
   const beside = (other: string) => urlOf(resolved(name, other))
   const urlOfReference = (it: z.infer<typeof Reference>) => ('url' in it ? it.url : beside(it.name))
   const own = name.slice(0, -triggerSuffix.length)
-  return JobRequest.parse({
+  const request = JobRequest.parse({
     ...rest,
     source: { url: source ? urlOfReference(source) : urlOf(own) },
     ...(style && { style: { url: urlOfReference(style) } }),
     output: { ...out, ...(target !== undefined && { url: beside(target) }) },
   })
+  const { url } = request.output
+  const written = url === undefined ? undefined : nameOf(url)
+  if (written === undefined) return request
+  const places = outputsOf(name)
+  if (!places.some((place) => written.startsWith(place) && written !== place))
+    throw bad(name, `its output ${written} is neither below ${places.join(' nor below ')}`)
+  if (written === nameOf(request.source.url)) throw bad(name, 'its output would be written over its source')
+  return request
+}
+
+/** Where a trigger file may have its output, in the media container. */
+function outputsOf(name: string): string[] {
+  const folder = name.slice(0, name.lastIndexOf('/') + 1)
+  return [folder, `${layout.triggerOutputs}${folder.slice(layout.arrivals.length)}`]
 }
 
 function parse(name: string, text: string): z.infer<typeof TriggerFile> {
