@@ -1,5 +1,6 @@
 import { ApiError } from '../client/errors.ts'
 import { redact } from '../shared/redact.ts'
+import { print, tell } from './output.ts'
 
 /** There is nothing to call, or nothing to call it with. */
 export class NoEndpointError extends Error {
@@ -11,8 +12,8 @@ export class NoEndpointError extends Error {
 export function tellFailure(error: unknown, json: boolean): void {
   const message = redact((error as Error).message)
   const { code = 'failed' } = error as { code?: unknown }
-  process.stderr.write(`framefleet: ${message}\n`)
-  if (json) process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`)
+  tell(`framefleet: ${message}`)
+  if (json) print({ error: { code, message } })
 }
 
 /** 3 where the system could not be asked at all, 1 where it said no or something went wrong here. */

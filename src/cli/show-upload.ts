@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
 import progress from 'cli-progress'
+import { oneLine, tell } from './output.ts'
 
 type Progress = { sent: number; total: number }
 
@@ -23,7 +24,7 @@ function bar(path: string) {
   let started = false
   return {
     update({ sent, total }: Progress) {
-      const fields = { name: basename(path), done: megabytes(sent), all: megabytes(total) }
+      const fields = { name: oneLine(basename(path)), done: megabytes(sent), all: megabytes(total) }
       if (!started) shown.start(total || 1, sent, fields)
       started = true
       shown.update(sent, fields)
@@ -39,7 +40,7 @@ function lines(path: string) {
       const tenth = total === 0 ? 10 : Math.floor((10 * sent) / total)
       if (tenth === last) return
       last = tenth
-      process.stderr.write(`${basename(path)} ${megabytes(sent)}/${megabytes(total)} MB sent\n`)
+      tell(`${oneLine(basename(path))} ${megabytes(sent)}/${megabytes(total)} MB sent`)
     },
     close: () => {},
   }

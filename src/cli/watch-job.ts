@@ -1,5 +1,6 @@
 import progress from 'cli-progress'
 import type { Client, Job } from '../client/client.ts'
+import { tell, visible } from './output.ts'
 
 /**
  * Follows a job to its end: a progress bar on a terminal, a line for each change of state in a pipe, nothing when
@@ -34,7 +35,7 @@ function bar() {
     update({ status, frames, fps, etaSeconds }: Job) {
       const total = frames.total ?? 0
       const fields = {
-        state: status.padEnd(9),
+        state: visible(status).padEnd(9),
         rate: fps === null ? '' : `${fps.toFixed(1)} fps`,
         left: etaSeconds === null ? '' : `${Math.ceil(etaSeconds)} s left`,
       }
@@ -56,7 +57,7 @@ function lines() {
       if (key === last) return
       last = key
       const counts = frames.total ? ` ${frames.done}/${frames.total} frames` : ''
-      process.stderr.write(`${status}${counts}${fps === null ? '' : ` at ${fps.toFixed(1)} fps`}\n`)
+      tell(`${status}${counts}${fps === null ? '' : ` at ${fps.toFixed(1)} fps`}`)
     },
     close: () => {},
   }

@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { expect, test } from 'vitest'
 import { describeCli } from '../../scripts/describe-cli.ts'
 import { createProgram } from '../../src/cli/program/program.ts'
-import { cliMain } from '../support/cli.ts'
+import { cliMain, runCli } from '../support/cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const dir = tempDir()
@@ -110,4 +110,15 @@ test('help comes without what the commands need: a start of a tenth of a second,
   const ran = spawnSync(process.execPath, ['--input-type=module', '-e', watching], { encoding: 'utf8' })
   const loaded = (JSON.parse(ran.stderr) as string[]).filter((name) => /^[@a-z]/.test(name))
   expect(loaded.filter((name) => !name.startsWith('node:'))).toEqual(['commander'])
+})
+
+test('a name that a terminal would take for a command is shown', async () => {
+  const name = 'rules\u001b]0;owned\u0007\u009b2J.json'
+  const shown = String.raw`There is no file rules\u001b]0;owned\u0007\u009b2J.json.`
+  expect(await runCli(['triggers', 'set', name])).toMatchObject({ code: 1, stderr: `framefleet: ${shown}\n` })
+  const { stdout } = await runCli(['triggers', 'set', name, '--json'])
+  expect(stdout).not.toMatch(/(?!\n)\p{Cc}/u)
+  expect(JSON.parse(stdout)).toMatchObject({
+    error: { code: 'no-file', message: `There is no file ${name}.` },
+  })
 })

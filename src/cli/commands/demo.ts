@@ -8,6 +8,7 @@ import { type Client, type JobRequest, createClient } from '../../client/client.
 import { type Stack, startStack } from '../embedded-stack.ts'
 import { saveDownload, uploadModel, uploadVideo } from '../local-files.ts'
 import { readModelFile } from '../model-file.ts'
+import { print, tell } from '../output.ts'
 import { renderSampleClip } from '../sample-clip.ts'
 import { watchJob } from '../watch-job.ts'
 
@@ -43,7 +44,7 @@ export async function demo(
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
 ): Promise<number> {
-  const say = (line: string) => void (options.json || process.stderr.write(`${line}\n`))
+  const say = (line: string) => void (options.json || tell(line))
   const dir = await mkdtemp(join(tmpdir(), 'framefleet-demo-'))
   let stack: Stack | undefined
   let outcome: Outcome
@@ -66,7 +67,7 @@ export async function demo(
     await stack?.stop()
     await rm(dir, { recursive: true, force: true })
   }
-  if (options.json) process.stdout.write(`${JSON.stringify(outcome)}\n`)
+  if (options.json) print(outcome)
   else describe(outcome)
   return outcome.status === 'succeeded' ? 0 : 1
 }
@@ -170,6 +171,5 @@ function describe({ status, frames, seconds, fps, output, report, warnings, erro
           `report  ${report}`,
         ]
       : [`${status}: ${error ?? ''}`]
-  for (const line of [...lines, ...warnings.map((warning) => `note    ${warning}`)])
-    process.stderr.write(`${line}\n`)
+  for (const line of [...lines, ...warnings.map((warning) => `note    ${warning}`)]) tell(line)
 }

@@ -1,6 +1,6 @@
 import type { Client, Job } from '../../client/client.ts'
 import { connect } from '../endpoint.ts'
-import { type Common, print } from '../output.ts'
+import { type Common, print, printLines } from '../output.ts'
 import { watchJob } from '../watch-job.ts'
 
 export async function watch(
@@ -54,7 +54,7 @@ export async function listJobs(options: ListOptions, env: NodeJS.ProcessEnv): Pr
   }
   const shown = jobs.slice(0, limit)
   if (options.json) print({ jobs: shown })
-  else for (const line of tableOf(shown)) print(line)
+  else printLines(tableOf(shown))
   return 0
 }
 

@@ -1,5 +1,5 @@
 import { connect } from '../endpoint.ts'
-import { type Common, print } from '../output.ts'
+import { type Common, print, tell } from '../output.ts'
 
 type ResumeOptions = Common & { all: boolean; again: boolean }
 
@@ -10,7 +10,7 @@ export async function resume(
   env: NodeJS.ProcessEnv,
 ): Promise<number> {
   if ((id === undefined) !== options.all || (options.all && options.again)) {
-    process.stderr.write('framefleet: say which job to resume, or --all; --again is for one job\n')
+    tell('framefleet: say which job to resume, or --all; --again is for one job')
     return 2
   }
   const { api } = await connect(env, options.dir)

@@ -3,13 +3,14 @@ import { text } from 'node:stream/consumers'
 import type { TriggerRule, TriggerRules, TriggerRulesView } from '../../client/client.ts'
 import { InputError } from '../../shared/errors.ts'
 import { connect } from '../endpoint.ts'
-import { type Common, print } from '../output.ts'
+import { type Common, print, printLines } from '../output.ts'
 
 export async function showTriggers(options: Common, env: NodeJS.ProcessEnv): Promise<number> {
   const { api } = await connect(env, options.dir)
   const view = await api.triggers()
   // As `triggers set` takes them.
-  print(options.json ? settable(view) : describeRules(view).join('\n'))
+  if (options.json) print(settable(view))
+  else printLines(describeRules(view))
   return 0
 }
 
@@ -17,7 +18,8 @@ export async function setTriggers(file: string, options: Common, env: NodeJS.Pro
   const rules = await readRules(file)
   const { api } = await connect(env, options.dir)
   const view = await api.setTriggers(rules)
-  print(options.json ? settable(view) : describeRules(view).join('\n'))
+  if (options.json) print(settable(view))
+  else printLines(describeRules(view))
   return 0
 }
 
@@ -25,7 +27,8 @@ export async function testTriggers(name: string, options: Common, env: NodeJS.Pr
   const { api } = await connect(env, options.dir)
   const tried = await api.testTriggers(name)
   if (options.json) print(tried)
-  else if (tried.request) print(`${tried.rule} starts ${JSON.stringify(tried.request, undefined, 2)}`)
+  else if (tried.request)
+    printLines(`${tried.rule} starts ${JSON.stringify(tried.request, undefined, 2)}`.split('\n'))
   else print(`starts nothing: ${tried.why}`)
   return tried.request ? 0 : 1
 }
