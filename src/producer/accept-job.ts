@@ -8,7 +8,6 @@ import { InputError, TransientError } from '../shared/errors.ts'
 import type { JobRequest, JobSpec, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
-import { layout } from '../shared/layout.ts'
 import type { Logger } from '../shared/log.ts'
 import type { ModelStore, StoredModel } from '../shared/models/model-store.ts'
 import { maxStyleBytes } from '../shared/models/style-image.ts'
@@ -18,7 +17,7 @@ import { type Tracing, untraced } from '../shared/tracing.ts'
 import { type Admission, estimateFrames } from './admission.ts'
 import type { FairOrder } from './fair-queue.ts'
 import { addFlow } from './flow.ts'
-import { checkHost } from './source-policy.ts'
+import { type SourcePolicy, checkUrl } from './source-policy.ts'
 
 export type AcceptDeps = {
   media: BlobStore
@@ -33,7 +32,7 @@ export type AcceptDeps = {
   admit: Admission
   /** Whether a job's flow is on the queues already. */
   isQueued(jobId: string): Promise<boolean>
-  policy: { mediaUrl: string; allowed: string[] }
+  policy: SourcePolicy
   maxSourceBytes: number
   tracing?: Tracing
   log: Logger
@@ -72,8 +71,7 @@ async function accept(
   const known = caller.key === undefined ? undefined : await files.findSpec(id)
   if (known) return await again(deps, known, requestHash)
 
-  checkHost(request.source.url, deps.policy)
-  checkOwnName(deps.media.nameOf(request.source.url), 'read')
+  checkUrl(request.source.url, 'read', deps)
   checkTarget(deps, request)
   // Both at once: somebody waits. What is wrong with the model is said first, whichever answer comes first.
   const looking = deps.sources.look(request.source.url)
@@ -136,7 +134,7 @@ export async function checkJob(deps: AcceptDeps, request: Omit<JobRequest, 'sour
 }
 
 function checkTarget(deps: AcceptDeps, { output }: Pick<JobRequest, 'output'>): void {
-  if (output.url) checkOutput(deps, output.url)
+  if (output.url) checkUrl(output.url, 'write', deps)
   checkWish(output)
 }
 
@@ -156,8 +154,7 @@ async function acceptStyle(
   }
   if (url === undefined) return undefined
   if (!model.style) throw new InputError('no-style', `The model ${model.name} takes no style image.`)
-  checkHost(url, policy)
-  checkOwnName(media.nameOf(url), 'read')
+  checkUrl(url, 'read', { media, policy })
   const style = await sources.look(url)
   if (style.bytes <= maxStyleBytes) return style
   throw new InputError(
@@ -196,27 +193,6 @@ async function queueJob(
   await statuses.create(statusOf(spec)).catch((err: unknown) => {
     log.warn({ err, job: spec.id }, 'the status of an accepted job could not be noted')
   })
-}
-
-/** What lies under `jobs/` and `open/` is the system's own; of it only finished videos may be read, and nothing written. */
-function checkOwnName(name: string | undefined, use: 'read' | 'write'): void {
-  const own = [layout.jobs, layout.openMarks].find((prefix) => name?.startsWith(prefix))
-  if (own === undefined || (use === 'read' && /^jobs\/[^/]+\/output\.\w+$/.test(name ?? ''))) return
-  throw new InputError(
-    'reserved-name',
-    `${name} belongs to framefleet itself; names under ${own} can't be used here.`,
-  )
-}
-
-function checkOutput({ media, policy }: AcceptDeps, url: string): void {
-  checkHost(url, policy)
-  checkOwnName(media.nameOf(url), 'write')
-  if (media.nameOf(url) === undefined && new URL(url).search === '') {
-    throw new InputError(
-      'output-forbidden',
-      `The output ${url} is not in the media container, so it needs a SAS.`,
-    )
-  }
 }
 
 export const statusOf = (spec: JobSpec) => ({

@@ -13,6 +13,7 @@ import {
 } from '@azure/storage-blob'
 import pMap from 'p-map'
 import type { z } from 'zod'
+import { addressable, isAddressable, isPlainName, unescaped } from './blob-name.ts'
 import { InputError } from './errors.ts'
 import { azureCredential } from './identity.ts'
 import { publicUrl } from './redact.ts'
@@ -63,14 +64,17 @@ function open(account: string) {
   return { url: account, credential: hasSas ? new AnonymousCredential() : azureCredential() }
 }
 
-/** One container of one account. Names are paths without a leading slash. */
+/**
+ * One container of one account. Names are paths without a leading slash; one that would lead to another blob is refused with
+ * InputError `bad-name`.
+ */
 export function createBlobStore(
   service: BlobServiceClient,
   containerName: string,
   { idleMs }: { idleMs?: number } = {},
 ) {
   const container: ContainerClient = service.getContainerClient(containerName)
-  const blob = (name: string) => container.getBlockBlobClient(name)
+  const blob = (name: string) => container.getBlockBlobClient(addressable(name))
 
   async function head(name: string): Promise<BlobHead | undefined> {
     try {
@@ -116,17 +120,15 @@ export function createBlobStore(
 
   return {
     url: (name: string) => publicBlobUrl(container.url, name),
-    /** The blob's name when `url` is a blob of this container, else undefined. */
+    /** The blob's name when `url` is a blob of this container with a plain name, else undefined. */
     nameOf(url: string): string | undefined {
       const base = `${publicBlobUrl(container.url, '')}/`
       const plain = publicUrl(url)
-      if (!plain.startsWith(base) || plain.length === base.length) return undefined
-      try {
-        return decodeURIComponent(plain.slice(base.length))
-      } catch {
-        // Not well escaped, so not the name of anything.
-        return undefined
-      }
+      if (!plain.startsWith(base)) return undefined
+      // Where it is not well escaped it is the name of nothing.
+      const name = unescaped(plain.slice(base.length))
+      // Escapes may hide what leads elsewhere once they are undone.
+      return name !== undefined && isPlainName(name) ? name : undefined
     },
     head,
     read,
@@ -204,9 +206,11 @@ export function createBlobStore(
     },
     /**
      * Removes these blobs, as far as they are there; many in one request. A request for many needs the right to write
-     * containers on top of that to delete blobs: one alone goes without.
+     * containers on top of that to delete blobs: one alone goes without. A name that would lead to another blob is passed over:
+     * listed, it may be anybody's.
      */
-    async remove(names: string[]) {
+    async remove(listed: string[]) {
+      const names = listed.filter(isAddressable)
       const [only] = names
       if (only !== undefined && names.length === 1) {
         await blob(only)
@@ -230,7 +234,7 @@ export function createBlobStore(
         { concurrency: 4 },
       )
     },
-    appendBlob: (name: string) => container.getAppendBlobClient(name),
+    appendBlob: (name: string) => container.getAppendBlobClient(addressable(name)),
     async isReachable(): Promise<boolean> {
       return await container.exists()
     },

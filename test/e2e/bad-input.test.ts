@@ -162,6 +162,16 @@ const requests: [what: string, status: number, code: string, body: () => unknown
     }),
   ],
   [
+    "another job's files as the output, behind escapes",
+    422,
+    'bad-url',
+    () => ({
+      source: { url: own('in/good.mp4') },
+      model: 'passthrough',
+      output: { url: `${own('x')}%2F..%2Fjobs%2Fx%2Foutput.mp4` },
+    }),
+  ],
+  [
     "another job's secret as the source",
     422,
     'reserved-name',

@@ -1,5 +1,6 @@
 import { posix } from 'node:path'
 import { z } from 'zod'
+import { isPlainName } from '../../shared/blob-name.ts'
 import { InputError } from '../../shared/errors.ts'
 import { JobRequest } from '../../shared/job.ts'
 import { layout } from '../../shared/layout.ts'
@@ -82,9 +83,8 @@ function resolved(name: string, other: string): string {
   const path = other.startsWith('/')
     ? posix.normalize(other).slice(1)
     : posix.join(posix.dirname(name), other)
-  if (path === '' || path.endsWith('/') || path.split('/').includes('..') || path.includes('\\'))
-    throw bad(name, `${other} names no blob of the container`)
-  return path
+  if (isPlainName(path)) return path
+  throw bad(name, `${other} names no blob of the container`)
 }
 
 const bad = (name: string, why: string) => new InputError('bad-trigger', `${name} starts no job: ${why}.`)
