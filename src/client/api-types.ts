@@ -120,7 +120,7 @@ export type Job = {
 }
 
 export type JobLinks = {
-  /** where it is a blob of the media account */
+  /** where it is a blob of the media account, once it is known for a video */
   source?: Link
   /** once there is one */
   output?: Link

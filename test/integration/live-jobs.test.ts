@@ -1,9 +1,14 @@
 import { once } from 'node:events'
 import { type Server, createServer, get } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, expect, test } from 'vitest'
+import Fastify from 'fastify'
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import { afterEach, expect, test, vi } from 'vitest'
 import { type EventStream, openEventStream } from '../../src/producer/event-stream.ts'
 import type { JobView } from '../../src/producer/job-view.ts'
+import { handleErrors } from '../../src/producer/problem.ts'
+import { addStreamRoutes } from '../../src/producer/stream-routes.ts'
+import { InputError } from '../../src/shared/errors.ts'
 import { viewOfStatus } from '../../src/producer/job-view.ts'
 import { createLiveJobs } from '../../src/producer/live-jobs.ts'
 import { createJobStatuses } from '../../src/shared/job-status.ts'
@@ -115,4 +120,35 @@ test('who reads nothing costs no more memory than there are jobs, and is told ho
   const heard = [...text.matchAll(/"i":(\d+)/g)].map(([, i]) => Number(i))
   expect(heard.length).toBeLessThan(500)
   expect(heard.slice(-2).toSorted((a, b) => a - b)).toEqual([1_999, 2_000])
+})
+
+test('no token takes all the places of those who watch, and each is given back', async () => {
+  const { live } = system()
+  const app = Fastify({ forceCloseConnections: true })
+  open.push(() => void app.close())
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  app.decorateRequest('client', '')
+  app.addHook('onRequest', async (request) => {
+    request.client = String(request.headers['client'])
+  })
+  handleErrors(app)
+  const view = async () => await Promise.reject(new InputError('job-unknown', 'There is no such job.'))
+  addStreamRoutes(app, { live, view }, { each: 2, all: 3 })
+  const at = await app.listen({ host: '127.0.0.1', port: 0 })
+  const watch = async (client: string, path = '/v1/stream') => {
+    const stop = new AbortController()
+    const { status } = await fetch(`${at}${path}`, { headers: { client }, signal: stop.signal })
+    return { status, stop: () => stop.abort() }
+  }
+  for (let i = 0; i < 3; i++) expect((await watch('a', '/v1/jobs/some-job-1/stream')).status).toBe(404)
+  const [first, second] = [await watch('a'), await watch('a')]
+  expect([first.status, second.status]).toEqual([200, 200])
+  expect((await watch('a')).status).toBe(429)
+  expect((await watch('b')).status).toBe(200)
+  // There is no room at all.
+  expect((await watch('c')).status).toBe(429)
+  first.stop()
+  await vi.waitFor(async () => expect((await watch('c')).status).toBe(200), { timeout: 10_000 })
+  expect((await watch('a')).status).toBe(429)
 })
