@@ -74,7 +74,11 @@ function spelt(path: string): string {
   return `${base}/${path.replace('%CONTAINER', escaped).replace('CONTAINER', container)}`
 }
 
-const jobsThere = async () => await Array.fromAsync(media.list(layout.jobs), ({ name }) => name)
+async function namesUnder(prefix: string): Promise<string[]> {
+  const names: string[] = []
+  for await (const { name } of media.list(prefix)) names.push(name)
+  return names
+}
 
 test.for(spellings)('nobody names what is not theirs by a URL: %s', async ([, path, code]) => {
   const [url, good] = [spelt(path), media.url('in/clip.mp4')]
@@ -86,7 +90,7 @@ test.for(spellings)('nobody names what is not theirs by a URL: %s', async ([, pa
     const refused = acceptJob(arrivals.accept, JobRequest.parse(request), { client: 'me' })
     await expect(refused).rejects.toMatchObject({ name: 'InputError', code: expect.stringMatching(code) })
   }
-  expect(await jobsThere()).toEqual([layout.secret(id)])
+  expect(await namesUnder(layout.jobs)).toEqual([layout.secret(id)])
 })
 
 test.for(spellings)('nor by a trigger file: %s', async ([, path]) => {
@@ -102,7 +106,7 @@ test.for(spellings)('nor by a trigger file: %s', async ([, path]) => {
     if (!path.includes('in/clip.mp4'))
       expect(await say({ source: one }).catch(() => undefined)).not.toMatchObject({ outcome: 'started' })
   }
-  expect(await jobsThere()).toEqual([layout.secret(id)])
+  expect(await namesUnder(layout.jobs)).toEqual([layout.secret(id)])
 })
 
 test.for(spellings)('nor does the stitcher publish there, whatever was kept: %s', async ([, path]) => {
@@ -143,7 +147,7 @@ test('what looks like escapes once they are undone is a name like any other', as
   const name = `x/%2e%2e/jobs%2F${id}%5Csecret.json`
   await media.write(name, Buffer.from('mine'))
   expect(media.nameOf(media.url(name))).toBe(name)
-  expect(await Array.fromAsync(media.list('x/'), (item) => item.name)).toEqual([name])
+  expect(await namesUnder('x/')).toEqual([name])
   expect((await media.read(layout.secret(id)))?.toString()).toBe('theirs')
   await media.download(name, join(dir, 'mine'))
   expect(await readFile(join(dir, 'mine'), 'utf8')).toBe('mine')

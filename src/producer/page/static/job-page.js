@@ -218,7 +218,7 @@ function failure({ code, message }) {
 const advice = {
   'source-not-found': 'Check the URL of the source, and submit the job again.',
   'source-forbidden':
-    'Give the source with a SAS, or let the system read that container, and submit the job again.',
+    'Give the source with a SAS, or bring it into the media container, and submit the job again.',
   'source-changed': 'Submit the job again: it will take the video as it is now.',
   'unscorable-frame':
     'Run it with "a frame that cannot be scored stays as it was", or with another model. Quarantine has the evidence (Queues).',
