@@ -14,7 +14,7 @@ import {
 import pMap from 'p-map'
 import type { z } from 'zod'
 import { addressable, isAddressable, isPlainName, unescaped } from './blob-name.ts'
-import { InputError } from './errors.ts'
+import { InputError, TransientError } from './errors.ts'
 import { azureCredential } from './identity.ts'
 import { publicUrl } from './redact.ts'
 import { readSteadily } from './steady-read.ts'
@@ -102,7 +102,7 @@ export function createBlobStore(
   }
 
   /** All bytes of one version of a blob, in one request if all goes well; `ifMatch` says which. */
-  function bytesOf(name: string, { ifMatch, signal }: { ifMatch?: string; signal?: AbortSignal } = {}) {
+  function bytesOf(name: string, { ifMatch, most = Infinity, signal }: ReadOptions = {}) {
     let etag = ifMatch
     const open = async (from: number, stop: AbortSignal) => {
       const answer = await blob(name).download(from, undefined, {
@@ -113,7 +113,10 @@ export function createBlobStore(
       })
       etag ??= answer.etag
       const body = answer.readableStreamBody as Readable
-      return { body, bytes: from + (answer.contentLength ?? 0) }
+      const bytes = from + (answer.contentLength ?? 0)
+      if (bytes <= most) return { body, bytes }
+      body.destroy()
+      throw new TransientError(`the blob ${name} has ${bytes} bytes, more than the ${most} it had`)
     }
     return readSteadily({ what: `the blob ${name}`, open, signal, idleMs })
   }
@@ -171,13 +174,12 @@ export function createBlobStore(
         return false
       }
     },
-    /** Downloads into a file; with `ifMatch` only that version: a changed blob throws a 412. */
-    async download(
-      name: string,
-      path: string,
-      { ifMatch, signal }: { ifMatch?: string; signal?: AbortSignal } = {},
-    ) {
-      await pipeline(bytesOf(name, { ifMatch, signal }), createWriteStream(path))
+    /**
+     * Downloads into a file; with `ifMatch` only that version: a changed blob throws a 412. One of more than `most` bytes
+     * throws TransientError.
+     */
+    async download(name: string, path: string, options: ReadOptions = {}) {
+      await pipeline(bytesOf(name, options), createWriteStream(path))
     },
     async openRead(name: string): Promise<NodeJS.ReadableStream | undefined> {
       try {
@@ -259,6 +261,7 @@ export function createBlobStore(
   }
 }
 
+type ReadOptions = { ifMatch?: string; most?: number; signal?: AbortSignal }
 type WriteOptions = { ifAbsent?: boolean; contentType?: string; metadata?: Record<string, string> }
 type UploadOptions = WriteOptions & { signal?: AbortSignal }
 

@@ -4,7 +4,7 @@ import type { BlobStore } from './blob-store.ts'
 import { InputError } from './errors.ts'
 import { JobId, JobSecret, JobSpec, Plan, Report } from './job.ts'
 import { layout } from './layout.ts'
-import { readSegmentFacts } from './segment-metadata.ts'
+import { framesOfSegment } from './segment-metadata.ts'
 
 export type JobFiles = ReturnType<typeof createJobFiles>
 
@@ -86,7 +86,7 @@ export function createJobFiles(
     async committed(id: string): Promise<Map<number, number>> {
       const found = new Map<number, number>()
       for await (const { name, metadata } of media.list(layout.segments(id))) {
-        found.set(Number(/(\d+)\.\w+$/.exec(name)?.[1]), readSegmentFacts(metadata).frames)
+        found.set(Number(/(\d+)\.\w+$/.exec(name)?.[1]), framesOfSegment(metadata))
       }
       return found
     },
