@@ -122,8 +122,36 @@ test('who reads nothing costs no more memory than there are jobs, and is told ho
   expect(heard.slice(-2).toSorted((a, b) => a - b)).toEqual([1_999, 2_000])
 })
 
-test('no token takes all the places of those who watch, and each is given back', async () => {
-  const { live } = system()
+test('who reads nothing for long is let go, at the end as well', async () => {
+  const streams: EventStream[] = []
+  const gone: string[] = []
+  const server: Server = createServer(({ url = '' }, response) => {
+    const patience = url === '/stalls' ? { stallMs: 50, endMs: 60_000 } : { stallMs: 60_000, endMs: 50 }
+    streams.push(openEventStream(response, {}, () => gone.push(url), patience))
+  }).listen(0, '127.0.0.1')
+  open.push(
+    () => server.closeAllConnections(),
+    () => server.close(),
+  )
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  for (const path of ['/stalls', '/ends']) {
+    const [answer] = await new Promise<[import('node:http').IncomingMessage]>((resolve) => {
+      get({ port, host: '127.0.0.1', path }, (response) => resolve([response]))
+    })
+    open.push(() => answer.destroy())
+    answer.on('error', () => {}).pause()
+  }
+  // More than any buffer on the way holds.
+  const ballast = 'x'.repeat(1 << 20)
+  for (const stream of streams) for (let i = 0; i < 50; i++) stream.send('job', `job-${i}`, ballast)
+  await expect.poll(() => gone).toEqual(['/stalls'])
+  streams[1]?.end()
+  await expect.poll(() => gone).toEqual(['/stalls', '/ends'])
+})
+
+/** The routes alone; a caller is who it says it is. */
+async function serve(deps: Parameters<typeof addStreamRoutes>[1], most?: { each: number; all: number }) {
   const app = Fastify({ forceCloseConnections: true })
   open.push(() => void app.close())
   app.setValidatorCompiler(validatorCompiler)
@@ -133,9 +161,39 @@ test('no token takes all the places of those who watch, and each is given back',
     request.client = String(request.headers['client'])
   })
   handleErrors(app)
+  addStreamRoutes(app, deps, most)
+  return { app, at: await app.listen({ host: '127.0.0.1', port: 0 }) }
+}
+
+test('who hangs up before it could be told anything is not told anything for ever', async () => {
+  const { live, statuses, add } = system()
+  await add('some-job-1', 1)
+  const { app, at } = await serve({
+    live,
+    async view(id) {
+      const [status] = await statuses.getAll([id])
+      // By the time that the job is found nobody is there any more.
+      stop.abort()
+      await expect
+        .poll(async () => await new Promise((resolve) => app.server.getConnections((_, n) => resolve(n))))
+        .toBe(0)
+      looked()
+      return viewOfStatus(status as NonNullable<typeof status>, 0)
+    },
+  })
+  const stop = new AbortController()
+  let looked = () => {}
+  const found = new Promise<void>((resolve) => (looked = resolve))
+  await expect(fetch(`${at}/v1/jobs/some-job-1/stream`, { signal: stop.signal })).rejects.toThrow(/abort/)
+  await found
+  await app.close()
+  expect(live.count()).toBe(0)
+})
+
+test('no token takes all the places of those who watch, and each is given back', async () => {
+  const { live } = system()
   const view = async () => await Promise.reject(new InputError('job-unknown', 'There is no such job.'))
-  addStreamRoutes(app, { live, view }, { each: 2, all: 3 })
-  const at = await app.listen({ host: '127.0.0.1', port: 0 })
+  const { at } = await serve({ live, view }, { each: 2, all: 3 })
   const watch = async (client: string, path = '/v1/stream') => {
     const stop = new AbortController()
     const { status } = await fetch(`${at}${path}`, { headers: { client }, signal: stop.signal })
