@@ -28,6 +28,7 @@ export async function startFakeIdentity({
   const issued: Issued[] = []
   const refused: string[] = []
   let mode: 'answers' | 'away' | 'hangs' = 'answers'
+  let hanging = 0
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '', 'http://identity')
@@ -63,6 +64,7 @@ export async function startFakeIdentity({
   const server = createServer((request, response) => {
     if (mode === 'away') request.socket.destroy()
     else if (mode === 'answers') void answer(request, response)
+    else hanging++
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
 
@@ -77,6 +79,8 @@ export async function startFakeIdentity({
       AZURE_CLIENT_ID: clientId,
       AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential',
     },
+    /** Questions that are left without an answer. */
+    hanging: () => hanging,
     be: (wanted: typeof mode) => void (mode = wanted),
     async close(): Promise<void> {
       server.close()
