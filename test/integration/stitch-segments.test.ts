@@ -60,7 +60,7 @@ test('nor would ffmpeg open what a segment names', async () => {
   for (const path of segments) await writeFile(path, await readFile(clip))
   expect(await joined()).toMatch(/output\.mp4$/)
   await writeFile(segments[1] ?? '', (await playlist?.(clip)) ?? '')
-  await expect(joined()).rejects.toThrow()
+  await expect(joined()).rejects.toThrow(/has 10 frames, the plan 20/)
 })
 
 test('whole segments are fetched in order, and none that has grown since it was listed', async () => {
