@@ -84,7 +84,7 @@ test.for(files)(
     expect(job.error?.message).not.toMatch(/\n|\/tmp\//)
     expect(await stack.api.report(id)).toMatchObject({ status: 'failed', error: { code } })
     expect(await stack.namesUnder(`jobs/${id}/`)).toSatisfy((names: string[]) =>
-      names.every((name) => /\/(?:job|plan|report)\.json$/.test(name)),
+      names.every((name) => /\/(?:job|plan|report|timeline)\.json$/.test(name)),
     )
   },
 )
