@@ -83,9 +83,12 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  process.kill(-(up.pid ?? 0), 'SIGINT')
+  const leader = up?.pid
+  // A signal to no group goes to ours.
+  if (leader === undefined) return
+  process.kill(-leader, 'SIGINT')
   // npx ends before what it has started.
-  while (groupIsThere(up.pid ?? 0)) await pause(50)
+  while (groupIsThere(leader)) await pause(50)
 })
 
 function groupIsThere(leader: number): boolean {

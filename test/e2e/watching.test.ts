@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -44,16 +45,19 @@ const patient = { timeout: 30_000 }
 
 const ofTrace = (trace: string) => collector.spans.filter(({ traceId }) => traceId === trace)
 const named = (spans: CollectedSpan[], name: string) => spans.filter((span) => span.name === name)
-/** The spans of a job, once its last one is there. */
-async function traceOf(id: string): Promise<CollectedSpan[]> {
-  const accept = () => collector.spans.find(({ attributes }) => attributes['framefleet.job'] === id)
+/** The spans of a job, once so many of each are there: each process sends its own when it likes. */
+async function traceOf(id: string, wanted: Record<string, number>): Promise<CollectedSpan[]> {
+  const spans = () =>
+    ofTrace(collector.spans.find(({ attributes }) => attributes['framefleet.job'] === id)?.traceId ?? '')
   await expect
-    .poll(() => named(ofTrace(accept()?.traceId ?? ''), 'stitch').length, patient)
-    .toBeGreaterThan(0)
-  const spans = ofTrace(accept()?.traceId ?? '')
-  await expect.poll(() => ofTrace(spans[0]?.traceId ?? '').length, { timeout: 1 }).toBe(spans.length)
-  return spans
+    .poll(
+      () => Object.entries(wanted).filter(([name, least]) => named(spans(), name).length < least),
+      patient,
+    )
+    .toEqual([])
+  return spans()
 }
+type BatchesView = { batches: { state: string }[] }
 const batchesOf = (spans: CollectedSpan[]) =>
   new Set(named(spans, 'batch').map(({ attributes }) => attributes['framefleet.entry']))
 async function linesOf(id: string): Promise<Record<string, unknown>[]> {
@@ -72,7 +76,7 @@ test('a job is one trace from the request to its publication, and part of the tr
   })
   const { id } = (await answer.json()) as { id: string }
   expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
-  const spans = await traceOf(id)
+  const spans = await traceOf(id, { accept: 1, split: 1, batch: 4, stitch: 1, upload: 4, publish: 1 })
   const [accept] = named(spans, 'accept')
   expect(accept).toMatchObject({ ...{ traceId: mine.traceId, parent: mine.spanId }, failed: false })
   const under = (parent: CollectedSpan | undefined) =>
@@ -93,13 +97,33 @@ test('a job is one trace from the request to its publication, and part of the tr
   expect(stitch?.from).toBeGreaterThan(Math.max(...named(spans, 'split').map(({ from }) => from)))
 })
 
+/**
+ * Kills the engine of a worker until a batch has failed by it: one that dies between two batches fails none, and a batch that it was
+ * done with is still uploaded.
+ */
+async function killInMidBatch(worker: number, id: string): Promise<void> {
+  const log = async (msg: string) => {
+    const lines = (await readFile(join(stack.dir, 'logs', 'worker-1.ndjson'), 'utf8')).split('\n')
+    return lines.filter((line) => line.includes(`"pid":${worker},`) && line.includes(`"msg":"${msg}"`)).length
+  }
+  for (;;) {
+    const before = await log('batch done')
+    for (const engine of await childPids(worker)) process.kill(engine, 'SIGKILL')
+    await expect
+      .poll(async () => (await log('batch failed')) > 0 || (await log('batch done')) > before + 1, patient)
+      .toBe(true)
+    if ((await log('batch failed')) > 0) return
+    expect(await stack.api.job(id)).toMatchObject({ endedAt: null })
+  }
+}
+
 test('a job goes on in its trace after a try that failed, a worker that was killed and a Redis that forgot all; what was said is there', async () => {
-  const id = await stack.submit(clip, { batch: { frames: 20 }, model: 'relief' })
+  const film = await makeClip({ path: join(dir, 'film.mp4'), frames: 480, size: '320x180' })
+  const id = await stack.submit(film, { batch: { frames: 20 }, model: 'relief' })
   await stack.until(id, ({ frames }) => frames.done >= 40)
   const { workers } = await stack.api.fleet()
   const [, pid] = /\/(\d+)-/.exec(workers[0]?.id ?? '') ?? []
-  const [engine] = await childPids(Number(pid))
-  process.kill(engine ?? 0, 'SIGKILL')
+  await killInMidBatch(Number(pid), id)
   // The other batch that it had, if it had one, is only given back.
   const failed = () =>
     named(collector.spans, 'batch').filter(
@@ -116,11 +140,14 @@ test('a job goes on in its trace after a try that failed, a worker that was kill
   process.kill(Number(pid), 'SIGKILL')
   await redis.flushall()
   expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
-  const spans = await traceOf(id)
+  // What Redis knew of them is lost, and what lies in storage was done all the same.
+  const { batches } = (await (await stack.call('GET', `/v1/jobs/${id}/batches`)).json()) as BatchesView
+  expect(new Set(batches.map(({ state }) => state))).toEqual(new Set(['done']))
+  const spans = await traceOf(id, { accept: 1, stitch: 1 })
   expect(named(spans, 'accept')).toHaveLength(1)
   expect(failed().map(({ traceId }) => traceId)).toContain(spans[0]?.traceId)
   // Those that were committed before the first worker died may have lost their spans with it, as many as it makes in two seconds.
-  expect(batchesOf(spans)).toContain(`${id}.000011`)
+  await expect.poll(() => batchesOf(ofTrace(spans[0]?.traceId ?? '')), patient).toContain(`${id}.000023`)
 
   await expect.poll(async () => (await linesOf(id)).at(-1)?.['msg'], patient).toBe('stitch done')
   const lines = await linesOf(id)
@@ -137,7 +164,7 @@ test('a job goes on in its trace after a try that failed, a worker that was kill
     expect.arrayContaining(['fetch', 'decode', 'infer', 'encode', 'upload', 'total']),
   )
   expect(lines.find(({ msg }) => msg === 'job ended')).toMatchObject({
-    ...{ job: id, status: 'succeeded', frames: 240, trace: spans[0]?.traceId },
+    ...{ job: id, status: 'succeeded', frames: 480, trace: spans[0]?.traceId },
     ms: { fetch: expect.any(Number), join: expect.any(Number), publish: expect.any(Number) },
   })
 })
