@@ -6,6 +6,19 @@ import { namesQueue } from '../../src/producer/triggers/queue-setting.ts'
 const urlOf = (name: string) => `https://acct.blob.core.windows.net/media/${name}`
 const model = 'starry-night'
 
+test('a name that makes too long a URL is refused in a sentence, by a rule and in a file', () => {
+  const long = (name: string) => urlOf(name.replaceAll('字', '%E5%AD%97'))
+  const name = `in/${'字'.repeat(500)}.mp4`
+  const { job } = Rule.parse({ name: 'r', job: { model } })
+  expect(() => job && requestOf(job, { name, modified }, { prefix: 'in/', urlOf: long })).toThrow(
+    /^in\/字+\.mp4 makes no job: source\.url: Too big.*\.$/,
+  )
+  const file = JSON.stringify({ model, source: { name: `${'字'.repeat(500)}.mp4` } })
+  expect(() => readTriggerFile('in/a.trigger.json', file, { urlOf: long, nameOf: () => undefined })).toThrow(
+    /^in\/a\.trigger\.json starts no job: source\.url: Too big.*\.$/,
+  )
+})
+
 test('trigger files are taken where somebody said so', () => {
   expect([Rules.parse({ rules: [] }).triggerFiles, defaultRules.triggerFiles]).toEqual([false, false])
 })

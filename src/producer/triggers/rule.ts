@@ -146,12 +146,20 @@ export function requestOf(
     throw new InputError('bad-output', `The output of ${name} can't be called ${target}.`)
   if (target === name)
     throw new InputError('bad-output', `The output would be written over its source, ${name}.`)
-  return JobRequest.parse({
+  const made = JobRequest.safeParse({
     ...rest,
     source: { url: urlOf(name) },
     ...(style && { style: { url: 'url' in style ? style.url : urlOf(style.name) } }),
     output: { ...encoding, ...(target && { url: urlOf(target) }) },
   })
+  if (made.success) return made.data
+  throw new InputError('bad-request', `${name} makes no job: ${whatIsWrong(made.error)}.`)
+}
+
+/** A name may be a good one, and the URL that it makes too long. */
+export function whatIsWrong({ issues: [issue] }: z.ZodError): string {
+  const where = issue?.path.join('.')
+  return `${where ? `${where}: ` : ''}${issue?.message ?? 'not a job request'}`
 }
 
 function outputName(pattern: string, { name, modified }: Landed, prefix: string): string {

@@ -4,7 +4,7 @@ import { isPlainName } from '../../shared/blob-name.ts'
 import { InputError } from '../../shared/errors.ts'
 import { JobRequest } from '../../shared/job.ts'
 import { layout } from '../../shared/layout.ts'
-import { triggerSuffix } from './rule.ts'
+import { triggerSuffix, whatIsWrong } from './rule.ts'
 import { toJson } from './to-json.ts'
 
 /** Its bytes at most. */
@@ -46,12 +46,14 @@ export function readTriggerFile(
   const beside = (other: string) => urlOf(resolved(name, other))
   const urlOfReference = (it: z.infer<typeof Reference>) => ('url' in it ? it.url : beside(it.name))
   const own = name.slice(0, -triggerSuffix.length)
-  const request = JobRequest.parse({
+  const made = JobRequest.safeParse({
     ...rest,
     source: { url: source ? urlOfReference(source) : urlOf(own) },
     ...(style && { style: { url: urlOfReference(style) } }),
     output: { ...out, ...(target !== undefined && { url: beside(target) }) },
   })
+  if (!made.success) throw bad(name, whatIsWrong(made.error))
+  const request = made.data
   const { url } = request.output
   const written = url === undefined ? undefined : nameOf(url)
   if (written === undefined) return request
@@ -73,9 +75,7 @@ function parse(name: string, text: string): z.infer<typeof TriggerFile> {
   if (value === undefined) throw bad(name, 'it is no JSON')
   const read = TriggerFile.safeParse(value)
   if (read.success) return read.data
-  const [issue] = read.error.issues
-  const where = issue?.path.join('.')
-  throw bad(name, `${where ? `${where}: ` : ''}${issue?.message ?? 'not a job request'}`)
+  throw bad(name, whatIsWrong(read.error))
 }
 
 /** `other` as named in the file `name`: beside it, or from the container's top. */
