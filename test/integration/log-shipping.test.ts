@@ -68,6 +68,20 @@ test('what storage does not take waits for it up to a limit, and what is missing
   expect(await blobsOf(store)).toEqual({})
 })
 
+test('a line that is too long for a block is dropped, and holds up no other', async () => {
+  const store = await services.container()
+  const shipping = createLogShipping('worker', { everyMs: 5 })
+  shipping.begin({ system: store, instance: 'a', log: silent })
+  for (const line of ['first', 'x'.repeat(5 << 20), 'last']) shipping.take(`${JSON.stringify({ line })}\n`)
+  await shipping.close(30_000)
+  const lines = Object.values(await blobsOf(store))
+    .join('')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown)
+  expect(lines).toMatchObject([{ line: 'first' }, { line: 'last' }, { lines: 1, msg: /were dropped/ }])
+})
+
 test('leaving takes no longer than it may while storage hangs', async () => {
   const hanging = createServer(() => {})
   await once(hanging.listen(0, '127.0.0.1'), 'listening')
@@ -130,6 +144,10 @@ test.each([
   [
     'unhandled rejection',
     "Promise.reject(new Error('no Redis')); return { drain: async () => {}, close: async () => {} }",
+  ],
+  [
+    'uncaught exception',
+    "setTimeout(() => { throw new Error('no Redis') }); return { drain: async () => {}, close: async () => {} }",
   ],
 ])('why a process ended is there after it: %s', async (msg, ends) => {
   const store = await services.container()
