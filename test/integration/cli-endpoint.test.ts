@@ -20,8 +20,17 @@ test('what `up` left here is no key to a system that the environment names', asy
   const named = await runCli(['token', '--dir', dir, '--json'], { FRAMEFLEET_API_URL: elsewhere })
   expect({ ...named, stdout: JSON.parse(named.stdout) as unknown }).toMatchObject({
     code: 3,
-    stdout: { error: { code: 'no-system', message: expect.stringMatching(/^no system found: /) } },
+    stdout: { error: { code: 'no-system', message: expect.stringMatching(/^there is no token for https:/) } },
   })
+})
+
+test('what is missing or wrong is named', async () => {
+  const none = join(dir, 'none')
+  const said = async (env: NodeJS.ProcessEnv) => (await runCli(['jobs', '--dir', none], env)).stderr
+  expect(await said({})).toMatch(/^framefleet: no system found: /)
+  expect(await said({ FRAMEFLEET_API_URL: elsewhere })).toMatch(`there is no token for ${elsewhere}`)
+  const nonsense = { FRAMEFLEET_API_URL: 'localhost:8080', FRAMEFLEET_API_TOKEN: 'x' }
+  expect(await said(nonsense)).toMatch('FRAMEFLEET_API_URL is no URL: localhost:8080')
 })
 
 test('with an audience in place of a token whoever is signed in here calls', async () => {
