@@ -1,5 +1,5 @@
-import progress from 'cli-progress'
 import type { Client, Job } from '../client/client.ts'
+import { createBar } from './bar.ts'
 import { tell, visible } from './output.ts'
 
 /**
@@ -22,14 +22,7 @@ export async function watchJob(
 const silence = { update: (_job: Job) => {}, close: () => {} }
 
 function bar() {
-  const shown = new progress.SingleBar(
-    {
-      format: '{state} [{bar}] {value}/{total} frames  {rate}  {left}',
-      hideCursor: true,
-      stream: process.stderr,
-    },
-    progress.Presets.shades_classic,
-  )
+  const shown = createBar('{state} [{bar}] {value}/{total} frames  {rate}  {left}', 55)
   let started = false
   return {
     update({ status, frames, fps, etaSeconds }: Job) {

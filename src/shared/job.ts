@@ -13,7 +13,12 @@ import { Codec, Container, Encoding, Preset } from './encoding.ts'
  *   plan     the time of every frame, and the batches; once written it is law
  *   halt     the word that a job is not to go on: its batches drain without work
  */
-export const JobId = z.string().regex(/^[a-z0-9][a-z0-9-]{7,63}$/)
+export const JobId = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9-]{7,63}$/,
+    'no job has such an id: they are 8 to 64 small letters, digits and hyphens',
+  )
 
 const modelRefPattern = /^[a-z0-9][a-z0-9-]{0,62}(?:@[A-Za-z0-9._-]{1,32})?$/
 

@@ -122,3 +122,28 @@ test('a name that a terminal would take for a command is shown', async () => {
     error: { code: 'no-file', message: `There is no file ${name}.` },
   })
 })
+
+test.each([
+  [['submit'], "missing required argument 'file|url'"],
+  [['jobs', '--state', 'odd'], /^option '--state <state>' argument 'odd' is invalid/],
+  [['nonsense'], "unknown command 'nonsense'"],
+  [['fleet', 'set'], /^say what to set/],
+  [['resume'], /^say which job to resume/],
+])('for programs %j is refused as JSON, too', async (args, message) => {
+  const { code, stdout } = await runCli([...args, '--json'])
+  const { error } = JSON.parse(stdout) as { error: { code: string; message: string } }
+  expect({ code, error }).toEqual({
+    code: 2,
+    error: { code: 'usage', message: expect.stringMatching(message) },
+  })
+})
+
+test('a folder is no video, and its version is that of the package', async () => {
+  const env = { FRAMEFLEET_API_URL: 'http://127.0.0.1:9', FRAMEFLEET_API_TOKEN: 'x' }
+  expect(await runCli(['submit', dir], env)).toMatchObject({
+    code: 1,
+    stderr: `framefleet: ${dir} is a folder: name a file in it.\n`,
+  })
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
+  expect(await runCli(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n` })
+})

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { createBlobStore, connectAccount } from '../../shared/blob-store.ts'
@@ -6,7 +6,9 @@ import { Container } from '../../shared/encoding.ts'
 import { InputError } from '../../shared/errors.ts'
 import { type Client, type JobRequest, createClient } from '../../client/client.ts'
 import { type Stack, startStack } from '../embedded-stack.ts'
-import { saveDownload, uploadModel, uploadVideo } from '../local-files.ts'
+import { saveDownload } from '../download.ts'
+import { mustBeFile } from '../given-file.ts'
+import { uploadModel, uploadVideo } from '../local-files.ts'
 import { readModelFile } from '../model-file.ts'
 import { print, tell } from '../output.ts'
 import { renderSampleClip } from '../sample-clip.ts'
@@ -50,9 +52,7 @@ export async function demo(
   let outcome: Outcome
   try {
     const container = containerOf(options.out)
-    if (video !== undefined && !(await stat(video).catch(() => undefined))?.isFile()) {
-      throw new InputError('no-file', `There is no file ${video}.`)
-    }
+    if (video !== undefined) await mustBeFile(video)
     const path = video ?? join(dir, 'sample.mp4')
     if (video === undefined) {
       say('rendering a sample clip ...')
@@ -134,8 +134,11 @@ async function fetchResults(
   const video = resolve(options.out ?? join('out', `${name}-${look}.${report.encoding?.container ?? 'mp4'}`))
   const stem = video.slice(0, -extname(video).length || undefined)
   await mkdir(dirname(video), { recursive: true })
-  await saveDownload(api, id, 'output', video)
-  await saveDownload(api, id, 'preview', `${stem}.preview.jpg`).catch(() => {})
+  await saveDownload(await api.download(id, 'output'), video)
+  await api
+    .download(id, 'preview')
+    .then(async (bytes) => await saveDownload(bytes, `${stem}.preview.jpg`))
+    .catch(() => {})
   await writeFile(`${stem}.report.json`, `${JSON.stringify(report, null, 2)}\n`)
   return { video, report: `${stem}.report.json` }
 }
