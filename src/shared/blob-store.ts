@@ -181,6 +181,8 @@ export function createBlobStore(
     async download(name: string, path: string, options: ReadOptions = {}) {
       await pipeline(bytesOf(name, options), createWriteStream(path))
     },
+    /** The bytes of one version of a blob, as they come. What falls silent is given up; throws a 404 where there is none. */
+    chunks: bytesOf,
     async openRead(name: string): Promise<NodeJS.ReadableStream | undefined> {
       try {
         return (await blob(name).download()).readableStreamBody
