@@ -31,7 +31,10 @@ async function startApi({
   let times = 0
   const server = createServer((request, response) => {
     request.resume().once('end', () => {
-      if (cutOff(++times)) return void request.socket.destroy()
+      if (cutOff(++times)) {
+        request.socket.destroy()
+        return
+      }
       const expires = new Date(Date.now() + told * 1_000).toISOString()
       response.writeHead(201, { 'content-type': 'application/json' })
       response.end(JSON.stringify({ url, source: blob.url, expires }))
