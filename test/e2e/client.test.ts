@@ -9,7 +9,7 @@ import { typesOf } from '../../scripts/api-types.ts'
 import { ApiError, type Job, type UploadOptions, createClient } from '../../src/client/client.ts'
 import { connectBlob } from '../../src/shared/blob-store.ts'
 import { cliMain, run, runCli } from '../support/cli.ts'
-import { checkTypes, installClient } from '../support/client-package.ts'
+import { checkTypes, installPackage } from '../support/client-package.ts'
 import { makeClip } from '../support/clips.ts'
 import { startRelay } from '../support/relay.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
@@ -204,7 +204,7 @@ test('the command line says what became of it by its exit code, and by plain lin
 test('what docs/client.md shows is right by its types, and runs, in a project that has installed the package', async () => {
   const project = join(dir, 'project')
   await mkdir(project)
-  await installClient(project)
+  await installPackage(project)
   const page = await readFile('docs/client.md', 'utf8')
   const shown = [...page.matchAll(/```ts\n(.*?)```/gs)].map(([, code = '']) => code)
   expect(shown.length).toBe(3)
@@ -224,6 +224,10 @@ test('what docs/client.md shows is right by its types, and runs, in a project th
   expect(said[0]).toMatch(/^(\d+) of \1 bytes$(.*\n)*succeeded 48$/m)
   expect(said.slice(1)).toEqual(['host-not-allowed\n', expect.stringMatching(/^\[ \[ 0, '.+', [\d.]+ \]/)])
   expect((await stat(join(project, 'film.scored.mp4'))).size).toBeGreaterThan(5_000)
+  // The command line comes with it, and reads nothing of a checkout.
+  const bin = 'node_modules/framefleet/bin/framefleet.mjs'
+  const listed = await run(process.execPath, [bin, 'jobs', '--limit', '1'], { cwd: project, env })
+  expect(listed).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/succeeded/) })
 })
 
 test('a wait that is interrupted leaves a job that goes on, and says how to see it', async () => {
