@@ -66,7 +66,9 @@ export function addJobCommands(program: Command, { env, signal, end }: Context):
   const jobs = program
     .command('jobs')
     .description('list the jobs, newest first')
-    .addOption(new Option('--state <state>', 'only those in this state').choices(states))
+    .addOption(
+      new Option('--state <state>', 'only those in this state, of the newest 10,000').choices(states),
+    )
     .option('--limit <n>', 'most jobs to list', whole(1, 1_000), 20)
     .option('--offset <n>', 'jobs to leave out', whole(0, 1_000_000), 0)
     .addOption(dir())
