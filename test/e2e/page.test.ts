@@ -39,7 +39,8 @@ const row = (name: string) => page.locator('.job', { hasText: name })
 
 /** Chooses a file and a model by its picture, and submits; answers the job's id. */
 async function submit(path: string, model: string): Promise<string> {
-  await page.getByLabel('Choose a video file').setInputFiles(path)
+  // Whatever was chosen before, and stayed.
+  await page.locator('#source-file').setInputFiles(path)
   await page.getByRole('radio', { name: model }).check()
   await page.getByRole('button', { name: 'Submit' }).click()
   const outcome = page.locator('.outcome a, .outcome .problem')
