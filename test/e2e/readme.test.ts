@@ -58,7 +58,7 @@ function commandsOf(block: string): string[] {
 }
 
 beforeAll(async () => {
-  for (const name of ['package.json', 'node_modules', 'src', 'models', 'scripts'])
+  for (const name of ['package.json', 'bin', 'node_modules', 'src', 'models', 'scripts'])
     await symlink(join(root, name), join(dir, name))
   await makeClip({ path: join(dir, 'film.mp4'), frames: 24 })
   const look = builtinModels().find(({ manifest }) => manifest.name === 'passthrough')
