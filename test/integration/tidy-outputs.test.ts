@@ -36,9 +36,11 @@ test('an output is as it was accepted, under each request, and its secret goes w
     query: '',
   })
   expect(await outputs.of({ id: 'plain-001', requestHash: 'three' })).toEqual({ query: '' })
-  expect(await outputs.of({ id: spec.id, requestHash: 'unheard-of' })).toBeUndefined()
+  expect(await outputs.of({ id: 'older-001', requestHash: 'four' })).toBeUndefined()
+  const changed = async (requestHash: string) => await outputs.of({ id: 'plain-001', requestHash })
+  await expect(changed('unheard-of')).rejects.toMatchObject({ code: 'output-changed' })
   // A name that leads to another job's.
-  expect(await outputs.of({ id: 'plain-001', requestHash: '../twice-001/one' })).toBeUndefined()
+  await expect(changed('../twice-001/one')).rejects.toMatchObject({ name: 'InputError' })
   await files.removeIntermediates(spec.id)
   expect(await outputs.of(spec)).toEqual({ ...output, query: '' })
   await files.removeJob(spec.id)
