@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type Server, createServer, get } from 'node:http'
+import { type IncomingMessage, type RequestListener, createServer, get } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
@@ -91,21 +91,30 @@ test('Redis is asked as often for a hundred as for one, and not at all for nobod
   expect(looks() - before).toBeLessThan(5)
 })
 
-test('of what happens while somebody reads nothing, only how each job stands is kept, and told when they read', async () => {
-  let stream: EventStream | undefined
-  const server: Server = createServer((_request, response) => {
-    stream = openEventStream(response, {}, () => {})
-  }).listen(0, '127.0.0.1')
+/** Those who ask a server for something, and read nothing of the answer. */
+async function readersOf(answers: RequestListener) {
+  const server = createServer(answers).listen(0, '127.0.0.1')
   open.push(
     () => server.closeAllConnections(),
     () => server.close(),
   )
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const [answer] = await new Promise<[import('node:http').IncomingMessage]>((resolve) => {
-    get({ port, host: '127.0.0.1' }, (response) => resolve([response]))
+  return async (path: string): Promise<IncomingMessage> => {
+    const answer = await new Promise<IncomingMessage>((resolve) => {
+      get({ port, host: '127.0.0.1', path }, resolve)
+    })
+    open.push(() => answer.destroy())
+    return answer.on('error', () => {}).pause()
+  }
+}
+
+test('of what happens while somebody reads nothing, only how each job stands is kept, and told when they read', async () => {
+  let stream: EventStream | undefined
+  const silentReader = await readersOf((_request, response) => {
+    stream = openEventStream(response, {}, () => {})
   })
-  answer.pause()
+  const answer = await silentReader('/')
   // Far more than any buffer on the way holds, of two jobs only.
   const ballast = 'x'.repeat(64 << 10)
   for (let i = 0; i <= 2_000; i++) stream?.send('job', `job-${i % 2}`, { i, ballast })
@@ -122,23 +131,11 @@ test('of what happens while somebody reads nothing, only how each job stands is 
 test('who reads nothing for long is let go, at the end as well', async () => {
   const streams: EventStream[] = []
   const gone: string[] = []
-  const server: Server = createServer(({ url = '' }, response) => {
+  const silentReader = await readersOf(({ url = '' }, response) => {
     const patience = url === '/stalls' ? { stallMs: 50, endMs: 60_000 } : { stallMs: 60_000, endMs: 50 }
     streams.push(openEventStream(response, {}, () => gone.push(url), patience))
-  }).listen(0, '127.0.0.1')
-  open.push(
-    () => server.closeAllConnections(),
-    () => server.close(),
-  )
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  for (const path of ['/stalls', '/ends']) {
-    const [answer] = await new Promise<[import('node:http').IncomingMessage]>((resolve) => {
-      get({ port, host: '127.0.0.1', path }, (response) => resolve([response]))
-    })
-    open.push(() => answer.destroy())
-    answer.on('error', () => {}).pause()
-  }
+  })
+  for (const path of ['/stalls', '/ends']) await silentReader(path)
   // More than any buffer on the way holds.
   const ballast = 'x'.repeat(1 << 20)
   for (const stream of streams) for (let i = 0; i < 50; i++) stream.send('job', `job-${i}`, ballast)
