@@ -1,7 +1,7 @@
 import type { FlowProducer, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { batchStarts } from '../shared/frame-times.ts'
-import type { BatchPayload, JobSpec, Plan } from '../shared/job.ts'
+import type { BatchPayload, JobPlan, JobSpec } from '../shared/job.ts'
 import { entryIds, entryOptions } from '../shared/queues.ts'
 import { traceOfBatch } from '../shared/tracing.ts'
 import { firstTag } from './fair-order.ts'
@@ -87,7 +87,7 @@ export async function addLoneStitch(deps: FlowDeps, spec: JobSpec): Promise<void
 export async function addBatches(
   deps: FlowDeps,
   spec: JobSpec,
-  plan: Plan,
+  plan: JobPlan,
   { committed, redo = false, signal }: AddOptions,
 ): Promise<number> {
   const { redis, queues } = deps
@@ -171,7 +171,7 @@ async function hasEnded(redis: Redis, parent: string, child: string): Promise<bo
 }
 
 /** Wakes a stitch that waits for children it does not have. */
-export async function wakeStitch(deps: FlowDeps, spec: JobSpec, plan: Plan): Promise<void> {
+export async function wakeStitch(deps: FlowDeps, spec: JobSpec, plan: JobPlan): Promise<void> {
   const id = entryIds.batch(spec.id, 0)
   const data: BatchPayload = { jobId: spec.id, index: 0, first: 0, count: plan.batches[0] as number }
   await discard(deps, 'batch', id)

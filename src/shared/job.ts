@@ -2,6 +2,8 @@ import { z } from 'zod'
 import { Incident } from './incident.ts'
 import { TraceParent } from './tracing.ts'
 import { Codec, Container, Encoding, Preset } from './encoding.ts'
+import { ItemsPlan } from './items/items-plan.ts'
+import { ImagesOutput, ImagesSource, ModelBy, ScoresOutput, TableSource } from './items/request.ts'
 
 /**
  * Words of the system.
@@ -11,6 +13,7 @@ import { Codec, Container, Encoding, Preset } from './encoding.ts'
  *   batch    a contiguous range of a job's frames: the unit that is claimed, retried and committed
  *   segment  a batch's encoded output
  *   plan     the time of every frame, and the batches; once written it is law
+ *   item     what a job without a video is made of: an image, or a row of a table; counted like a frame
  *   halt     the word that a job is not to go on: its batches drain without work
  */
 export const JobId = z.string().regex(/^[a-z0-9][a-z0-9-]{7,63}$/)
@@ -19,47 +22,92 @@ const modelRefPattern = /^[a-z0-9][a-z0-9-]{0,62}(?:@[A-Za-z0-9._-]{1,32})?$/
 
 const BlobUrl = z.url({ protocol: /^https?$/ }).max(4_000)
 
-export const JobRequest = z
-  .strictObject({
-    source: z.strictObject({
-      url: BlobUrl.describe('the video: a blob of the media account, or on an allowed host'),
+const ModelRef = z.string().regex(modelRefPattern)
+
+/** The fields of a request by themselves, for what is made of some of them. */
+export const JobFields = z.strictObject({
+  source: z
+    .strictObject({
+      url: BlobUrl.optional().describe('a video: a blob of the media account, or on an allowed host'),
+      images: ImagesSource.optional().describe('pictures, each by itself'),
+      table: TableSource.optional().describe('rows'),
+    })
+    .refine(({ url, images, table }) => [url, images, table].filter((it) => it !== undefined).length === 1, {
+      path: ['url'],
+      error: 'give a url, or images, or a table',
     }),
-    model: z.string().regex(modelRefPattern).describe('name, or name@version'),
-    style: z
-      .strictObject({ url: BlobUrl })
-      .optional()
-      .describe('for a model that takes a style image: that image'),
-    output: z
-      .strictObject({
-        url: BlobUrl.optional().describe('where to write; the job keeps its own copy when absent'),
-        container: Container.optional(),
-        codec: Codec.optional(),
-        crf: z.number().int().min(0).max(63).optional(),
-        preset: Preset.optional(),
-      })
-      .default({}),
-    batch: z.strictObject({ frames: z.number().int().min(1).max(100_000).optional() }).default({}),
-    priority: z.number().int().min(1).max(10).default(5).describe('10 goes first'),
-    onError: z
-      .enum(['fail', 'passthrough'])
-      .default('fail')
-      .describe('what a frame does that cannot be decoded or scored'),
-    errorThreshold: z
-      .number()
-      .int()
-      .min(0)
-      .max(1_000)
-      .default(10)
-      .describe('with passthrough: most frames that may go unscored'),
-  })
-  .meta({ id: 'JobRequest' })
+  model: ModelRef.optional().describe('name, or name@version'),
+  models: z.array(ModelRef).min(1).max(100).optional().describe('several, each of which scores every item'),
+  modelBy: ModelBy.optional().describe('a model for each partition of a table'),
+  style: z
+    .strictObject({ url: BlobUrl })
+    .optional()
+    .describe('for a model that takes a style image: that image'),
+  intermediate: z
+    .enum(['ranges', 'frames'])
+    .optional()
+    .describe('frames: of a video every scored frame is kept as an image, to be edited and stitched again'),
+  output: z
+    .strictObject({
+      url: BlobUrl.optional().describe('where to write; the job keeps its own copy when absent'),
+      container: Container.optional(),
+      codec: Codec.optional(),
+      crf: z.number().int().min(0).max(63).optional(),
+      preset: Preset.optional(),
+      images: ImagesOutput.optional().describe('of images: an image for each'),
+      scores: ScoresOutput.optional().describe('of images and tables: a line for each item'),
+    })
+    .default({}),
+  batch: z
+    .strictObject({
+      frames: z.number().int().min(1).max(100_000).optional(),
+      items: z
+        .number()
+        .int()
+        .min(1)
+        .max(100_000)
+        .optional()
+        .describe('images or rows that are scored together'),
+      maxTries: z.number().int().min(1).max(20).optional().describe('of a batch, whatever made it fail'),
+      timeoutSeconds: z.number().int().min(1).max(86_400).optional().describe('of one try of a batch'),
+    })
+    .default({}),
+  priority: z.number().int().min(1).max(10).default(5).describe('10 goes first'),
+  onError: z
+    .enum(['fail', 'passthrough'])
+    .default('fail')
+    .describe('what a frame does that cannot be decoded or scored'),
+  errorThreshold: z
+    .number()
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(10)
+    .describe(
+      'most items that may fail; of a video with passthrough, most frames that may go unscored: 1,000',
+    ),
+  logLevel: z
+    .enum(['error', 'warn', 'info', 'debug'])
+    .optional()
+    .describe('how much is said of its batches; debug names every item'),
+})
+
+const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+export const JobRequest = JobFields.refine(
+  ({ model, models, modelBy }) => [model, models, modelBy].filter((it) => it !== undefined).length === 1,
+  { path: ['model'], error: 'give a model, or models, or modelBy', when: ({ value }) => isObject(value) },
+).meta({ id: 'JobRequest' })
 export type JobRequest = z.infer<typeof JobRequest>
 
 const SourceRef = z.object({
   /** Without its query: a SAS lies in the job's secret. */
   url: z.string(),
-  /** `own`: a blob of the media account, read with the role's identity; `http`: any other allowed URL. */
-  kind: z.enum(['own', 'http']),
+  /**
+   * `own`: a blob of the media account, read with the role's identity; `http`: any other allowed URL; `many`: several, of
+   * which the URL is what they begin with, or the first.
+   */
+  kind: z.enum(['own', 'http', 'many']),
   etag: z.string(),
   bytes: z.number().int().nonnegative(),
 })
@@ -97,7 +145,7 @@ const Rational = z.tuple([z.number().int(), z.number().int().positive()])
 // One check for the whole list: zod's own, number by number, takes seconds and a gigabyte for a long film.
 const Integers = z.custom<number[]>((list) => Array.isArray(list) && list.every(Number.isSafeInteger))
 
-/** `plan.json`: made once by the split. */
+/** `plan.json` of a video: made once by the split. */
 export const Plan = z.object({
   v: z.literal(1),
   jobId: JobId,
@@ -144,6 +192,10 @@ export const Plan = z.object({
 })
 export type Plan = z.infer<typeof Plan>
 
+/** The plan of any job. */
+export const JobPlan = z.union([ItemsPlan, Plan])
+export type JobPlan = z.infer<typeof JobPlan>
+
 /** What a batch's job on the queue carries: everything else is in the plan. */
 export const BatchPayload = z.strictObject({
   jobId: JobId,
@@ -188,6 +240,13 @@ export const jobStates = [
 export type JobState = (typeof jobStates)[number]
 export const isEnded = (state: JobState): boolean => ['succeeded', 'failed', 'cancelled'].includes(state)
 
+/** What became of a job's items; those that failed are named, ten thousand at most. */
+export const ItemsReport = z.object({
+  total: z.number().int(),
+  failed: z.number().int(),
+  failures: z.array(z.object({ key: z.string(), code: z.string(), message: z.string() })),
+})
+
 /** `report.json`: what became of the job. */
 export const Report = z
   .object({
@@ -205,6 +264,7 @@ export const Report = z
     framesReplaced: z.array(z.number().int()),
     framesPassedThrough: z.array(z.number().int()).default([]),
     fps: z.number(),
+    items: ItemsReport.optional(),
     encoding: Encoding.optional(),
     output: z.object({ url: z.string(), bytes: z.number().int(), sha256: z.string() }).optional(),
     batches: z.object({ planned: z.number().int(), failed: z.number().int() }),

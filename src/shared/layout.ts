@@ -16,6 +16,22 @@ export const layout = {
   plan: (id: string) => `jobs/${id}/plan.json`,
   segments: (id: string) => `jobs/${id}/segments/`,
   segment: (id: string, batch: number) => `jobs/${id}/segments/${String(batch).padStart(6, '0')}.mp4`,
+  /** Of a job that is no video: what each batch is made of, and what became of it. */
+  items: (id: string) => `jobs/${id}/items/`,
+  itemsOf: (id: string, folder: string, batch: number) =>
+    `jobs/${id}/items/${folder}/${String(batch).padStart(6, '0')}.ndjson`,
+  /** SAS queries of a batch's items; deleted when the job ends. */
+  itemSecrets: (id: string) => `jobs/${id}/secrets/`,
+  itemSecretsOf: (id: string, folder: string, batch: number) =>
+    `jobs/${id}/secrets/${folder}/${String(batch).padStart(6, '0')}.json`,
+  parts: (id: string) => `jobs/${id}/parts/`,
+  part: (id: string, batch: number) => `jobs/${id}/parts/${String(batch).padStart(6, '0')}.ndjson`,
+  scores: (id: string, format: string) => `jobs/${id}/scores.${format}`,
+  /** Images that go nowhere else. */
+  images: (id: string) => `jobs/${id}/images/`,
+  /** Scored frames of a video, where they are kept as images. */
+  frames: (id: string) => `jobs/${id}/frames/`,
+  frame: (id: string, frame: number) => `jobs/${id}/frames/${String(frame).padStart(9, '0')}.png`,
   report: (id: string) => `jobs/${id}/report.json`,
   preview: (id: string) => `jobs/${id}/preview.jpg`,
   /** A frame of the source and what became of it, as people compare them. */

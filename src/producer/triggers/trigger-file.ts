@@ -1,8 +1,8 @@
 import { posix } from 'node:path'
 import { z } from 'zod'
 import { InputError } from '../../shared/errors.ts'
-import { JobRequest } from '../../shared/job.ts'
-import { triggerSuffix } from './rule.ts'
+import { JobFields, JobRequest } from '../../shared/job.ts'
+import { notOfTemplates, triggerSuffix } from './rule.ts'
 import { toJson } from './to-json.ts'
 
 /** Its bytes at most. */
@@ -13,18 +13,20 @@ const Reference = z.union([
   z.strictObject({ url: z.url({ protocol: /^https?$/ }).max(4_000) }),
 ])
 
-const { output } = JobRequest.shape
+const { output, model } = JobFields.shape
 
 /**
  * `*.trigger.json`: a job request, in which blobs of the media container may be named instead of by their URLs: beside the
  * file, or from the top with a slash before. Without a source it is that of the file's own name: `film.mp4.trigger.json` is
  * for `film.mp4`.
  */
-const TriggerFile = JobRequest.omit({ source: true, style: true, output: true }).extend({
+const TriggerFile = JobFields.omit(notOfTemplates).extend({
+  model: model.unwrap(),
   source: Reference.optional(),
   style: Reference.optional(),
   output: output
     .unwrap()
+    .omit({ images: true, scores: true })
     .extend({ name: z.string().min(1).max(1_000).optional() })
     .refine(({ name, url }) => name === undefined || url === undefined, 'give either a name or a url')
     .default({}),
