@@ -80,7 +80,7 @@ export function createJobFiles(
       await outputs?.removeSecrets(id)
       // What is there, not what was planned: a job that was cancelled has little of its plan.
       const names = [layout.secret(id)]
-      for (const folder of [layout.segments(id), layout.parts(id), layout.itemSecrets(id)])
+      for (const folder of [layout.segments(id), layout.itemSecrets(id)])
         for await (const { name } of media.list(folder)) names.push(name)
       await media.remove(names)
     },

@@ -24,11 +24,14 @@ export const layout = {
   itemSecrets: (id: string) => `jobs/${id}/secrets/`,
   itemSecretsOf: (id: string, folder: string, batch: number) =>
     `jobs/${id}/secrets/${folder}/${String(batch).padStart(6, '0')}.json`,
-  parts: (id: string) => `jobs/${id}/parts/`,
-  part: (id: string, batch: number) => `jobs/${id}/parts/${String(batch).padStart(6, '0')}.ndjson`,
-  scores: (id: string, format: string) => `jobs/${id}/scores.${format}`,
-  /** Images that go nowhere else. */
-  images: (id: string) => `jobs/${id}/images/`,
+  // Below the segments: nowhere else may a worker write.
+  parts: (id: string) => `jobs/${id}/segments/parts/`,
+  part: (id: string, batch: number) => `jobs/${id}/segments/parts/${String(batch).padStart(6, '0')}.ndjson`,
+  /** An item's image, by its place in the batch, until it goes where the job wants it. */
+  madeImage: (id: string, batch: number, place: number, extension: string) =>
+    `jobs/${id}/segments/images/${String(batch).padStart(6, '0')}/${String(place).padStart(6, '0')}.${extension}`,
+  /** Images of a job that names no other place for them. */
+  images: (id: string) => `jobs/${id}/output.images/`,
   /** Scored frames of a video, where they are kept as images. */
   frames: (id: string) => `jobs/${id}/frames/`,
   frame: (id: string, frame: number) => `jobs/${id}/frames/${String(frame).padStart(9, '0')}.png`,

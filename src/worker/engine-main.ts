@@ -14,6 +14,7 @@ import { workerSettings } from './config.ts'
 import { type FromEngine, aliveMs, type ToEngine } from './engine-protocol.ts'
 import { checkDevice } from './check-device.ts'
 import { createEngineRack } from './engine-rack.ts'
+import { createImageScorer } from './items/score-images.ts'
 import { createScorer } from './score-batch.ts'
 
 /**
@@ -41,21 +42,24 @@ const wish = {
   deviceId: config.FRAMEFLEET_DEVICE_ID,
   threads: config.FRAMEFLEET_INFERENCE_THREADS || availableParallelism(),
 }
+const sources = createSourceReader(media, cache)
+const models = createModelStore(system)
+const engines = createEngineRack({ models, media, cache, log, wish })
 const score = createScorer({
+  ...{ media, sources, engines },
+  scorers: {
+    images: ({ keep }) => createImageScorer({ media, sources, models, engines, keep }),
+    table: () => noTables,
+  },
   files: createJobFiles(media),
   statuses: createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX),
-  media,
   stallMs: config.FRAMEFLEET_STALL_SECONDS * 1_000,
-  sources: createSourceReader(media, cache),
   scratch: await openScratch(config.FRAMEFLEET_SCRATCH_DIR),
-  engines: createEngineRack({
-    models: createModelStore(system),
-    media,
-    cache,
-    log,
-    wish,
-  }),
 })
+
+const noTables = async () => {
+  throw new Error('tables are not scored yet')
+}
 
 const running = new Map<number, AbortController>()
 

@@ -13,7 +13,9 @@ import type { Scratch } from '../shared/scratch.ts'
 import { writeSegmentFacts } from '../shared/segment-metadata.ts'
 import type { SourceReader } from '../shared/source.ts'
 import type { Logger } from '../shared/log.ts'
-import { committedBatch } from './committed-batch.ts'
+import { isItemsPlan } from '../shared/items/items-plan.ts'
+import { committedBatch, removeCommitted } from './committed-batch.ts'
+import { type ItemsDeps, scoreItems } from './items/score-items.ts'
 import { ShortDecode, damagedFrames, findUndecodable } from './decode-range.ts'
 import { decoderThreads } from './decoder-threads.ts'
 import { encodeSegment } from './encode-segment.ts'
@@ -28,12 +30,13 @@ export type ScoreDeps = {
   sources: SourceReader
   scratch: Scratch
   engines: EngineRack
+  scorers: ItemsDeps['scorers']
   /** ffmpeg is ended when it makes no progress for this long. */
   stallMs?: number
 }
 
 /**
- * Scores one batch: fetches the source (once for each machine), decodes the batch's frames, runs the model, encodes
+ * Scores one batch. Of a video: fetches the source (once for each machine), decodes the batch's frames, runs the model, encodes
  * and commits one segment.
  *
  *   waiting ──claim──► fetching ──► scoring ──► committing ──► done
@@ -81,19 +84,22 @@ export function createScorer(deps: ScoreDeps) {
       return elsewhere && word
     })
     try {
-      const { ms, first, ...made } = await deps.scratch.within(
-        'batch',
-        async (dir) =>
-          await scoreInto(deps, {
-            ...{ dir, spec, plan, batch, steps, started, signal: stop.signal },
-            onFrame: (done) => (framesDone = done),
-          }),
-      )
+      const { ms, first, ...made } = await within(spec, stop.signal, async (signal) => {
+        const onFrame = (done: number) => (framesDone = done)
+        return await deps.scratch.within('batch', async (dir) =>
+          isItemsPlan(plan)
+            ? await scoreItems(deps, {
+                ...{ dir, spec, plan, batch, signal, manner: steps.manner, log: steps.log },
+                ...{ onScoring: steps.onScoring, onItem: onFrame },
+              })
+            : await scoreInto(deps, { dir, spec, plan, batch, steps, started, signal, onFrame }),
+        )
+      })
       // No progress may be reported any more: it would be counted beside the committed frames.
       stop.close()
       const outcome = trial ? undefined : await statuses.commit(jobId, index, count)
       // Nobody will join it any more: the end has cleared up before this segment came.
-      if (outcome === 'ended') await media.remove([layout.segment(jobId, index)])
+      if (outcome === 'ended') await removeCommitted(media, batch, isItemsPlan(plan))
       if (!first) return (await committedBatch(media, batch)) ?? { ...nothing, skipped: 'committed' }
       const totalMs = performance.now() - started
       return { frames: trial?.count ?? count, ...made, ms: rounded({ ...ms, totalMs }) }
@@ -104,6 +110,21 @@ export function createScorer(deps: ScoreDeps) {
       throw error
     }
   }
+}
+
+/** Ends a try that takes longer than the job allows; it is tried again. */
+async function within<T>(
+  { request }: JobSpec,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { timeoutSeconds } = request.batch
+  if (timeoutSeconds === undefined) return await work(signal)
+  const limit = AbortSignal.timeout(timeoutSeconds * 1_000)
+  return await work(AbortSignal.any([signal, limit])).catch((error: unknown) => {
+    if (signal.aborted || !limit.aborted) throw error
+    throw new Error(`the batch took longer than its ${timeoutSeconds} s (batch.timeoutSeconds)`)
+  })
 }
 
 /** How the work is told to stop, and whom it tells how far it is. */

@@ -69,8 +69,11 @@ export function createCarefulScorer({ shared, openLone, spec, onUnfit, onUnscore
       })
     if (care === 'alone') return await score({})
 
-    const { request } = await spec(batch.jobId)
-    const { onError, errorThreshold } = request
+    const { request, model } = await spec(batch.jobId)
+    const modelName = request.model ?? model.name
+    const { errorThreshold } = request
+    // Of items each is its own failure.
+    const onError = request.source.url === undefined ? 'passthrough' : request.onError
     const trial = async (range: Range, through: number[] = []) =>
       await blamed(score({ trial: range, through }), signal)
     const { first, count } = batch
@@ -78,7 +81,7 @@ export function createCarefulScorer({ shared, openLone, spec, onUnfit, onUnscore
     const black = (await blackFrame()) && (await blackFrame())
     if (black) {
       await proveFit(signal)
-      const text = `the model ${request.model} fails even on a black frame: ${black.message}`
+      const text = `the model ${modelName} fails even on a black frame: ${black.message}`
       throw new PoisonError(text, { cause: black })
     }
     const bad = await isolate({ first, count }, trial, onError === 'fail' ? 0 : errorThreshold)

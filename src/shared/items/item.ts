@@ -43,7 +43,7 @@ export type ItemSource = {
 
 const Json = z.json()
 
-/** What became of an item: a line of `jobs/<id>/parts/000123.ndjson`. Values become columns, in their order. */
+/** What became of an item: a line of `jobs/<id>/segments/parts/000123.ndjson`. Values become columns, in their order. */
 export const PartLine = z.union([
   z.object({ key: z.string(), value: z.record(z.string(), Json) }),
   z.object({ key: z.string(), error: z.object({ code: z.string(), message: z.string() }) }),

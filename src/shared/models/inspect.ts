@@ -1,5 +1,5 @@
 import { InputError } from '../errors.ts'
-import type { ImageSpec, ModelManifest } from './manifest.ts'
+import type { ImageSpec, ModelManifest, ScoresSpec } from './manifest.ts'
 import {
   decodeModel,
   elementTypes,
@@ -90,6 +90,12 @@ export function checkManifest(
   if (style) checkStyle(facts.inputs, style)
   const images = facts.inputs.filter((tensor) => tensor.name !== style?.name)
   const input = onlyTensor(images, 'input', manifest.input.name)
+  if (manifest.scores) {
+    scoreTensors(facts, manifest.scores)
+    checkTensor(input, manifest.input, 'input')
+    checkInputSize(input, manifest)
+    return { input, output: input }
+  }
   const output = onlyTensor(facts.outputs, 'output', manifest.output.name)
   checkTensor(input, manifest.input, 'input')
   checkTensor(output, manifest.output, 'output')
@@ -114,6 +120,23 @@ export function onlyTensor(
       ? `the model has ${tensors.length} inputs (${names}); a frame, and a style image that the manifest names, are all it can be given`
       : `the model has ${tensors.length} outputs (${names}); name the image in the manifest's output.name`,
   )
+}
+
+/**
+ * The outputs that are the scores, and the boxes of a detector, where a model makes no image. Throws InputError
+ * `model-mismatch`.
+ */
+export function scoreTensors({ outputs }: ModelFacts, { task, scores, boxes }: ScoresSpec): TensorFacts[] {
+  const wanted = task === 'detection' ? [scores, boxes] : [scores]
+  const names = outputs.map((tensor) => tensor.name).join(', ')
+  return wanted.map((name) => {
+    const found = outputs.find((tensor) => tensor.name === (name ?? outputs[0]?.name))
+    if (!found) throw mismatch(`the manifest names the output "${name}", the model has ${names || 'none'}`)
+    if (name === undefined && wanted.length * outputs.length > 1)
+      throw mismatch(`the model has the outputs ${names}; say in the manifest's scores which is which`)
+    if (found.type === 'float32' || found.type === 'int64') return found
+    throw mismatch(`the output "${found.name}" is ${found.type}; scores are float32 or int64`)
+  })
 }
 
 function checkStyle(inputs: TensorFacts[], style: NonNullable<ModelManifest['style']>): void {
@@ -161,10 +184,12 @@ function checkTensor(tensor: TensorFacts, spec: ImageSpec, which: 'input' | 'out
   }
 }
 
-function checkSize(input: TensorFacts, output: TensorFacts, manifest: ModelManifest): void {
-  const { size } = manifest
+const sizeWanted = ({ size }: ModelManifest) =>
+  'width' in size ? { width: size.width, height: size.height } : { width: null, height: null }
+
+function checkInputSize(input: TensorFacts, manifest: ModelManifest): void {
   const [height = null, width = null] = input.dims ? sidesOf(input, manifest.input.layout) : []
-  const wanted = 'width' in size ? { width: size.width, height: size.height } : { width: null, height: null }
+  const wanted = sizeWanted(manifest)
   for (const [side, has, says] of [
     ['width', width, wanted.width],
     ['height', height, wanted.height],
@@ -176,6 +201,11 @@ function checkSize(input: TensorFacts, output: TensorFacts, manifest: ModelManif
       )
     }
   }
+}
+
+function checkSize(input: TensorFacts, output: TensorFacts, manifest: ModelManifest): void {
+  checkInputSize(input, manifest)
+  const wanted = sizeWanted(manifest)
   const [outHeight = null, outWidth = null] = output.dims ? sidesOf(output, manifest.output.layout) : []
   for (const [side, from, to] of [
     ['width', wanted.width, outWidth],

@@ -76,7 +76,29 @@ const StyleInput = z
   })
   .refine(bytesAreBytes, bytesAreBytesError)
 
-/** model.json: what the graph itself doesn't say about an image model. */
+/**
+ * What a model tells of an item, where it makes no image of it. Names are those of the graph's outputs, and may be left out
+ * where there is only one.
+ */
+const Scores = z.strictObject({
+  task: z.enum(['classification', 'detection', 'vector', 'anomaly']),
+  /** Of the classes, in order. */
+  labels: z.array(z.string().max(200)).max(100_000).optional(),
+  /** [N, classes], or of a detector [N, boxes, classes]. */
+  scores: z.string().min(1).optional(),
+  /** [N, boxes, 4]: left, top, right and bottom, as parts of the model's picture or in its pixels. */
+  boxes: z.string().min(1).optional(),
+  boxUnit: z.enum(['relative', 'pixels']).default('relative'),
+  /** Class of a detector that stands for nothing being there. */
+  background: z.int().min(0).optional(),
+  /** Of two boxes of a class that overlap by more than this, the better one stays. */
+  overlap: z.number().min(0).max(1).default(0.5),
+  /** Whether the scores are logits, which a softmax turns into probabilities. */
+  softmax: z.boolean().default(false),
+})
+export type ScoresSpec = z.infer<typeof Scores>
+
+/** model.json: what the graph itself doesn't say about a model. */
 export const ModelManifest = z
   .strictObject({
     name: z
@@ -94,6 +116,8 @@ export const ModelManifest = z
     input: ImageInput.prefault({}),
     output: ImageOutput.prefault({}),
     style: StyleInput.optional(),
+    /** Of a model that makes no image: what it makes. `output` says nothing then. */
+    scores: Scores.optional(),
     /** Any size whose sides are padded up to a multiple, or one size only, to which frames are fitted. */
     size: z.union([AnySize, OneSize], sizeError).prefault({}),
   })

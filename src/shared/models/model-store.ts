@@ -131,8 +131,8 @@ export function createModelStore(system: BlobStore) {
 }
 
 /** What makes two models another one; titles and descriptions don't. */
-const meaning = ({ sha256, input, output, style, size }: StoredModel) =>
-  JSON.stringify([sha256, input, output, style, size])
+const meaning = ({ sha256, input, output, style, size, scores }: StoredModel) =>
+  JSON.stringify([sha256, input, output, style, size, scores])
 
 function describe(model: ModelManifest, bytes: Uint8Array, style: Buffer | undefined): StoredModel {
   const described = { ...model, sha256: sha256(bytes) }

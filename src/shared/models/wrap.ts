@@ -1,7 +1,7 @@
 import { InputError } from '../errors.ts'
 import { type Framing, frameThrough, type Tiles } from './fit.ts'
 import { createGraphBuilder, imageValue } from './graph-builder.ts'
-import { checkManifest, factsOf, readModel, type WholeModel } from './inspect.ts'
+import { checkManifest, factsOf, readModel, scoreTensors, type WholeModel } from './inspect.ts'
 import type { ModelManifest } from './manifest.ts'
 import { elementTypes, encodeModel } from './onnx-schema.ts'
 import { chain, cropTo, fromFrames, padTo, type Target, toFrames, type Write } from './wrap-steps.ts'
@@ -28,6 +28,8 @@ export type StyleImage = { width: number; height: number; pixels: Uint8Array }
  * works out all that depends on it alone once, when it loads the model. The same arguments give the same bytes. The
  * result has one input and one output; their names are the model's own where nothing was put in between.
  *
+ * A model that makes no image keeps its outputs as they are; only its input is put behind bytes.
+ *
  * Throws InputError: `bad-model` and `model-mismatch` as `inspectModel` and `checkManifest` do, `model-refuses-size`
  * for a frame that does not fit the model's one size, or that its scale doesn't divide, `style-needed` and
  * `no-style` for a style that is missing or that the model doesn't take.
@@ -46,6 +48,27 @@ export function wrapModel(
   if (frame.batch > 1 && oneAtATime) throw refusal(`the model takes one frame at a time, not ${frame.batch}`)
 
   const target: Target = { graph: createGraphBuilder('framefleet/'), opset: facts.opset }
+  if (manifest.scores) {
+    const { graph } = model
+    const fixed = fixStyle(target, manifest, style)
+    const before = [
+      ...fromFrames(target, manifest.input),
+      ...padTo(target, manifest.input, frame, framing.padded),
+    ]
+    graph.node = [...fixed, ...written(target, before, framesIn, input.name), ...graph.node]
+    const wanted = scoreTensors(facts, manifest.scores).map((tensor) => tensor.name)
+    const first = before.length > 0 ? framesIn : input.name
+    const { batch, width, height } = frame
+    graph.input = graph.input
+      .filter((info) => info.name !== manifest.style?.name)
+      .map((info) =>
+        info.name === input.name ? imageValue(first, elementTypes.uint8, [batch, height, width, 3]) : info,
+      )
+    // As the model has them, only what nobody asks for is left out.
+    graph.output = graph.output.filter(({ name }) => wanted.includes(name ?? ''))
+    graph.valueInfo = []
+    return encodeModel(model)
+  }
   const names = { input: input.name, output: output.name }
   const fixed = fixStyle(target, manifest, style)
   const edges = framing.tiles

@@ -1,0 +1,103 @@
+import { InputError } from '../../shared/errors.ts'
+import type { BlobStore } from '../../shared/blob-store.ts'
+import { Item, type PartLine } from '../../shared/items/item.ts'
+import { type ItemsPlan, groupOf } from '../../shared/items/items-plan.ts'
+import { parseLines } from '../../shared/items/ndjson.ts'
+import type { BatchPayload, JobSpec } from '../../shared/job.ts'
+import { layout } from '../../shared/layout.ts'
+import type { Logger } from '../../shared/log.ts'
+import { z } from 'zod'
+import { writeSegmentFacts } from '../../shared/segment-metadata.ts'
+import type { Manner } from '../engine-protocol.ts'
+import type { ItemScorer } from './item-scorer.ts'
+
+type Kept = { keep(place: number, extension: string, bytes: Buffer): Promise<string> }
+
+export type ItemsDeps = {
+  media: Pick<BlobStore, 'read' | 'readJson' | 'write'>
+  /** One for each kind of source; `keep` is for images that it makes. */
+  scorers: Record<'images' | 'table', (kept: Kept) => ItemScorer>
+}
+
+export type ItemsBatch = {
+  dir: string
+  spec: JobSpec
+  plan: ItemsPlan
+  batch: BatchPayload
+  manner: Manner
+  log: Logger
+  signal: AbortSignal
+  onScoring(): void
+  onItem(done: number): void
+}
+
+const Queries = z.array(z.string().nullable())
+
+/**
+ * Scores a batch of items and commits what became of each as one part. Throws InputError `too-many-errors` where more failed in
+ * it than the whole job allows.
+ */
+export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch) {
+  const { spec, plan, batch, manner } = job
+  const { request, id } = spec
+  const range = manner.trial ?? { first: batch.first, count: batch.count }
+  const from = range.first - batch.first
+  const all = await itemsOf(media, plan, batch)
+  const queries = plan.hasQueries
+    ? ((await media.readJson(layout.itemSecretsOf(id, plan.folder, batch.index), Queries)) ?? [])
+    : []
+  const keep = async (place: number, extension: string, bytes: Buffer) => {
+    const name = layout.madeImage(id, batch.index, from + place, extension)
+    await media.write(name, bytes)
+    return name
+  }
+  const score = scorers[request.source.table ? 'table' : 'images']({ keep })
+  const { lines, device, size, ms } = await score({
+    ...{ spec, dir: job.dir, signal: job.signal, onScoring: job.onScoring, onItem: job.onItem },
+    group: groupOf(spec, plan, batch.index),
+    items: all.slice(from, from + range.count),
+    queries: queries.slice(from, from + range.count).map((query) => query ?? undefined),
+    through: new Set((manner.through ?? []).map((frame) => frame - range.first)),
+    trial: manner.trial !== undefined,
+    small: manner.small ?? false,
+    log: request.logLevel ? job.log.child({}, { level: request.logLevel }) : job.log,
+  })
+  const facts = { replaced: [], through: [], device, ms: ms ?? {} }
+  if (manner.trial) return { first: true, ...facts }
+  if (lines.length !== range.count) throw new Error(`${lines.length} lines of ${range.count} items`)
+  const failed = lines.filter((line) => 'error' in line)
+  if (failed.length > request.errorThreshold) throw tooManyFailed(failed, request.errorThreshold)
+  if (failed.length > 0) job.log.info({ failed: failed.length, first: failed[0]?.key }, 'items failed')
+  const uploading = performance.now()
+  const first = await media.write(layout.part(id, batch.index), Buffer.from(toLines(lines)), {
+    ifAbsent: true,
+    contentType: 'application/x-ndjson',
+    metadata: writeSegmentFacts({ frames: batch.count, replaced: [], through: [] }),
+  })
+  const { model } = groupOf(spec, plan, batch.index)
+  return {
+    ...{ first, ...facts, model: `${model.name}@${model.version}`, size },
+    ms: { ...ms, uploadMs: performance.now() - uploading },
+  }
+}
+
+async function itemsOf(media: ItemsDeps['media'], plan: ItemsPlan, batch: BatchPayload): Promise<Item[]> {
+  const name = layout.itemsOf(plan.jobId, plan.folder, batch.index)
+  const bytes = await media.read(name)
+  if (!bytes) throw new InputError('plan-gone', `The items of batch ${batch.index} are missing (${name}).`)
+  const items = parseLines(bytes, Item)
+  if (items.length === batch.count) return items
+  throw new InputError('plan-gone', `${name} has ${items.length} items, the plan ${batch.count}.`)
+}
+
+const toLines = (lines: PartLine[]) => lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+
+type Failed = Extract<PartLine, { error: object }>
+
+export function tooManyFailed([first]: Failed[], allowed: number): InputError {
+  const example = first ? ` One of them is ${first.key}: ${first.error.message}` : ''
+  return new InputError(
+    'too-many-errors',
+    `More than ${allowed} items failed, which is the job's errorThreshold.${example}`,
+  )
+}
