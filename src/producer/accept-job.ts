@@ -8,7 +8,6 @@ import { InputError, TransientError } from '../shared/errors.ts'
 import type { JobRequest, JobSpec, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
-import { layout } from '../shared/layout.ts'
 import type { Logger } from '../shared/log.ts'
 import type { ModelStore, StoredModel } from '../shared/models/model-store.ts'
 import { maxStyleBytes } from '../shared/models/style-image.ts'
@@ -18,6 +17,8 @@ import { type Tracing, untraced } from '../shared/tracing.ts'
 import { type Admission, estimateFrames } from './admission.ts'
 import type { FairOrder } from './fair-queue.ts'
 import { addFlow } from './flow.ts'
+import { checkItems, lookAtItems } from './items/accept-items.ts'
+import { checkOwnName } from './own-names.ts'
 import { checkHost } from './source-policy.ts'
 
 export type AcceptDeps = {
@@ -72,17 +73,17 @@ async function accept(
   const known = caller.key === undefined ? undefined : await files.findSpec(id)
   if (known) return await again(deps, known, requestHash)
 
-  checkHost(request.source.url, deps.policy)
-  checkOwnName(deps.media.nameOf(request.source.url), 'read')
+  checkSource(deps, request)
   checkTarget(deps, request)
   // Both at once: somebody waits. What is wrong with the model is said first, whichever answer comes first.
-  const looking = deps.sources.look(request.source.url)
+  const looking = lookAtSource(deps, request)
   looking.catch(() => {})
   const { model, style } = await resolveModel(deps, request)
   const source = await looking
   if (caller.version !== undefined && source.etag !== caller.version)
     throw new TransientError(`The source ${source.url} changed while it was looked at.`)
-  if (source.bytes === 0) throw new InputError('source-empty', `The source ${source.url} is empty (0 bytes).`)
+  if (source.bytes === 0 && source.kind !== 'many')
+    throw new InputError('source-empty', `The source ${source.url} is empty (0 bytes).`)
   if (source.bytes > deps.maxSourceBytes) {
     throw new InputError(
       'source-too-large',
@@ -91,9 +92,13 @@ async function accept(
   }
 
   const queryOf = (url: string | undefined) => (url === undefined ? '' : new URL(url).search)
-  const sourceQuery = queryOf(request.source.url)
+  const { images, table } = request.source
+  const sourceQuery = queryOf(request.source.url ?? images?.manifest ?? table?.url)
+  const itemQueries = images?.list?.map(queryOf)
+  const isListed = itemQueries?.some(Boolean) ?? false
   const styleQuery = queryOf(request.style?.url)
-  const outputQuery = queryOf(request.output.url)
+  const target = request.output.scores?.url ?? request.output.url
+  const outputQuery = queryOf(target)
   await deps.admit({ id, client: caller.client, bytes: source.bytes })
   const { spec, created } = await keep().catch(async (error: unknown) => {
     await deps.backlog.drop(id)
@@ -109,10 +114,10 @@ async function accept(
   return spec
 
   async function keep() {
-    const output = request.output.url === undefined ? undefined : publicUrl(request.output.url)
+    const output = target === undefined ? undefined : publicUrl(target)
     await deps.outputs.keep(id, requestHash, { url: output, query: outputQuery })
-    if (sourceQuery + styleQuery !== '')
-      await files.writeSecret(id, { sourceQuery, outputQuery: '', styleQuery })
+    if (sourceQuery + styleQuery !== '' || isListed)
+      await files.writeSecret(id, { sourceQuery, outputQuery: '', styleQuery, itemQueries })
     return await files.keepSpec({
       v: 1,
       id,
@@ -123,7 +128,7 @@ async function accept(
       source,
       model: { name: model.name, version: model.version, sha256: model.sha256 },
       style,
-      hasSecret: sourceQuery + styleQuery + outputQuery !== '',
+      hasSecret: sourceQuery + styleQuery + outputQuery !== '' || isListed,
       ...(caller.trace === undefined ? {} : { trace: caller.trace }),
     })
   }
@@ -135,14 +140,55 @@ export async function checkJob(deps: AcceptDeps, request: Omit<JobRequest, 'sour
   await resolveModel(deps, request)
 }
 
+function checkSource({ policy, media }: AcceptDeps, request: JobRequest): void {
+  const { url } = request.source
+  if (url === undefined) return checkItems({ policy, media }, request)
+  checkHost(url, policy)
+  checkOwnName(media.nameOf(url), 'read')
+  if (request.output.images || request.output.scores)
+    throw new InputError('bad-output', 'A video becomes a video: leave output.images and output.scores out.')
+  if (request.models || request.modelBy)
+    throw new InputError('bad-model', 'A video is scored by one model: give model.')
+  if (request.errorThreshold > mostUnscored)
+    throw new InputError(
+      'bad-request',
+      `Of a video at most ${mostUnscored} frames may go unscored (errorThreshold).`,
+    )
+}
+
+/** A segment says of itself which they are. */
+const mostUnscored = 1_000
+
+async function lookAtSource({ sources, media }: AcceptDeps, { source }: JobRequest): Promise<SourceRef> {
+  return source.url === undefined
+    ? await lookAtItems({ sources, media }, source)
+    : await sources.look(source.url)
+}
+
 function checkTarget(deps: AcceptDeps, { output }: Pick<JobRequest, 'output'>): void {
-  if (output.url) checkOutput(deps, output.url)
+  const url = output.scores?.url ?? output.url
+  if (url) checkOutput(deps, url)
   checkWish(output)
 }
 
-async function resolveModel(deps: AcceptDeps, request: Pick<JobRequest, 'model' | 'style'>) {
-  const model = await deps.models.resolve(request.model)
+async function resolveModel(
+  deps: AcceptDeps,
+  request: Pick<JobRequest, 'model' | 'style' | 'output'> & Partial<Pick<JobRequest, 'source'>>,
+) {
+  const model = await deps.models.resolve(request.model ?? '')
+  checkKind(model, request)
   return { model, style: await acceptStyle(deps, model, request.style?.url) }
+}
+
+/** A model makes an image, or tells something of one: the output must be of that kind. */
+function checkKind(
+  { name, scores }: StoredModel,
+  { source, output }: { source?: JobRequest['source']; output: JobRequest['output'] },
+): void {
+  if (scores && !output.scores)
+    throw new InputError('bad-output', `The model ${name} makes no images: give output.scores.`)
+  if (!scores && output.scores && source?.images)
+    throw new InputError('bad-output', `The model ${name} makes images: give output.images.`)
 }
 
 /** Looks at the style image of a job, whose model must be one that takes it. */
@@ -198,16 +244,6 @@ async function queueJob(
   })
 }
 
-/** What lies under `jobs/` and `open/` is the system's own; of it only finished videos may be read, and nothing written. */
-function checkOwnName(name: string | undefined, use: 'read' | 'write'): void {
-  const own = [layout.jobs, layout.openMarks].find((prefix) => name?.startsWith(prefix))
-  if (own === undefined || (use === 'read' && /^jobs\/[^/]+\/output\.\w+$/.test(name ?? ''))) return
-  throw new InputError(
-    'reserved-name',
-    `${name} belongs to framefleet itself; names under ${own} can't be used here.`,
-  )
-}
-
 function checkOutput({ media, policy }: AcceptDeps, url: string): void {
   checkHost(url, policy)
   checkOwnName(media.nameOf(url), 'write')
@@ -232,9 +268,27 @@ function withoutSecrets(request: JobRequest): JobRequest {
   const { source, output, style } = request
   return {
     ...request,
-    source: { url: publicUrl(source.url) },
+    source: publicSource(source),
     style: style && { url: publicUrl(style.url) },
-    output: output.url ? { ...output, url: publicUrl(output.url) } : output,
+    output: {
+      ...output,
+      ...(output.url && { url: publicUrl(output.url) }),
+      ...(output.scores?.url && { scores: { ...output.scores, url: publicUrl(output.scores.url) } }),
+    },
+  }
+}
+
+function publicSource({ url, images, table }: JobRequest['source']): JobRequest['source'] {
+  return {
+    ...(url && { url: publicUrl(url) }),
+    ...(images && {
+      images: {
+        ...images,
+        ...(images.list && { list: images.list.map(publicUrl) }),
+        ...(images.manifest && { manifest: publicUrl(images.manifest) }),
+      },
+    }),
+    ...(table && { table: { ...table, ...(table.url && { url: publicUrl(table.url) }) } }),
   }
 }
 

@@ -231,6 +231,7 @@ async function putOn(
       data,
       opts: {
         ...entryOptions('batch', { isChild: true }),
+        ...(spec.request.batch.maxTries ? { attempts: spec.request.batch.maxTries } : {}),
         jobId: id,
         parent: parentOf(deps, spec),
         priority,

@@ -90,7 +90,9 @@ await runRole({ log, shipping, drainMs }, async () => {
   const patient = openFlows(redis, { prefix, files, log, share })
   const hasty = openFlows(prompt, { prefix, files, log, share })
   const indexer = createIndexer()
+  const policy = { mediaUrl: media.url(''), allowed: config.FRAMEFLEET_SOURCE_HOSTS }
   const split = splitWorkload({
+    policy,
     index: indexer.index,
     files,
     media,
@@ -139,7 +141,7 @@ await runRole({ log, shipping, drainMs }, async () => {
       frames: config.FRAMEFLEET_MAX_QUEUED_FRAMES,
     }),
     isQueued: async (id: string) => (await prompt.exists(queue('stitch').toKey(entryIds.stitch(id)))) === 1,
-    policy: { mediaUrl: media.url(''), allowed: config.FRAMEFLEET_SOURCE_HOSTS },
+    policy,
     maxSourceBytes: config.FRAMEFLEET_MAX_SOURCE_BYTES,
   }
   const hastyQuarantine = createQuarantine(shownQuarantine)

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import { chooseEncoding, keepsAudio, keepsSubtitles } from '../shared/encoding.ts'
 import { CancelledError, InputError } from '../shared/errors.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
-import type { JobSpec, Plan, SourceRef } from '../shared/job.ts'
+import type { JobPlan, JobSpec, Plan, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import { haltSignal } from '../shared/halt-signal.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
@@ -16,6 +16,8 @@ import type { Workload } from '../shared/workload.ts'
 import type { FairOrder } from './fair-queue.ts'
 import { type FlowQueues, addBatches } from './flow.ts'
 import type { IndexedSource } from './index-source.ts'
+import { type SourceDeps, openItemSource } from './items/open-source.ts'
+import { planItems } from './items/plan-items.ts'
 import { planBatches } from './plan-batches.ts'
 import { type PaceWish, cuttingPace, paceFor } from './plan-pace.ts'
 
@@ -26,6 +28,7 @@ type SplitDeps = {
   statuses: JobStatuses
   sources: SourceReader
   scratch: Scratch
+  policy: SourceDeps['policy']
   index(path: string, signal: AbortSignal): Promise<IndexedSource>
   redis: Redis
   queues: FlowQueues
@@ -51,7 +54,7 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
         const spec = await files.spec(jobId)
         if (spec.style) await keepStyle(deps, spec, spec.style, stop.signal)
         const known = await files.findPlan(jobId)
-        const plan = known ?? (await files.keepPlan(await makePlan(deps, spec, stop.signal)))
+        const plan = known ?? (await files.keepPlan(await planJob(deps, spec, stop.signal)))
         const committed = async () => (known ? await files.committed(jobId) : new Map<number, number>())
         // The state moves on first: a batch may be done before the last one is on the queue.
         await statuses.beginScoring(jobId, plan, await committed())
@@ -59,7 +62,7 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
         log.info(
           {
             ...{ frames: plan.frames, batches: plan.batches.length, resumed: known !== undefined },
-            encoding: plan.encoding,
+            ...('encoding' in plan ? { encoding: plan.encoding } : {}),
           },
           'planned',
         )
@@ -77,6 +80,21 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
     },
   }
 }
+
+async function planJob(deps: SplitDeps, spec: JobSpec, signal: AbortSignal): Promise<JobPlan> {
+  if (spec.request.source.url !== undefined) return await makePlan(deps, spec, signal)
+  const { media, sources, policy, files, scratch } = deps
+  return await scratch.within('split', async (dir) => {
+    const secret = await files.secret(spec)
+    const source = await openItemSource({ media, sources, policy }, { spec, secret, dir, signal })
+    const size = spec.request.batch.items ?? (spec.request.source.table ? rowsTogether : imagesTogether)
+    return await planItems(media, source, { jobId: spec.id, size, signal })
+  })
+}
+
+/** Items of a batch that asks for no number: some seconds' work. */
+const imagesTogether = 50
+const rowsTogether = 10_000
 
 async function makePlan(
   { files, sources, scratch, index, order, cut }: SplitDeps,

@@ -137,6 +137,8 @@ export const JobSecret = z.object({
   /** Of jobs that were accepted before outputs were kept apart; else empty, for workers of then. */
   outputQuery: z.string().default(''),
   styleQuery: z.string().default(''),
+  /** Of a list of images, in its order. */
+  itemQueries: z.array(z.string()).optional(),
 })
 export type JobSecret = z.infer<typeof JobSecret>
 

@@ -1,0 +1,56 @@
+import type { BlobStore } from '../../shared/blob-store.ts'
+import { InputError } from '../../shared/errors.ts'
+import type { JobRequest, SourceRef } from '../../shared/job.ts'
+import { publicUrl } from '../../shared/redact.ts'
+import type { SourceReader } from '../../shared/source.ts'
+import { checkOwnName } from '../own-names.ts'
+import { checkHost } from '../source-policy.ts'
+import type { SourceDeps } from './open-source.ts'
+
+/** What can be seen to be wrong at once with a job that is no video. Throws InputError with one sentence. */
+export function checkItems(
+  { policy, media }: Pick<SourceDeps, 'policy'> & { media: Pick<BlobStore, 'nameOf'> },
+  { source, output, intermediate }: JobRequest,
+): void {
+  const { images, table } = source
+  if (intermediate) throw new InputError('bad-request', 'Only a video has intermediate frames.')
+  const { container, codec, crf, preset, url } = output
+  if ([container, codec, crf, preset, url].some((each) => each !== undefined))
+    throw new InputError(
+      'bad-output',
+      'Only a video has a url, container, codec, crf or preset: give output.images or output.scores.',
+    )
+  if (output.images && output.scores)
+    throw new InputError(
+      'bad-output',
+      'A job makes images or scores: give one of output.images and output.scores.',
+    )
+  if (table && !output.scores)
+    throw new InputError('bad-output', 'A table becomes scores: give output.scores.')
+  for (const each of [...(images?.list ?? []), images?.manifest, table?.url]) {
+    if (each === undefined) continue
+    checkHost(each, policy)
+    checkOwnName(media.nameOf(each), 'read')
+  }
+  const from = images?.prefix ?? table?.prefix
+  const to = output.images?.prefix
+  checkOwnName(from, 'read')
+  checkOwnName(to, 'write')
+  if (from !== undefined && to !== undefined && (from.startsWith(to) || to.startsWith(from)))
+    throw new InputError(
+      'bad-output',
+      `The output's prefix ${to} and the source's ${from} lie in each other: what is made would be read, or written over.`,
+    )
+}
+
+/** What a job of items is made of, as one thing to be shown. Throws InputError where a file is missing. */
+export async function lookAtItems(
+  { sources, media }: { sources: Pick<SourceReader, 'look'>; media: Pick<BlobStore, 'url'> },
+  { images, table }: JobRequest['source'],
+): Promise<SourceRef> {
+  const file = images?.manifest ?? table?.url
+  if (file !== undefined) return await sources.look(file)
+  const prefix = images?.prefix ?? table?.prefix
+  const url = prefix === undefined ? publicUrl(images?.list?.[0] ?? '') : media.url(prefix)
+  return { url, kind: 'many', etag: '', bytes: 0 }
+}

@@ -1,0 +1,118 @@
+import { createReadStream } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { z } from 'zod'
+import { InputError } from '../../shared/errors.ts'
+import type { ItemSource, SourceItem } from '../../shared/items/item.ts'
+import type { ImagesSource } from '../../shared/items/request.ts'
+import type { JobSecret, JobSpec } from '../../shared/job.ts'
+import { publicUrl } from '../../shared/redact.ts'
+import { checkOwnName } from '../own-names.ts'
+import { checkHost } from '../source-policy.ts'
+import type { SourceDeps } from './open-source.ts'
+
+type Job = { spec: JobSpec; secret: JobSecret; dir: string; signal: AbortSignal; images: ImagesSource }
+
+/** What files are called that hold images; others under a prefix are no items. */
+const imageName = /\.(?:jpe?g|png|webp|tiff?|avif|heif|heic|gif)$/i
+export const maxItems = 2_000_000
+const longestKey = 500
+const longestLine = 16 << 10
+
+/**
+ * Images as items. Keys: under a prefix, what a name has behind it; of a list, the file's name, with its number before it where
+ * another one is called the same; of a manifest, as it says.
+ */
+export function imagesSource(deps: SourceDeps, job: Job): ItemSource {
+  const { prefix, list } = job.images
+  if (prefix !== undefined) return { items: () => underPrefix(deps, prefix) }
+  if (list) return { items: () => listed(deps, list, job.secret) }
+  return { items: () => inManifest(deps, job) }
+}
+
+async function* underPrefix({ media }: SourceDeps, prefix: string): AsyncGenerator<SourceItem> {
+  // Whole folders are left out of keys, not a part of a name.
+  const base = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+  for await (const { name } of media.list(prefix)) {
+    const key = name.slice(base.length)
+    if (imageName.test(name)) yield { key: goodKey(key, name), name }
+  }
+}
+
+async function* listed(
+  { media }: SourceDeps,
+  list: string[],
+  { itemQueries = [] }: JobSecret,
+): AsyncGenerator<SourceItem> {
+  const files = list.map((url) => {
+    const path = new URL(url).pathname
+    return decodeURIComponent(path.slice(path.lastIndexOf('/') + 1)) || 'image'
+  })
+  const seen = Map.groupBy(files, (file) => file)
+  for (const [i, url] of list.entries()) {
+    const file = files[i] ?? ''
+    const key = goodKey((seen.get(file)?.length ?? 0) > 1 ? `${i}-${file}` : file, url)
+    const query = itemQueries[i] ?? ''
+    const own = query === '' ? media.nameOf(url) : undefined
+    yield own === undefined ? { key, url, query } : { key, name: own }
+  }
+}
+
+const Line = z
+  .object({
+    key: z.string().optional(),
+    url: z
+      .url({ protocol: /^https?$/ })
+      .max(4_000)
+      .optional(),
+    name: z.string().min(1).max(1_024).optional(),
+  })
+  .refine(({ url, name }) => (url === undefined) !== (name === undefined), 'give either url or name')
+
+async function* inManifest({ media, sources, policy }: SourceDeps, job: Job): AsyncGenerator<SourceItem> {
+  const path = join(job.dir, 'manifest')
+  await sources.open(job.spec.source, job.secret.sourceQuery, path, job.signal)
+  const seen = new Set<string>()
+  let number = 0
+  for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
+    number += 1
+    if (text.trim() === '') continue
+    const { key, url, name } = readLine(text, number)
+    if (url !== undefined) checkHost(url, policy)
+    checkOwnName(name ?? media.nameOf(url ?? ''), 'read')
+    const own = goodKey(key ?? name ?? new URL(url ?? '').pathname.replace(/^\/+/, ''), `line ${number}`)
+    if (seen.has(own)) throw bad(number, `the key ${own} is there already`)
+    seen.add(own)
+    const query = url === undefined ? '' : new URL(url).search
+    const ownName = name ?? (query === '' ? media.nameOf(url ?? '') : undefined)
+    yield ownName === undefined ? { key: own, url: publicUrl(url ?? ''), query } : { key: own, name: ownName }
+  }
+}
+
+function readLine(text: string, number: number): z.infer<typeof Line> {
+  if (text.length > longestLine) throw bad(number, `it is longer than ${longestLine} characters`)
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    throw bad(number, 'it is no JSON')
+  }
+  const read = Line.safeParse(json)
+  if (read.success) return read.data
+  const [issue] = read.error.issues
+  throw bad(number, `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not an image'}`.replace(/^: /, ''))
+}
+
+const bad = (line: number, why: string) =>
+  new InputError('bad-manifest', `The manifest, line ${line}: ${why}.`)
+
+/** Keys become names of blobs, in which folders of these names would lead elsewhere. */
+function goodKey(key: string, where: string): string {
+  const isSafe = !key.startsWith('/') && !/(^|\/)\.{0,2}(\/|$)/.test(key) && !/[\p{Cc}\\]/u.test(key)
+  if (isSafe && key.length <= longestKey) return key
+  const short = key.slice(0, 100)
+  throw new InputError(
+    'bad-key',
+    `The key ${short} (${where.slice(0, 200)}) can't name an image: ${longestKey} characters at most, no empty folders, no . or .. as folders.`,
+  )
+}
