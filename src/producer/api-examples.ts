@@ -27,6 +27,12 @@ export const problems = {
   'job-unknown': [404, `There is no job ${id}.`],
   'not-there': [404, `The job ${id} has no report yet.`],
   'record-unknown': [404, `There is no record ${record} in quarantine.`],
+  'schedule-unknown': [404, 'There is no schedule hourly.'],
+  'bad-schedule': [
+    422,
+    'job: {year} stands for nothing; there are dd, from, hh, min, mm, run, to, yyyy',
+  ],
+  'too-many-schedules': [422, "There are 200 schedules; more can't be kept."],
   'unknown-model': [422, 'There is no model great-wafe.'],
   'upload-done': [409, 'This upload is done: submit a job with it.'],
   'no-links': [501, 'This system reaches its storage by a SAS, and so can make no links to it.'],
@@ -37,6 +43,9 @@ export const problems = {
   'source-not-found': [422, `The source ${film} is not there (404). Check the URL.`],
   'not-retryable': [422, `The record ${record} belongs to no job; it can only be dropped.`],
   'bad-events': [400, 'The body is no event of Event Grid, nor a list of some.'],
+  'bad-readings': [400, 'The body says that it is gzip, and is not, or not whole.'],
+  'readings-too-large': [413, 'The body unpacks to more than 4 MiB; send it in parts.'],
+  'bad-encoding': [415, 'Content-Encoding may be gzip, or none; not br.'],
   'bad-fleet': [422, 'min must not be above max: min would be 9, max 4, size auto.'],
   'too-many-requests': [429, 'Too many requests with this token; try again in 1 s.'],
   'too-much-queued': [429, 'The 9800000 frames you have in line leave no room for 432000 more.'],
@@ -107,6 +116,22 @@ const event = {
     eventTime: '2026-03-01T09:30:00Z',
   },
   data: { api: 'PutBlockList', eTag: '0x8DC1F2', url: film },
+}
+const schedule = {
+  ...{ cron: '5 * * * *', timezone: 'Europe/Berlin', overlap: 'skip' },
+  window: { minutes: 60, lagMinutes: 5 },
+  job: {
+    source: { name: 'in/{yyyy}/{mm}/{dd}/{hh}.mp4' },
+    ...{ model: 'great-wave', output: { name: 'out/{yyyy}/{mm}/{dd}/{hh}.mp4' } },
+  },
+}
+const run = {
+  ...{ key: '2026-03-01T09:05:00.000Z', at: '2026-03-01T09:05:00.000Z', by: 'cron', outcome: 'started' },
+  ...{ firedAt: '2026-03-01T09:05:00.214Z', jobId: id },
+}
+const scheduled = {
+  ...{ id: 'hourly', ...schedule, since: '2026-02-28T16:20:00.000Z' },
+  ...{ nextRun: '2026-03-01T10:05:00.000Z', lastRun: run },
 }
 const settings = { min: 0, max: 20, size: null, paused: false }
 const image = { layout: 'NCHW', type: 'float32', range: '0..255', channels: 'RGB' }
@@ -273,11 +298,36 @@ export const operations: Record<string, OperationExample> = {
     },
     problems: ['bad-request'],
   },
+  'GET /v1/schedules': { id: 'listSchedules', answer: { schedules: [scheduled] }, problems: [] },
+  'GET /v1/schedules/{id}': {
+    id: 'getSchedule',
+    answer: { ...scheduled, runs: [run] },
+    problems: ['bad-request', 'schedule-unknown'],
+  },
+  'PUT /v1/schedules/{id}': {
+    id: 'setSchedule',
+    request: schedule,
+    answer: scheduled,
+    problems: ['bad-request', 'bad-schedule', 'too-many-schedules', 'unknown-model'],
+  },
+  'DELETE /v1/schedules/{id}': { id: 'removeSchedule', problems: ['bad-request', 'schedule-unknown'] },
+  'POST /v1/schedules/{id}/run': {
+    id: 'runSchedule',
+    request: { at: '2026-03-01T09:05:00.000Z' },
+    answer: { ...run, by: 'hand' },
+    problems: ['bad-request', 'schedule-unknown', 'bad-schedule'],
+  },
   'POST /v1/events': {
     id: 'sendEvents',
     request: [event],
     answer: { events: 1, outcomes: { started: 1 } },
     problems: ['bad-events', 'too-much-queued'],
+  },
+  'POST /v1/readings': {
+    id: 'sendReadings',
+    request: '{"TS":"2026-03-01T09:30:00Z","Device":"pump-1","Tag":"pressure","Val":4.71}\n',
+    answer: { taken: 1, late: 0, refused: 0, errors: [] },
+    problems: ['bad-readings', 'readings-too-large', 'bad-encoding'],
   },
   'GET /v1/models': {
     id: 'listModels',
@@ -304,7 +354,8 @@ export const parameters: Record<string, (operation: string) => unknown> = {
   frame: () => 4_911,
   side: () => 'after',
   after: () => 'MjAyNi0wMy0wMQ',
-  id: (operation) => (operation.includes('uarantine') ? record : id),
+  id: (operation) =>
+    operation.includes('uarantine') ? record : operation.includes('Schedule') ? 'hourly' : id,
   offset: () => 0,
   limit: () => 20,
   again: () => 'true',

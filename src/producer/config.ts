@@ -112,6 +112,14 @@ export const producerSettings = {
     .describe(
       'how often storage is looked at for what has landed, where no Event Grid says so; 0 never does',
     ),
+  FRAMEFLEET_READINGS_GRACE_MINUTES: z.coerce
+    .number()
+    .min(0)
+    .max(60)
+    .default(5)
+    .describe(
+      'how long after its end an hour takes readings of its own; later ones go to the hour that is open, and so with the next run',
+    ),
   FRAMEFLEET_BOARD_WRITABLE: z
     .stringbool()
     .default(false)

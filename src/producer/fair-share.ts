@@ -4,11 +4,13 @@ import { InputError } from '../shared/errors.ts'
 
 /** A caller asks for more than its share of this process. */
 export class TooManyRequests extends InputError {
-  readonly retryAfterSeconds = 1
+  readonly retryAfterSeconds: number
   /** For Bull Board, which answers by this. */
   readonly statusCode = 429
-  constructor(sentence: string) {
-    super('too-many-requests', `${sentence} Try again in a second.`)
+  constructor(sentence: string, retryAfterSeconds = 1) {
+    const later = retryAfterSeconds === 1 ? 'a second' : `${retryAfterSeconds} seconds`
+    super('too-many-requests', `${sentence} Try again in ${later}.`)
+    this.retryAfterSeconds = retryAfterSeconds
   }
 }
 

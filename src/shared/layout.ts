@@ -58,15 +58,22 @@ export const layout = {
   logs: 'logs/',
   logsOf: (day: string) => `logs/${day}/`,
   log: (role: string, instance: string, startedAt: Date) => {
-    const name = instance.replaceAll(/[^\w.-]/g, '-').slice(0, 120)
-    const start = startedAt.toISOString().replaceAll(/[-:.]/g, '')
-    return (day: string, number: number) => `logs/${day}/${role}/${name}-${start}-${number}.ndjson`
+    const name = ownName(instance, startedAt)
+    return (day: string, number: number) => `logs/${day}/${role}/${name}-${number}.ndjson`
   },
   /** A video that lands here may start a job by itself; nothing that lands elsewhere does. */
   arrivals: 'in/',
   /** In the system container: which of them start which job, and up to where the poller has looked. */
   triggerRules: 'triggers/rules.json',
   triggerPoll: 'triggers/poll.json',
+  /** What devices measured, by the hour: `readings/2026/03/01/09/`; each process has blobs of its own in it, numbered from 0. */
+  readings: 'readings/',
+  readingsBlob: (hour: string, instance: string, startedAt: Date, number: number) =>
+    `readings/${hour}/${ownName(instance, startedAt)}-${number}.ndjson`,
+  /** In the system container: jobs that are started by the clock, and their runs. */
+  schedules: 'schedules/',
+  schedule: (id: string) => `schedules/${id}.json`,
+  scheduleRuns: (id: string) => `schedules/${id}/runs.json`,
   upload: (name: string) => `uploads/${name}`,
   /** What was brought by a link: not under `in/`, where a video that lands may start a job by itself. */
   uploads: 'uploads/',
@@ -74,3 +81,9 @@ export const layout = {
 
 /** Metadata of an output that goes where the job wanted it: its job. Where that is under `in/`, it starts no other one. */
 export const outputMark = 'framefleet_job'
+
+/** A process as it is in names of blobs: another one of the same machine and number started at another time. */
+function ownName(instance: string, startedAt: Date): string {
+  const name = instance.replaceAll(/[^\w.-]/g, '-').slice(0, 120)
+  return `${name}-${startedAt.toISOString().replaceAll(/[-:.]/g, '')}`
+}

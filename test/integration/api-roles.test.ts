@@ -80,6 +80,7 @@ test('what each role may call is what is written down', () => {
     'POST /v1/events',
     'POST /v1/jobs',
     'POST /v1/jobs/:id/resume',
+    'POST /v1/readings',
     'POST /v1/resume',
     'POST /v1/uploads',
   ])
