@@ -1,6 +1,7 @@
 import { openMedia, openSystem } from '../src/shared/stores.ts'
 import { readConfig, mediaSettings, systemSettings } from '../src/shared/config.ts'
 import type { JobSpec, Plan } from '../src/shared/job.ts'
+import { isItemsPlan } from '../src/shared/items/items-plan.ts'
 import { createJobFiles } from '../src/shared/job-files.ts'
 import { createModelStore, type ModelStore } from '../src/shared/models/model-store.ts'
 import type { BlobStore } from '../src/shared/blob-store.ts'
@@ -16,5 +17,6 @@ export async function openJob({ env, jobId }: JobRef): Promise<FinishedJob> {
   const system = openSystem(config)
   const files = createJobFiles(media)
   const [spec, plan] = await Promise.all([files.spec(jobId), files.plan(jobId)])
+  if (isItemsPlan(plan)) throw new Error(`the job ${jobId} has no video`)
   return { spec, plan, media, models: createModelStore(system) }
 }

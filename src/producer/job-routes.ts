@@ -67,7 +67,7 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
       config: { role: 'Job.Submit' },
       schema: {
         tags,
-        summary: 'Submit a video',
+        summary: 'Submit a video, images or a table',
         description:
           'Answers at once; the job goes on by itself. An Idempotency-Key makes it safe to send again. Where too much is in line already, 429 says what is before it, and Retry-After when to come back.',
         body: JobRequest,
@@ -170,17 +170,26 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
       async (request, reply) => {
         const { id } = request.params
         const report = await files.readReport(id)
-        const container = report?.encoding?.container
+        const container = report?.encoding?.container ?? scoresOf(report)
         const name = what === 'preview' ? layout.preview(id) : container && layout.output(id, container)
         const stream = report?.status === 'succeeded' && name ? await media.openRead(name) : undefined
         if (!stream || !container) throw new InputError('not-there', `The job ${id} has no ${what} here.`)
-        return await reply
-          .type(what === 'preview' ? 'image/jpeg' : muxers[container].contentType)
-          .send(stream)
+        return await reply.type(what === 'preview' ? 'image/jpeg' : contentTypes[container]).send(stream)
       },
     )
-  download('output', 'The finished video')
+  download('output', 'The finished video, or the scores')
   download('preview', 'A few source frames above what became of them')
+}
+
+const contentTypes = {
+  ...{ mp4: muxers.mp4.contentType, mkv: muxers.mkv.contentType, webm: muxers.webm.contentType },
+  ...{ ndjson: 'application/x-ndjson', csv: 'text/csv; charset=utf-8' },
+}
+
+/** The ending of a file of scores, of a job that made one. */
+function scoresOf(report: Report | undefined): 'ndjson' | 'csv' | undefined {
+  const format = report?.items?.format
+  return format === 'images' ? undefined : format
 }
 
 /** The caller's own trace, where it says one. */

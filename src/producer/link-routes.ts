@@ -102,7 +102,8 @@ export function addLinkRoutes(root: FastifyInstance, { files, media, links }: Li
     const source = spec.source.kind === 'own' ? media.nameOf(spec.source.url) : undefined
     const fileName = source?.split('/').at(-1) ?? id
     const stem = fileName.replace(/\.[^.]*$/, '')
-    const container = report?.status === 'succeeded' ? report.encoding?.container : undefined
+    const scores = report?.items?.format === 'images' ? undefined : report?.items?.format
+    const container = report?.status === 'succeeded' ? (report.encoding?.container ?? scores) : undefined
     const preview = container && (await media.head(layout.preview(id))) ? layout.preview(id) : undefined
     return {
       ...(source !== undefined && { source: { name: source, fileName } }),

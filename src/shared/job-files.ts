@@ -74,13 +74,17 @@ export function createJobFiles(
     writeReport: (report: Report) => media.writeJson(layout.report(report.jobId), report),
     readReport: (id: string) => media.readJson(layout.report(id), Report),
     removeReport: (id: string) => media.remove([layout.report(id)]),
-    /** Everything that only a running job needs. */
-    async removeIntermediates(id: string): Promise<void> {
+    /** Everything that only a running job needs. What its items were is needed to run it anew, unless it succeeded. */
+    async removeIntermediates(id: string, { items = false } = {}): Promise<void> {
       secrets.delete(id)
       await outputs?.removeSecrets(id)
       // What is there, not what was planned: a job that was cancelled has little of its plan.
       const names = [layout.secret(id)]
-      for (const folder of [layout.segments(id), layout.itemSecrets(id)])
+      for (const folder of [
+        layout.segments(id),
+        layout.itemSecrets(id),
+        ...(items ? [layout.items(id)] : []),
+      ])
         for await (const { name } of media.list(folder)) names.push(name)
       await media.remove(names)
     },

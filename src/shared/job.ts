@@ -246,8 +246,12 @@ export const isEnded = (state: JobState): boolean => ['succeeded', 'failed', 'ca
 export const ItemsReport = z.object({
   total: z.number().int(),
   failed: z.number().int(),
+  /** What the output is: images, or a file of scores. */
+  format: z.enum(['images', 'ndjson', 'csv']),
   failures: z.array(z.object({ key: z.string(), code: z.string(), message: z.string() })),
 })
+
+export type ItemsReport = z.infer<typeof ItemsReport>
 
 /** `report.json`: what became of the job. */
 export const Report = z

@@ -24,7 +24,31 @@ export async function publish(
 ): Promise<NonNullable<Report['output']>> {
   const { container } = plan.encoding
   const { contentType } = muxers[container]
-  const name = layout.output(spec.id, container)
+  return await publishFile(media, {
+    spec,
+    path,
+    output,
+    signal,
+    contentType,
+    name: layout.output(spec.id, container),
+  })
+}
+
+type Publishing = {
+  spec: JobSpec
+  path: string
+  output: Output
+  contentType: string
+  /** The blob that is the job's own copy. */
+  name: string
+  signal: AbortSignal
+}
+
+/** The same for a file of any kind. */
+export async function publishFile(
+  media: BlobStore,
+  { spec, path, output, contentType, name, signal }: Publishing,
+): Promise<NonNullable<Report['output']>> {
   const [sha256] = await Promise.all([
     sha256OfFile(path),
     media.uploadFile(name, path, { contentType, signal }),

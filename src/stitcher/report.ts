@@ -1,11 +1,12 @@
-import type { JobSpec, Plan, Report } from '../shared/job.ts'
+import { isItemsPlan } from '../shared/items/items-plan.ts'
+import type { JobPlan, JobSpec, Report } from '../shared/job.ts'
 import type { Halt } from '../shared/job-status.ts'
 import type { WorkContext } from '../shared/workload.ts'
 
 type Ending = {
   status: Report['status']
   error?: Report['error']
-  plan?: Plan
+  plan?: JobPlan
   output?: Report['output']
   replaced?: number[]
   through?: number[]
@@ -35,7 +36,7 @@ export function reportOf(spec: JobSpec, ending: Ending): Report {
     framesReplaced: replaced,
     framesPassedThrough: through,
     fps: status === 'succeeded' ? Math.round((frames / seconds) * 100) / 100 : 0,
-    encoding: plan?.encoding,
+    encoding: plan && !isItemsPlan(plan) ? plan.encoding : undefined,
     output: ending.output,
     batches: ending.batches,
     ms,
@@ -62,7 +63,7 @@ export type Stopped = { status: Halt; error?: { code: string; message: string } 
 
 export async function failedReport(
   spec: JobSpec,
-  plan: Plan | undefined,
+  plan: JobPlan | undefined,
   stopped: Stopped,
   context: WorkContext,
 ) {

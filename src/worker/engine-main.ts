@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { openMedia, openSystem } from '../shared/stores.ts'
+import { InputError } from '../shared/errors.ts'
 import { readConfig } from '../shared/config.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { createJobFiles } from '../shared/job-files.ts'
@@ -48,8 +49,8 @@ const engines = createEngineRack({ models, media, cache, log, wish })
 const score = createScorer({
   ...{ media, sources, engines },
   scorers: {
-    images: ({ keep }) => createImageScorer({ media, sources, models, engines, keep }),
-    table: () => noTables,
+    images: createImageScorer({ media, sources, models, engines }),
+    table: noTables,
   },
   files: createJobFiles(media),
   statuses: createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX),
@@ -57,8 +58,8 @@ const score = createScorer({
   scratch: await openScratch(config.FRAMEFLEET_SCRATCH_DIR),
 })
 
-const noTables = async () => {
-  throw new Error('tables are not scored yet')
+async function noTables(): Promise<never> {
+  throw new InputError('bad-request', 'This version scores no tables.')
 }
 
 const running = new Map<number, AbortController>()

@@ -64,6 +64,7 @@ async function system() {
       work(
         splitWorkload({
           index: indexSource,
+          policy: { mediaUrl: 'http://127.0.0.1', allowed: [] },
           ...{ ...flows, media, scratch, sources, models: createModelStore(media) },
           cut: { workers: 1, pace: 'unknown' },
         }),

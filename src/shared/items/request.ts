@@ -53,6 +53,15 @@ export type TableSource = z.infer<typeof TableSource>
 export const imageFormats = ['png', 'jpeg', 'webp', 'tiff', 'avif'] as const
 export type ImageFormat = (typeof imageFormats)[number]
 
+/** What files of a format are called; the first is what is put behind a name. */
+export const extensionsOf: Record<ImageFormat, [string, ...string[]]> = {
+  png: ['png'],
+  jpeg: ['jpg', 'jpeg'],
+  webp: ['webp'],
+  tiff: ['tif', 'tiff'],
+  avif: ['avif'],
+}
+
 export const ImagesOutput = z.strictObject({
   prefix: Prefix.optional().describe('where to write, in the media container; below the job when absent'),
   format: z.enum(imageFormats).optional().describe('that of each source when absent'),

@@ -95,14 +95,6 @@ async function alphaOf(path: string, { width, height }: Size): Promise<Buffer> {
     .toBuffer()
 }
 
-export const extensions: Record<ImageFormat, string[]> = {
-  png: ['png'],
-  jpeg: ['jpg', 'jpeg'],
-  webp: ['webp'],
-  tiff: ['tif', 'tiff'],
-  avif: ['avif'],
-}
-
 function badImage(error: unknown): InputError {
   const [why = ''] = String((error as Error).message).split('\n')
   // libvips names our own file, which tells nobody anything.

@@ -4,12 +4,13 @@ import type { BlobStore } from '../../shared/blob-store.ts'
 import { explainStorage } from '../../shared/blob-store.ts'
 import { InputError } from '../../shared/errors.ts'
 import type { Item, PartLine } from '../../shared/items/item.ts'
+import { extensionsOf } from '../../shared/items/request.ts'
 import { fitFrames, frameThrough, type Size } from '../../shared/models/fit.ts'
 import type { ModelStore, StoredModel } from '../../shared/models/model-store.ts'
 import type { SourceReader } from '../../shared/source.ts'
 import type { Engine, Ring } from '../engine.ts'
 import type { EngineRack } from '../engine-rack.ts'
-import { type ImageFacts, decodeImage, encodeImage, extensions, lookAtImage } from './image-files.ts'
+import { type ImageFacts, decodeImage, encodeImage, lookAtImage } from './image-files.ts'
 import type { ItemScorer, ItemsJob } from './item-scorer.ts'
 import { readScores } from './read-scores.ts'
 
@@ -18,8 +19,6 @@ export type ImageScorerDeps = {
   sources: Pick<SourceReader, 'look' | 'open'>
   models: Pick<ModelStore, 'resolve'>
   engines: EngineRack
-  /** Keeps an item's image until the job's end: `place` is that in the batch. */
-  keep(place: number, extension: string, bytes: Buffer): Promise<string>
 }
 
 const maxImageBytes = 256 << 20
@@ -84,7 +83,7 @@ export function createImageScorer({ engines, models, ...deps }: ImageScorerDeps)
       if (!mounted) continue
       await using engine = mounted
       device.used = engine.engine.device
-      await scoreSize({ job, manifest, some, engine: engine.engine, keep: deps.keep, tell })
+      await scoreSize({ job, manifest, some, engine: engine.engine, tell })
     }
     ms.scoreMs = performance.now() - scoring
     const sizes = new Set(opened.map(({ frame }) => `${frame.width}x${frame.height}`))
@@ -104,11 +103,10 @@ type Scoring = {
   /** All of one size, as the model is given them. */
   some: Opened[]
   engine: Engine
-  keep: ImageScorerDeps['keep']
   tell(place: number, line: PartLine): void
 }
 
-async function scoreSize({ job, manifest, some, engine, keep, tell }: Scoring): Promise<void> {
+async function scoreSize({ job, manifest, some, engine, tell }: Scoring): Promise<void> {
   const { signal, through, trial } = job
   await using ring = await engine.openRing(job.onScoring)
   const runs = Array.from({ length: Math.ceil(some.length / engine.group) }, (_, i) =>
@@ -181,8 +179,8 @@ async function scoreSize({ job, manifest, some, engine, keep, tell }: Scoring): 
       source: { path, facts },
     })
     const format = output.format ?? facts.format
-    const [extension = format] = extensions[format]
-    const made = await keep(place, extension, bytes)
+    const [extension] = extensionsOf[format]
+    const made = await job.keep(place, extension, bytes)
     return { key: item.key, value: { made, format, width: picture.width, height: picture.height } }
   }
 }

@@ -11,12 +11,10 @@ import { writeSegmentFacts } from '../../shared/segment-metadata.ts'
 import type { Manner } from '../engine-protocol.ts'
 import type { ItemScorer } from './item-scorer.ts'
 
-type Kept = { keep(place: number, extension: string, bytes: Buffer): Promise<string> }
-
 export type ItemsDeps = {
   media: Pick<BlobStore, 'read' | 'readJson' | 'write'>
-  /** One for each kind of source; `keep` is for images that it makes. */
-  scorers: Record<'images' | 'table', (kept: Kept) => ItemScorer>
+  /** One for each kind of source. */
+  scorers: Record<'images' | 'table', ItemScorer>
 }
 
 export type ItemsBatch = {
@@ -51,9 +49,9 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
     await media.write(name, bytes)
     return name
   }
-  const score = scorers[request.source.table ? 'table' : 'images']({ keep })
+  const score = scorers[request.source.table ? 'table' : 'images']
   const { lines, device, size, ms } = await score({
-    ...{ spec, dir: job.dir, signal: job.signal, onScoring: job.onScoring, onItem: job.onItem },
+    ...{ spec, keep, dir: job.dir, signal: job.signal, onScoring: job.onScoring, onItem: job.onItem },
     group: groupOf(spec, plan, batch.index),
     items: all.slice(from, from + range.count),
     queries: queries.slice(from, from + range.count).map((query) => query ?? undefined),

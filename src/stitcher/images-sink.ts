@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto'
+import { extname } from 'node:path'
+import type { BlobStore } from '../shared/blob-store.ts'
+import { TransientError } from '../shared/errors.ts'
+import type { ItemSink } from '../shared/items/item.ts'
+import { type ImageFormat, extensionsOf } from '../shared/items/request.ts'
+import type { JobSpec } from '../shared/job.ts'
+import { layout, outputMark } from '../shared/layout.ts'
+
+const copiedAtOnce = 16
+
+/**
+ * Brings the images that workers made to where the job wants them, below its own folder by default: workers may write nowhere
+ * else. An image is called what its item is; where it is of another format, that is put behind.
+ */
+export function imagesSink(
+  media: Pick<BlobStore, 'read' | 'write' | 'url'>,
+  { spec, signal }: { spec: JobSpec; signal: AbortSignal },
+): ItemSink {
+  const prefix = spec.request.output.images?.prefix ?? layout.images(spec.id)
+  const all = createHash('sha256')
+  const underWay = new Set<Promise<void>>()
+  let failed: { error: unknown } | undefined
+  let bytes = 0
+
+  async function copy(key: string, made: string, format: ImageFormat): Promise<void> {
+    const image = await media.read(made)
+    if (!image) throw new TransientError(`The image of ${key} is missing (${made}).`)
+    bytes += image.length
+    await media.write(`${prefix}${nameOf(key, format)}`, image, {
+      contentType: `image/${format}`,
+      metadata: { [outputMark]: spec.id },
+    })
+  }
+
+  return {
+    async write(line) {
+      if ('error' in line) return
+      if (failed) throw failed.error
+      signal.throwIfAborted()
+      const { made, format } = line.value
+      all.update(`${line.key}\n`)
+      const copying = copy(line.key, String(made), format as ImageFormat)
+        .catch((error: unknown) => {
+          failed ??= { error }
+        })
+        .finally(() => underWay.delete(copying))
+      underWay.add(copying)
+      if (underWay.size >= copiedAtOnce) await Promise.race(underWay)
+    },
+    async end() {
+      await Promise.all(underWay)
+      if (failed) throw failed.error
+      return { url: media.url(prefix), bytes, sha256: all.digest('hex') }
+    },
+  }
+}
+
+function nameOf(key: string, format: ImageFormat): string {
+  const ending = extname(key).slice(1).toLowerCase()
+  const [first = format] = extensionsOf[format]
+  return extensionsOf[format].includes(ending) ? key : `${key}.${first}`
+}

@@ -1,0 +1,88 @@
+import { createWriteStream } from 'node:fs'
+import { finished } from 'node:stream/promises'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { Output } from '../shared/accepted-outputs.ts'
+import type { BlobStore } from '../shared/blob-store.ts'
+import type { ItemSink, PartLine } from '../shared/items/item.ts'
+import type { ItemsReport, JobSpec } from '../shared/job.ts'
+import { layout } from '../shared/layout.ts'
+import { publishFile } from './publish.ts'
+
+type ScoresJob = {
+  spec: JobSpec
+  items: ItemsReport
+  /** Every field that a value has, in the order they came up: the columns of CSV. */
+  fields: string[]
+  dir: string
+  output: Output
+  signal: AbortSignal
+}
+
+type Value = Extract<PartLine, { value: object }>['value']
+
+const contentTypes = { ndjson: 'application/x-ndjson', csv: 'text/csv; charset=utf-8' }
+const mostLabels = 10_000
+
+/**
+ * Scores as one file: a line for each item that did not fail. Of an image the first field is its key; a table's rows say
+ * themselves which they are. With append `summary` one line with counts: of all, of those that failed, and of each label.
+ */
+export async function scoresSink(
+  media: BlobStore,
+  { spec, items, fields, dir, output, signal }: ScoresJob,
+): Promise<ItemSink> {
+  const { format = 'ndjson', append = 'row' } = spec.request.output.scores ?? {}
+  const path = join(dir, `output.${format}`)
+  const file = createWriteStream(path)
+  const put = async (text: string) => {
+    if (!file.write(text)) await once(file, 'drain', { signal })
+  }
+  const withKey = spec.request.source.table === undefined
+  const labels = new Map<string, number>()
+  const columns = append === 'row' ? [...(withKey ? ['key'] : []), ...fields] : ['items', 'failed', 'labels']
+  const write = async (value: Value) =>
+    await put(
+      format === 'csv'
+        ? `${columns.map((column) => field(value[column])).join(',')}\n`
+        : `${JSON.stringify(value)}\n`,
+    )
+  if (format === 'csv') await put(`${columns.map(field).join(',')}\n`)
+
+  return {
+    async write(line) {
+      if ('error' in line) return
+      if (append === 'row') return await write({ ...(withKey ? { key: line.key } : {}), ...line.value })
+      for (const label of labelsOf(line.value))
+        if (labels.has(label) || labels.size < mostLabels) labels.set(label, (labels.get(label) ?? 0) + 1)
+    },
+    async end() {
+      if (append === 'summary')
+        await write({ items: items.total, failed: items.failed, labels: Object.fromEntries(labels) })
+      file.end()
+      await finished(file)
+      const contentType = contentTypes[format]
+      return await publishFile(media, {
+        ...{ spec, path, output, signal, contentType, name: layout.output(spec.id, format) },
+      })
+    },
+  }
+}
+
+/** What a summary counts: the label of an item, or of each thing that was found in it. */
+function labelsOf({ label, boxes }: Value): string[] {
+  if (typeof label === 'string') return [label]
+  const found = Array.isArray(boxes) ? boxes : []
+  return found.flatMap((box) =>
+    typeof box === 'object' && box !== null && !Array.isArray(box) && typeof box['label'] === 'string'
+      ? [box['label']]
+      : [],
+  )
+}
+
+/** A value as CSV has it (RFC 4180); what is no plain value as JSON. */
+function field(value: unknown): string {
+  if (value === null || value === undefined) return ''
+  const text = typeof value === 'string' ? value : JSON.stringify(value)
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}
