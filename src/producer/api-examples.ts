@@ -28,10 +28,7 @@ export const problems = {
   'not-there': [404, `The job ${id} has no report yet.`],
   'record-unknown': [404, `There is no record ${record} in quarantine.`],
   'schedule-unknown': [404, 'There is no schedule hourly.'],
-  'bad-schedule': [
-    422,
-    'job: {year} stands for nothing; there are dd, from, hh, min, mm, run, to, yyyy',
-  ],
+  'bad-schedule': [422, 'job: {year} stands for nothing; there are dd, from, hh, min, mm, run, to, yyyy'],
   'too-many-schedules': [422, "There are 200 schedules; more can't be kept."],
   'unknown-model': [422, 'There is no model great-wafe.'],
   'upload-done': [409, 'This upload is done: submit a job with it.'],

@@ -237,7 +237,9 @@ await runRole({ log, shipping, drainMs }, async () => {
     },
     async close() {
       await Promise.all(
-        [...boardQueues, shownQuarantine, schedules.queue, scheduling, patient, hasty].map(async (each) => await each.close()),
+        [...boardQueues, shownQuarantine, schedules.queue, scheduling, patient, hasty].map(
+          async (each) => await each.close(),
+        ),
       )
       await indexer.close()
       await health.close()

@@ -230,6 +230,7 @@ test('Bull Board shows the queues, to a browser that gives the token as password
     ['stitch', true],
     ['quarantine', true],
     ['autoscale', true],
+    ['schedule', true],
   ])
 })
 
@@ -259,6 +260,9 @@ test('the API describes itself, from the schemas it checks by', async () => {
     '/v1/quarantine/{id}',
     '/v1/quarantine/{id}/retry',
     '/v1/resume',
+    '/v1/schedules',
+    '/v1/schedules/{id}',
+    '/v1/schedules/{id}/run',
     '/v1/stream',
     '/v1/triggers',
     '/v1/triggers/test',

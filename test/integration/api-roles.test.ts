@@ -70,8 +70,11 @@ test('what each role may call is what is written down', () => {
       .toSorted()
   expect(lines('Fleet.Admin')).toEqual([
     'DELETE /v1/quarantine/:id',
+    'DELETE /v1/schedules/:id',
     'POST /v1/quarantine/:id/retry',
+    'POST /v1/schedules/:id/run',
     'PUT /v1/fleet',
+    'PUT /v1/schedules/:id',
     'PUT /v1/triggers',
   ])
   expect(lines('Job.Submit')).toEqual([

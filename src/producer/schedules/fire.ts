@@ -1,0 +1,121 @@
+import { InputError, TransientError } from '../../shared/errors.ts'
+import type { Logger } from '../../shared/log.ts'
+import { redact } from '../../shared/redact.ts'
+import { type AcceptDeps, acceptJob, keyedId } from '../accept-job.ts'
+import { cancelJob } from '../cancel-job.ts'
+import type { ResumeDeps } from '../resume.ts'
+import { dueRun, latestRun } from './clock.ts'
+import { addRun, runBefore, settle, startWaiting } from './overlap.ts'
+import type { Run, StoredSchedule } from './schedule.ts'
+import type { ScheduleStore } from './schedule-store.ts'
+import { requestOf } from './template.ts'
+
+export type FireDeps = { accept: AcceptDeps; resume: ResumeDeps; store: ScheduleStore; log: Logger }
+export type Fire = ReturnType<typeof createFire>
+
+/** Whose the jobs of a schedule are: they share what one token may have in line. */
+const clientOf = (id: string) => `schedule.${id}`
+
+/**
+ * Makes the runs of schedules. What is decided of a run is written down before it is done, by whoever is first; doing it is
+ * safe to repeat, since its job's id follows from the schedule and the run: so any number of producers may look at once, and
+ * each goes on with what another left half done.
+ */
+export function createFire({ accept, resume, store, log }: FireDeps) {
+  const { files, media } = accept
+
+  const jobIdOf = (id: string) => (run: Pick<Run, 'key'>) => keyedId(clientOf(id), run.key)
+
+  /** Whether the job of the run before goes on, or is yet to be. */
+  async function isOpen(runs: Run[]): Promise<boolean> {
+    const before = runBefore(runs)
+    if (before?.jobId === undefined) return false
+    if (before.outcome === 'starting') return true
+    // One that the janitor has removed has ended.
+    return !(await files.readReport(before.jobId)) && (await files.findSpec(before.jobId)) !== undefined
+  }
+
+  async function note(
+    id: string,
+    { overlap }: StoredSchedule,
+    run: Pick<Run, 'key' | 'at' | 'firedAt' | 'by' | 'missed'>,
+  ): Promise<Run[]> {
+    const due = { ...run, jobId: jobIdOf(id)(run) }
+    const after = await store.changeRuns(id, async (runs) =>
+      addRun(runs, due, { overlap }, await isOpen(runs)),
+    )
+    const { outcome, why } = after.find(({ key }) => key === run.key) ?? {}
+    if (outcome === 'skipped' || outcome === 'waiting')
+      log.info({ schedule: id, at: run.at, outcome, why }, 'a run of a schedule starts no job now')
+    return after
+  }
+
+  /** Goes on with what was decided; throws where storage or Redis are away. */
+  async function goOn(id: string, schedule: StoredSchedule): Promise<Run[]> {
+    let runs = await store.changeRuns(id, async (all) => startWaiting(all, await isOpen(all), jobIdOf(id)))
+    for (const run of runs.filter(({ outcome }) => outcome === 'starting')) {
+      const to = await start(id, schedule, run)
+      if (to) runs = await store.changeRuns(id, (all) => settle(all, run.key, to))
+    }
+    return runs
+  }
+
+  /** Answers what became of it; undefined where there is no room for its job yet. */
+  async function start(
+    id: string,
+    schedule: StoredSchedule,
+    run: Run,
+  ): Promise<Pick<Run, 'outcome' | 'why'> | undefined> {
+    const at = { schedule: id, at: run.at }
+    try {
+      if (run.instead !== undefined && (await files.findSpec(run.instead)))
+        await cancelJob(resume, run.instead)
+      const request = requestOf(schedule, Date.parse(run.at), media.url)
+      const job = await acceptJob(accept, request, { client: clientOf(id), key: run.key })
+      log.info({ ...at, job: job.id, missed: run.missed }, 'a run of a schedule started its job')
+      return { outcome: 'started' }
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error
+      // Its job is there, of the request as it was before the schedule was changed.
+      if (error.code === 'idempotency-mismatch') return { outcome: 'started' }
+      if (passes.has(error.code)) {
+        log.warn({ ...at, err: error.message }, 'a run of a schedule has to wait for room')
+        return undefined
+      }
+      log.warn({ ...at, err: error.message }, 'a run of a schedule was refused')
+      return { outcome: 'refused', why: redact(error.message).slice(0, 1_000) }
+    }
+  }
+
+  return {
+    /** Makes the run that is due at `now` (ms), of several the latest, and goes on with those before it. */
+    async look(id: string, schedule: StoredSchedule, now: number): Promise<{ due: boolean; runs: Run[] }> {
+      const runs = await store.runsOf(id)
+      const last = runs.filter(({ by }) => by === 'cron').map(({ at }) => Date.parse(at))
+      const due = dueRun(schedule, Math.max(Date.parse(schedule.since), ...last), now)
+      if (due) {
+        const at = new Date(due.at).toISOString()
+        const firedAt = new Date(now).toISOString()
+        const { missed } = due
+        await note(id, schedule, { key: at, at, firedAt, by: 'cron', ...(missed > 0 ? { missed } : {}) })
+      }
+      const isUnderWay = runs.some(({ outcome }) => outcome === 'starting' || outcome === 'waiting')
+      return { due: due !== undefined, runs: due || isUnderWay ? await goOn(id, schedule) : runs }
+    },
+    /** Makes a run now, of the time `at` (ms) or the last that was due, whatever was made of it; the rule for overlaps holds. */
+    async runNow(id: string, schedule: StoredSchedule, now: number, at?: number): Promise<Run> {
+      if (at !== undefined && at > now)
+        throw new InputError('bad-schedule', 'at: a run can be made of a time that has come only.')
+      const of = new Date(at ?? latestRun(schedule, now)).toISOString()
+      const firedAt = new Date(now).toISOString()
+      const key = `${of} by hand ${firedAt}`
+      await note(id, schedule, { key, at: of, firedAt, by: 'hand' })
+      const made = (await goOn(id, schedule)).find((run) => run.key === key)
+      if (made) return made
+      throw new TransientError(`The schedule ${id} was changed by others meanwhile.`)
+    },
+  }
+}
+
+/** Refusals that are none of the request: there is no room for it yet. */
+const passes = new Set(['too-much-queued', 'too-many-requests'])
