@@ -58,6 +58,8 @@ async function* listed(
   }
 }
 
+const pathOf = (url: string) => decodeURIComponent(new URL(url).pathname).replace(/^\/+/, '')
+
 const Line = z
   .object({
     key: z.string().optional(),
@@ -80,11 +82,11 @@ async function* inManifest({ media, sources, policy }: SourceDeps, job: Job): As
     const { key, url, name } = readLine(text, number)
     if (url !== undefined) checkHost(url, policy)
     checkOwnName(name ?? media.nameOf(url ?? ''), 'read')
-    const own = goodKey(key ?? name ?? new URL(url ?? '').pathname.replace(/^\/+/, ''), `line ${number}`)
-    if (seen.has(own)) throw bad(number, `the key ${own} is there already`)
-    seen.add(own)
     const query = url === undefined ? '' : new URL(url).search
     const ownName = name ?? (query === '' ? media.nameOf(url ?? '') : undefined)
+    const own = goodKey(key ?? ownName ?? pathOf(url ?? ''), `line ${number}`)
+    if (seen.has(own)) throw bad(number, `the key ${own} is there already`)
+    seen.add(own)
     yield ownName === undefined ? { key: own, url: publicUrl(url ?? ''), query } : { key: own, name: ownName }
   }
 }

@@ -1,0 +1,250 @@
+import sharp from 'sharp'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { layout } from '../../src/shared/layout.ts'
+import { createGraphBuilder, imageValue } from '../../src/shared/models/graph-builder.ts'
+import { elementTypes, encodeModel } from '../../src/shared/models/onnx-schema.ts'
+import { difference, picture, pixelsOf, shownPixels } from '../support/pictures.ts'
+import { buildModel, writeUpscale } from '../support/onnx-models.ts'
+import { type TestStack, startTestStack } from '../support/stack.ts'
+
+let stack: TestStack
+beforeAll(async () => {
+  stack = await startTestStack({ workers: 2, restart: false })
+})
+afterAll(async () => await stack?.stop())
+
+type ItemsReport = {
+  status: string
+  items: { total: number; failed: number; failures: { key: string; code: string; message: string }[] }
+  output: { url: string }
+}
+const report = async (id: string) => (await stack.api.report(id)) as unknown as ItemsReport
+const put = async (name: string, bytes: Buffer) => await stack.media.write(name, bytes)
+const size = { width: 40, height: 24 }
+
+test('every kind of image is scored as it is shown, and becomes one of its kind', async () => {
+  const base = 'kinds/'
+  const srgb = pixelsOf(size)
+  const grey = await picture(size).greyscale().png().toBuffer()
+  const deep = await picture(size).toColourspace('rgb16').png().toBuffer()
+  const alpha = await picture(size)
+    .joinChannel(Buffer.alloc(size.width * size.height, 128), { raw: { ...size, channels: 1 } })
+    .png()
+    .toBuffer()
+  expect(await sharp(deep).metadata()).toMatchObject({ depth: 'ushort' })
+  await put(`${base}a.png`, await picture(size).png().toBuffer())
+  await put(`${base}b.jpg`, await picture(size).jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer())
+  await put(`${base}c.webp`, await picture(size).webp({ lossless: true }).toBuffer())
+  await put(`${base}d.tiff`, await picture(size).tiff({ compression: 'lzw' }).toBuffer())
+  await put(`${base}e.avif`, await picture(size).avif({ quality: 95 }).toBuffer())
+  await put(`${base}deep/16.png`, deep)
+  await put(`${base}grey.png`, grey)
+  await put(`${base}alpha.png`, alpha)
+  await put(
+    `${base}turned.jpg`,
+    await picture(size).withMetadata({ orientation: 6 }).jpeg({ quality: 100 }).toBuffer(),
+  )
+  await put(`${base}wide.png`, await picture(size).withIccProfile('p3').png().toBuffer())
+  await put(`${base}notes.txt`, Buffer.from('no image, and not called like one'))
+
+  const { id } = await stack.api.submit({ source: { images: { prefix: base } }, model: 'passthrough' })
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 10, total: 10 } })
+  expect(await report(id)).toMatchObject({ items: { total: 10, failed: 0, failures: [] } })
+  const out = layout.images(id)
+  expect((await stack.namesUnder(out)).map((name) => name.slice(out.length)).sort()).toEqual(
+    [
+      'a.png',
+      'alpha.png',
+      'b.jpg',
+      'c.webp',
+      'd.tiff',
+      'deep/16.png',
+      'e.avif',
+      'grey.png',
+      'turned.jpg',
+      'wide.png',
+    ].sort(),
+  )
+  const made = async (key: string) => (await stack.media.read(`${out}${key}`)) as Buffer
+  const source = async (key: string) => (await stack.media.read(`${base}${key}`)) as Buffer
+  const apart = async (key: string) =>
+    difference((await shownPixels(await made(key))).data, (await shownPixels(await source(key))).data)
+  for (const key of ['a.png', 'd.tiff', 'deep/16.png', 'grey.png'])
+    expect([key, await apart(key)]).toEqual([key, { most: 0, mean: 0 }])
+  // What is lossy loses a little once more.
+  for (const key of ['b.jpg', 'c.webp', 'e.avif']) expect((await apart(key)).mean).toBeLessThan(12)
+  expect((await shownPixels(await made('a.png'))).data).toEqual(srgb)
+  // Upright, and nobody turns it again.
+  expect(await sharp(await made('turned.jpg')).metadata()).toMatchObject({ width: 24, height: 40 })
+  expect((await sharp(await made('turned.jpg')).metadata()).orientation ?? 1).toBe(1)
+  // Another profile's numbers were brought to sRGB, and no profile is left that would say otherwise.
+  const wide = await sharp(await made('wide.png')).metadata()
+  expect(wide.icc).toBeUndefined()
+  expect((await apart('wide.png')).mean).toBeLessThan(3)
+  const kept = await sharp(await made('alpha.png'))
+    .extractChannel('alpha')
+    .raw()
+    .toBuffer()
+  expect(new Set(kept)).toEqual(new Set([128]))
+  // Nothing is left of how it was made.
+  expect(await stack.namesUnder(layout.segments(id))).toEqual([])
+  expect(await stack.namesUnder(layout.items(id))).toEqual([])
+})
+
+test('one broken image in a hundred is named, and the others are there', async () => {
+  const base = 'many/'
+  const file = await picture(size).png().toBuffer()
+  const names = Array.from({ length: 200 }, (_, i) => `${base}${String(i).padStart(3, '0')}.png`)
+  const broken = [7, 150]
+  await Promise.all(
+    names.map(async (name, i) =>
+      put(name, i === 150 ? Buffer.alloc(0) : broken.includes(i) ? file.subarray(0, file.length >> 1) : file),
+    ),
+  )
+  const request = { source: { images: { prefix: base } }, model: 'passthrough', batch: { items: 20 } }
+  const { id } = await stack.api.submit({
+    ...{ ...request, errorThreshold: 2 },
+    output: { images: { prefix: 'made/many/', format: 'webp' } },
+  })
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
+  const { items } = await report(id)
+  expect(items).toMatchObject({ total: 200, failed: 2 })
+  expect(items.failures.map(({ key, code }) => [key, code])).toEqual(
+    ['007.png', '150.png'].map((key) => [key, 'bad-image']),
+  )
+  expect(items.failures.map(({ message }) => message).join()).not.toMatch(/scratch|\/tmp/)
+  expect(await stack.namesUnder('made/many/')).toHaveLength(198)
+
+  // One more than may fail, and the job says so, with an example.
+  const strict = await stack.api.submit({ ...request, errorThreshold: 1 })
+  const ended = await stack.ends(strict.id)
+  expect(ended).toMatchObject({ status: 'failed', error: { code: 'too-many-errors' } })
+  expect(ended.error?.message).toMatch(/\d+\.png/)
+  expect(await stack.namesUnder(layout.images(strict.id))).toEqual([])
+  expect(await stack.namesUnder(layout.segments(strict.id))).toEqual([])
+})
+
+test('a list and a manifest name images; a model may make larger ones of them', async () => {
+  const model = await stack.addModel(
+    buildModel({ opset: 13, write: (graph) => writeUpscale(graph, 'image', 3) }),
+    {
+      name: 'thrice',
+      input: { layout: 'NCHW', type: 'float32' },
+      output: { layout: 'NCHW', type: 'float32', scale: 3 },
+    },
+  )
+  await put('some/x/one.png', await picture(size, 1).png().toBuffer())
+  await put('some/y/one.png', await picture({ width: 31, height: 17 }, 2).png().toBuffer())
+  const urls = ['some/x/one.png', 'some/y/one.png', 'some/none.png'].map((name) => stack.media.url(name))
+  const list = await stack.api.submit({ source: { images: { list: urls } }, model })
+  const lines = [{ key: 'first', name: 'some/x/one.png' }, { url: urls[1] }]
+  await put('some/manifest.ndjson', Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join('')))
+  const manifest = { manifest: stack.media.url('some/manifest.ndjson') }
+  const named = await stack.api.submit({ source: { images: manifest }, model })
+
+  await stack.ends(list.id)
+  expect(await report(list.id)).toMatchObject({
+    status: 'succeeded',
+    items: { total: 3, failed: 1, failures: [{ key: 'none.png', code: 'source-not-found' }] },
+  })
+  const large = (await stack.media.read(`${layout.images(list.id)}1-one.png`)) as Buffer
+  expect(await sharp(large).metadata()).toMatchObject({ width: 93, height: 51 })
+  const { data } = await shownPixels(large)
+  const small = pixelsOf({ width: 31, height: 17 }, 2)
+  expect([data[0], data[3], data[6], data[9]]).toEqual([small[0], small[0], small[0], small[3]])
+
+  await stack.ends(named.id)
+  expect(await report(named.id)).toMatchObject({ status: 'succeeded', items: { total: 2, failed: 0 } })
+  const keys = (await stack.namesUnder(layout.images(named.id))).map(
+    (name) => name.split('output.images/')[1],
+  )
+  expect(keys.sort()).toEqual(['first.png', 'some/y/one.png'])
+})
+
+test('faces are found where they are: scores of a detector, as NDJSON and as CSV', async () => {
+  // Boxes at fixed places: what is tried is how they come to the item's own pixels.
+  const model = await stack.addModel(boxes(), {
+    name: 'boxes',
+    input: { layout: 'NCHW', type: 'float32', range: '0..1' },
+    size: { width: 32, height: 32, fit: 'letterbox' },
+    scores: { task: 'detection', scores: 'scores', boxes: 'boxes', labels: ['none', 'face'], background: 0 },
+  })
+  await put('faces/a.png', await picture({ width: 320, height: 160 }).png().toBuffer())
+  await put('faces/b,"c".png', await picture({ width: 64, height: 64 }).png().toBuffer())
+  const source = { images: { prefix: 'faces/' } }
+  const scored = async (scores: object) => {
+    const { id } = await stack.api.submit({ source, model, output: { scores } })
+    expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
+    const answer = await stack.call('GET', `/v1/jobs/${id}/output`)
+    return { text: await answer.text(), type: answer.headers.get('content-type') }
+  }
+  const { text, type } = await scored({})
+  expect(type).toMatch(/ndjson/)
+  const rows = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+  expect(rows).toEqual([
+    { key: 'a.png', count: 1, boxes: [{ label: 'face', score: 0.9, x: 80, y: 40, width: 80, height: 80 }] },
+    {
+      key: 'b,"c".png',
+      count: 1,
+      boxes: [{ label: 'face', score: 0.9, x: 16, y: 8, width: 16, height: 16 }],
+    },
+  ])
+  const csv = await scored({ format: 'csv' })
+  expect(csv.type).toMatch(/csv/)
+  expect(csv.text.split('\n')[0]).toBe('key,count,boxes')
+  expect(csv.text.split('\n')[2]).toMatch(/^"b,""c"".png",1,"\[\{""label"":""face""/)
+  expect(JSON.parse((await scored({ append: 'summary' })).text)).toEqual({
+    items: 2,
+    failed: 0,
+    labels: { face: 2 },
+  })
+})
+
+test.each<[string, object, string]>([
+  ['scores of a model that makes images', { output: { scores: {} } }, 'bad-output'],
+  ['a codec', { output: { codec: 'h264' } }, 'bad-output'],
+  ['an output in its source', { output: { images: { prefix: 'many/made/' } } }, 'bad-output'],
+  ['an output among the system’s own', { output: { images: { prefix: 'jobs/x/' } } }, 'reserved-name'],
+  ['frames between', { intermediate: 'frames' }, 'bad-request'],
+])('images are refused with %s', async (_, more, code) => {
+  const body = JSON.stringify({ source: { images: { prefix: 'many/' } }, model: 'passthrough', ...more })
+  const answer = await stack.call('POST', '/v1/jobs', {
+    body,
+    headers: { 'content-type': 'application/json' },
+  })
+  expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([422, code])
+})
+
+test('a folder without images fails with one sentence', async () => {
+  const { id } = await stack.api.submit({
+    source: { images: { prefix: 'nothing-here/' } },
+    model: 'passthrough',
+  })
+  expect(await stack.ends(id)).toMatchObject({ status: 'failed', error: { code: 'no-items' } })
+})
+
+/** A detector that finds one face and, beside it, one that is nearly the same, whatever it is shown. */
+function boxes(): Uint8Array {
+  const graph = createGraphBuilder('test/')
+  const mean = graph.add('ReduceMean', ['image'], { axes: [0, 1, 2, 3], keepdims: 0 })
+  const nothing = graph.add('Mul', [mean, graph.floats([0])])
+  graph.add('Add', [graph.floats([0.1, 0.9, 0.2, 0.8], [1, 2, 2]), nothing], {}, 'scores')
+  const places = [0.25, 0.125, 0.5, 0.375, 0.26, 0.125, 0.51, 0.375]
+  graph.add('Add', [graph.floats(places, [1, 2, 4]), nothing], {}, 'boxes')
+  const value = (name: string, dims: number[]) => imageValue(name, elementTypes.float32, dims)
+  return encodeModel({
+    irVersion: 8,
+    opsetImport: [{ domain: '', version: 13 }],
+    graph: {
+      name: 'boxes',
+      node: graph.take(),
+      initializer: [],
+      input: [value('image', [1, 3, 32, 32])],
+      output: [value('scores', [1, 2, 2]), value('boxes', [1, 2, 4])],
+      valueInfo: [],
+    },
+  })
+}
