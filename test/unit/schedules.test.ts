@@ -1,0 +1,162 @@
+import { expect, test } from 'vitest'
+import { dueRun, latestRun, nextRun } from '../../src/producer/schedules/clock.ts'
+import { addRun, settle, startWaiting } from '../../src/producer/schedules/overlap.ts'
+import { type Run, Schedule } from '../../src/producer/schedules/schedule.ts'
+import { requestOf } from '../../src/producer/schedules/template.ts'
+
+const hourMs = 3_600_000
+const utc = (time: string) => Date.parse(`${time}Z`)
+const shown = (at: number | undefined) =>
+  at === undefined ? undefined : new Date(at).toISOString().slice(0, 16)
+
+const berlin = (cron: string) => ({ cron, timezone: 'Europe/Berlin' })
+
+/** Every run between two times, as whoever looks so often finds them; and as a chain of next ones. */
+function runsOf(cron: string, from: string, to: string, everyMs: number) {
+  const found: (string | undefined)[] = []
+  let since = utc(from)
+  for (let now = utc(from); now <= utc(to); now += everyMs) {
+    const due = dueRun(berlin(cron), since, now)
+    if (!due) continue
+    expect(latestRun(berlin(cron), now)).toBe(due.at)
+    found.push(shown(due.at))
+    since = due.at
+  }
+  const chain: (string | undefined)[] = []
+  for (let at = nextRun(berlin(cron), utc(from)); at <= utc(to); at = nextRun(berlin(cron), at))
+    chain.push(shown(at))
+  expect(chain).toEqual(found)
+  return found
+}
+
+// In Berlin 02:00 became 03:00 on 29 March 2026 (at 01:00 UTC), and 03:00 became 02:00 on 25 October (at 01:00 UTC).
+test.each([7 * 60_000, 20 * 60_000, hourMs])(
+  'on days when clocks change a daily run is made once, whenever somebody looks (every %i ms)',
+  (everyMs) => {
+    expect(runsOf('30 2 * * *', '2026-03-27T12:00', '2026-03-30T12:00', everyMs)).toEqual([
+      '2026-03-28T01:30',
+      '2026-03-29T01:30',
+      '2026-03-30T00:30',
+    ])
+    expect(runsOf('30 2 * * *', '2026-10-23T12:00', '2026-10-26T12:00', everyMs)).toEqual([
+      '2026-10-24T00:30',
+      '2026-10-25T00:30',
+      '2026-10-26T01:30',
+    ])
+  },
+)
+
+test('and an hourly one every real hour', () => {
+  for (const day of ['2026-03-29', '2026-10-25'])
+    expect(runsOf('0 * * * *', `${day}T00:30`, `${day}T04:30`, 10 * 60_000)).toEqual(
+      [1, 2, 3, 4].map((hour) => `${day}T0${hour}:00`),
+    )
+})
+
+test('of runs that were missed the latest is made up for, and the others are counted', () => {
+  const hourly = { cron: '0 * * * *', timezone: 'UTC' }
+  expect(dueRun(hourly, utc('2026-03-01T09:00'), utc('2026-03-01T09:59'))).toBeUndefined()
+  const due = (now: string) => dueRun(hourly, utc('2026-03-01T09:00'), utc(now))
+  expect(due('2026-03-01T10:00')).toEqual({ at: utc('2026-03-01T10:00'), missed: 0 })
+  expect(due('2026-03-02T09:30')).toEqual({ at: utc('2026-03-02T09:00'), missed: 23 })
+  // A year is not counted through.
+  expect(due('2027-03-02T09:30')).toEqual({ at: utc('2027-03-02T09:00'), missed: 1_000 })
+  const yearly = { cron: '0 0 29 2 *', timezone: 'UTC' }
+  expect(shown(dueRun(yearly, utc('2020-03-01T00:00'), utc('2026-03-01T00:00'))?.at)).toBe('2024-02-29T00:00')
+})
+
+const template = { source: { url: 'https://a.example/in.mp4' }, model: 'passthrough' }
+test.each([
+  ['61 * * * *', 'UTC', 'got value 61 expected range 0-59'],
+  ['* * * *', 'UTC', 'must have five fields'],
+  ['* * * * * *', 'UTC', 'must have five fields'],
+  ['H * * * *', 'UTC', 'must say its times'],
+  ['0 0 31 2 *', 'UTC', "can't be used"],
+  ['every day at noon please', 'UTC', "can't be used"],
+  ['0 * * * *', 'Mars/Olympus', 'must be the name of a time zone'],
+])('%s in %s is refused in one sentence', (cron, timezone, why) => {
+  const { error } = Schedule.safeParse({ cron, timezone, job: template })
+  expect(error?.issues).toHaveLength(1)
+  expect(error?.issues[0]?.message).toContain(why)
+})
+
+const urlOf = (name: string) => `https://media.example/${name}`
+const scheduled = (job: object, window?: object) =>
+  Schedule.parse({ cron: '5 * * * *', job, ...(window ? { window } : {}) })
+
+test('a run puts its times where paths are, those of the window where there is one', () => {
+  const job = {
+    source: {
+      table: { prefix: 'readings/{yyyy}/{mm}/{dd}/{hh}/', format: 'ndjson', key: ['TS'], features: ['Val'] },
+    },
+    modelBy: { pattern: 'svm-{device}-{tag}' },
+    output: { scores: { name: 'scores/{run}/{from}.csv', format: 'csv' } },
+  }
+  const at = utc('2026-03-01T00:05')
+  const request = requestOf(scheduled(job, { minutes: 60, lagMinutes: 5 }), at, urlOf)
+  expect(request.source.table?.prefix).toBe('readings/2026/02/28/23/')
+  expect(request.modelBy?.pattern).toBe('svm-{device}-{tag}')
+  expect(request.output.scores?.url).toBe(
+    'https://media.example/scores/20260301T000500Z/2026-02-28T23:00:00Z.csv',
+  )
+  expect(requestOf(scheduled(job), at, urlOf).source.table?.prefix).toBe('readings/2026/03/01/00/')
+})
+
+test.each([
+  [{ ...template, source: { name: 'in/{year}.mp4' } }, 'job: {year} stands for nothing; there are dd, from'],
+  [{ ...template, source: { name: '../{dd}.mp4' } }, 'job: ../01.mp4 is no plain path'],
+  [
+    { ...template, source: { url: `${template.source.url}?sig=abc` } },
+    'job: https://a.example/in.mp4 must be without a query',
+  ],
+  [{ ...template, priority: 11 }, 'job.priority: '],
+  [{ source: template.source }, 'job.model: give a model'],
+])('a job that would be refused is refused when it is set: %j', (job, why) => {
+  expect(() => requestOf(scheduled(job), utc('2026-03-01T09:05'), urlOf)).toThrow(why)
+})
+
+const dueAt = (hour: number) => {
+  const at = new Date(utc('2026-03-01T00:00') + hour * hourMs).toISOString()
+  return { key: at, at, firedAt: at, by: 'cron' as const, jobId: `job-${hour}` }
+}
+const outcomes = (runs: Run[]) => runs.map(({ jobId, outcome }) => [jobId, outcome])
+/** One that has its job. */
+const begun = settle(addRun([], dueAt(0), { overlap: 'skip' }, false), dueAt(0).key, { outcome: 'started' })
+
+test('while the job of the run before goes on a run is skipped, waits or takes its place', () => {
+  expect(outcomes(addRun(begun, dueAt(1), { overlap: 'skip' }, false))).toEqual([
+    ['job-0', 'started'],
+    ['job-1', 'starting'],
+  ])
+  const skipped = addRun(begun, dueAt(1), { overlap: 'skip' }, true)
+  expect(skipped.at(-1)).toMatchObject({ outcome: 'skipped', why: 'The job job-0 had not ended.' })
+  expect(skipped.at(-1)?.jobId).toBeUndefined()
+  expect(addRun(begun, dueAt(1), { overlap: 'queue' }, true).at(-1)).toMatchObject({ outcome: 'waiting' })
+  expect(addRun(begun, dueAt(1), { overlap: 'cancel' }, true).at(-1)).toMatchObject({
+    outcome: 'starting',
+    instead: 'job-0',
+  })
+  expect(addRun(begun, dueAt(1), { overlap: 'cancel' }, false).at(-1)?.instead).toBeUndefined()
+  expect(addRun(skipped, dueAt(1), { overlap: 'cancel' }, true)).toBe(skipped)
+})
+
+test('runs that wait go one by one, in order; no more than ten wait', () => {
+  let runs = begun
+  for (let hour = 1; hour <= 12; hour++) runs = addRun(runs, dueAt(hour), { overlap: 'queue' }, true)
+  expect(runs.filter(({ outcome }) => outcome === 'waiting')).toHaveLength(10)
+  expect(runs.at(-1)).toMatchObject({ outcome: 'skipped', why: '10 runs wait already.' })
+  const jobIdOf = ({ at }: Pick<Run, 'at'>) => at
+  expect(startWaiting(runs, true, jobIdOf)).toBe(runs)
+  runs = startWaiting(runs, false, jobIdOf)
+  expect(runs.at(-1)).toMatchObject({ at: dueAt(1).at, outcome: 'starting', jobId: dueAt(1).at })
+  // Who comes later does not pass those that wait, even while nothing goes on.
+  expect(addRun(runs, dueAt(13), { overlap: 'queue' }, false).at(-1)).toMatchObject({ outcome: 'waiting' })
+})
+
+test('a hundred runs are remembered, and whatever is under way', () => {
+  let runs = addRun(begun, dueAt(1), { overlap: 'queue' }, true)
+  for (let hour = 2; hour <= 300; hour++) runs = addRun(runs, dueAt(hour), { overlap: 'skip' }, true)
+  expect(runs).toHaveLength(100)
+  expect(runs[0]).toMatchObject({ outcome: 'waiting', at: dueAt(1).at })
+  expect(runs.at(-1)?.at).toBe(dueAt(300).at)
+})
