@@ -195,7 +195,7 @@ var grants = [
   { who: 'producer', account: names.media, container: privateContainer, role: editBlobs, names: [] }
   { who: 'producer', account: names.system, container: systemContainer, role: editBlobs, names: [] }
   { who: 'worker', account: names.media, container: mediaContainer, role: readBlobs, names: [] }
-  { who: 'worker', account: names.media, container: mediaContainer, role: writeSegments, names: ['jobs/*/segments/*'] }
+  { who: 'worker', account: names.media, container: mediaContainer, role: writeSegments, names: ['jobs/*/segments/*', 'jobs/*/frames/*'] }
   { who: 'worker', account: names.system, container: systemContainer, role: readBlobs, names: ['models/*'] }
   { who: 'worker', account: names.system, container: systemContainer, role: writeLogs, names: inLogs }
   { who: 'stitcher', account: names.media, container: mediaContainer, role: editBlobs, names: [] }

@@ -130,15 +130,51 @@ export type JobLinks = {
 
 export type JobRequest = {
   source: {
-    /** the video: a blob of the media account, or on an allowed host */
-    url: string
+    /** a video: a blob of the media account, or on an allowed host */
+    url?: string
+    /** pictures, each by itself */
+    images?: {
+      /** every image of the media container whose name begins so */
+      prefix?: string
+      /** the images themselves */
+      list?: string[]
+      /** an NDJSON file with a line an image: { key, url } or { key, name }, a blob of the media container */
+      manifest?: string
+    }
+    /** rows */
+    table?: {
+      /** one file */
+      url?: string
+      /** every file of the media container whose name begins so, in order of names */
+      prefix?: string
+      /** gzip is seen by its first bytes */
+      format: 'csv' | 'ndjson'
+      /** their types; else numbers where they are features, text */
+      columns?: Record<string, 'number' | 'integer' | 'text' | 'boolean' | 'time'>
+      /** columns that name a row */
+      key: string[]
+      /** columns that the model is given, in its order */
+      features: string[]
+      /** columns whose values tell a partition */
+      partitionBy?: string[]
+      /** the column that says when */
+      time?: string
+    }
   }
   /** name, or name@version */
-  model: string
+  model?: string
+  /** several, each of which scores every item */
+  models?: string[]
+  /** a model for each partition of a table */
+  modelBy?: {
+    pattern: string
+  }
   /** for a model that takes a style image: that image */
   style?: {
     url: string
   }
+  /** frames: of a video every scored frame is kept as an image, to be edited and stitched again */
+  intermediate?: 'ranges' | 'frames'
   output?: {
     /** where to write; the job keeps its own copy when absent */
     url?: string
@@ -146,30 +182,68 @@ export type JobRequest = {
     codec?: 'h264' | 'hevc' | 'vp9' | 'av1'
     crf?: number
     preset?: 'ultrafast' | 'superfast' | 'veryfast' | 'faster' | 'fast' | 'medium' | 'slow'
+    /** of images: an image for each */
+    images?: {
+      /** where to write, in the media container; below the job when absent */
+      prefix?: string
+      /** that of each source when absent */
+      format?: 'png' | 'jpeg' | 'webp' | 'tiff' | 'avif'
+      /** of jpeg, webp and avif */
+      quality?: number
+    }
+    /** of images and tables: a line for each item */
+    scores?: {
+      /** where to write; the job keeps its own copy when absent */
+      url?: string
+      format?: 'ndjson' | 'csv'
+      /** a row for each item, which is the default, or counts only */
+      append?: 'row' | 'summary'
+      /** classes of each item; 5 when absent */
+      top?: number
+      /** least score of a detection; 0.5 when absent */
+      threshold?: number
+    }
   }
   batch?: {
     frames?: number
+    /** images or rows that are scored together */
+    items?: number
+    /** of a batch, whatever made it fail */
+    maxTries?: number
+    /** of one try of a batch */
+    timeoutSeconds?: number
   }
   /** 10 goes first */
   priority?: number
   /** what a frame does that cannot be decoded or scored */
   onError?: 'fail' | 'passthrough'
-  /** with passthrough: most frames that may go unscored */
+  /** most items that may fail; of a video with passthrough, most frames that may go unscored: 1,000 */
   errorThreshold?: number
+  /** how much is said of its batches; debug names every item */
+  logLevel?: 'error' | 'warn' | 'info' | 'debug'
 }
 
 export type JobTemplate = {
-  /** name, or name@version */
-  model: string
+  /** frames: of a video every scored frame is kept as an image, to be edited and stitched again */
+  intermediate?: 'ranges' | 'frames'
   batch: {
     frames?: number
+    /** images or rows that are scored together */
+    items?: number
+    /** of a batch, whatever made it fail */
+    maxTries?: number
+    /** of one try of a batch */
+    timeoutSeconds?: number
   }
   /** 10 goes first */
   priority: number
   /** what a frame does that cannot be decoded or scored */
   onError: 'fail' | 'passthrough'
-  /** with passthrough: most frames that may go unscored */
+  /** most items that may fail; of a video with passthrough, most frames that may go unscored: 1,000 */
   errorThreshold: number
+  /** how much is said of its batches; debug names every item */
+  logLevel?: 'error' | 'warn' | 'info' | 'debug'
+  model: string
   /** for a model that takes a style image: that image */
   style?:
     | {
@@ -190,17 +264,26 @@ export type JobTemplate = {
 }
 
 export type JobTemplateInput = {
-  /** name, or name@version */
-  model: string
+  /** frames: of a video every scored frame is kept as an image, to be edited and stitched again */
+  intermediate?: 'ranges' | 'frames'
   batch?: {
     frames?: number
+    /** images or rows that are scored together */
+    items?: number
+    /** of a batch, whatever made it fail */
+    maxTries?: number
+    /** of one try of a batch */
+    timeoutSeconds?: number
   }
   /** 10 goes first */
   priority?: number
   /** what a frame does that cannot be decoded or scored */
   onError?: 'fail' | 'passthrough'
-  /** with passthrough: most frames that may go unscored */
+  /** most items that may fail; of a video with passthrough, most frames that may go unscored: 1,000 */
   errorThreshold?: number
+  /** how much is said of its batches; debug names every item */
+  logLevel?: 'error' | 'warn' | 'info' | 'debug'
+  model: string
   /** for a model that takes a style image: that image */
   style?:
     | {
@@ -286,6 +369,16 @@ export type Model = {
         }
     image?: string
   }
+  scores?: {
+    task: 'classification' | 'detection' | 'vector' | 'anomaly'
+    labels?: string[]
+    scores?: string
+    boxes?: string
+    boxUnit: 'relative' | 'pixels'
+    background?: number
+    overlap: number
+    softmax: boolean
+  }
   size:
     | {
         multipleOf: number
@@ -331,6 +424,20 @@ export type Rate = {
   at: number
 }
 
+export type ReadingsTaken = {
+  /** readings that are kept now */
+  taken: number
+  /** those of them whose own hour was closed: they are kept under the hour that is open */
+  late: number
+  /** lines that are no readings */
+  refused: number
+  /** the first 100 of those, by their number from 1 */
+  errors: {
+    line: number
+    message: string
+  }[]
+}
+
 export type Report = {
   v: 1
   jobId: string
@@ -344,7 +451,7 @@ export type Report = {
   seconds: number
   source: {
     url: string
-    kind: 'own' | 'http'
+    kind: 'own' | 'http' | 'many'
     etag: string
     bytes: number
   }
@@ -355,7 +462,7 @@ export type Report = {
   }
   style?: {
     url: string
-    kind: 'own' | 'http'
+    kind: 'own' | 'http' | 'many'
     etag: string
     bytes: number
   }
@@ -363,6 +470,16 @@ export type Report = {
   framesReplaced: number[]
   framesPassedThrough: number[]
   fps: number
+  items?: {
+    total: number
+    failed: number
+    format: 'images' | 'ndjson' | 'csv'
+    failures: {
+      key: string
+      code: string
+      message: string
+    }[]
+  }
   encoding?: {
     container: 'mp4' | 'mkv' | 'webm'
     codec: 'h264' | 'hevc' | 'vp9' | 'av1'
@@ -389,6 +506,89 @@ export type Retried = {
   jobId: string
   status: 'queued'
   links: Record<string, string>
+}
+
+export type Schedule = {
+  /** five fields: minute, hour, day of the month, month, day of the week */
+  cron: string
+  /** by whose clocks the cron goes, as Europe/Berlin */
+  timezone?: string
+  /** a job request. Its URLs, names and prefixes may hold {yyyy} {mm} {dd} {hh} {min} {run} {from} {to}, all in UTC; blobs of the media container may be given by name in place of url */
+  job: Record<string, unknown>
+  /** what a run does while the job of the one before goes on: none, wait for it, or cancel it */
+  overlap?: 'skip' | 'queue' | 'cancel'
+  /** the time that a run is about: then {yyyy} to {min} are those of its beginning, else of the run */
+  window?: {
+    /** how long it is */
+    minutes: number
+    /** how long before the run it ends, so that what comes late is in it */
+    lagMinutes?: number
+  }
+}
+
+export type ScheduleHistory = {
+  id: string
+  /** five fields: minute, hour, day of the month, month, day of the week */
+  cron: string
+  /** by whose clocks the cron goes, as Europe/Berlin */
+  timezone: string
+  /** a job request. Its URLs, names and prefixes may hold {yyyy} {mm} {dd} {hh} {min} {run} {from} {to}, all in UTC; blobs of the media container may be given by name in place of url */
+  job: Record<string, unknown>
+  /** what a run does while the job of the one before goes on: none, wait for it, or cancel it */
+  overlap: 'skip' | 'queue' | 'cancel'
+  /** the time that a run is about: then {yyyy} to {min} are those of its beginning, else of the run */
+  window?: {
+    /** how long it is */
+    minutes: number
+    /** how long before the run it ends, so that what comes late is in it */
+    lagMinutes: number
+  }
+  /** when its times began to count */
+  since: string
+  nextRun: string
+  lastRun: ScheduleRun | null
+  /** newest first, the last hundred */
+  runs: ScheduleRun[]
+}
+
+export type ScheduleRun = {
+  /** its own among the runs of the schedule */
+  key: string
+  /** the time that it is the run of */
+  at: string
+  /** when that was seen */
+  firedAt: string
+  by: 'cron' | 'hand'
+  outcome: 'waiting' | 'starting' | 'started' | 'skipped' | 'refused'
+  jobId?: string
+  /** the job that is cancelled for it */
+  instead?: string
+  /** runs before it that nobody was there for, at most 1,000 */
+  missed?: number
+  why?: string
+}
+
+export type ScheduleView = {
+  id: string
+  /** five fields: minute, hour, day of the month, month, day of the week */
+  cron: string
+  /** by whose clocks the cron goes, as Europe/Berlin */
+  timezone: string
+  /** a job request. Its URLs, names and prefixes may hold {yyyy} {mm} {dd} {hh} {min} {run} {from} {to}, all in UTC; blobs of the media container may be given by name in place of url */
+  job: Record<string, unknown>
+  /** what a run does while the job of the one before goes on: none, wait for it, or cancel it */
+  overlap: 'skip' | 'queue' | 'cancel'
+  /** the time that a run is about: then {yyyy} to {min} are those of its beginning, else of the run */
+  window?: {
+    /** how long it is */
+    minutes: number
+    /** how long before the run it ends, so that what comes late is in it */
+    lagMinutes: number
+  }
+  /** when its times began to count */
+  since: string
+  nextRun: string
+  lastRun: ScheduleRun | null
 }
 
 export type StoredQuarantineRecord = {
@@ -543,7 +743,7 @@ export type paths = {
     }
   }
   '/v1/jobs': {
-    /** Submit a video */
+    /** Submit a video, images or a table */
     post: {
       parameters: { header?: { 'idempotency-key'?: string } }
       requestBody: { content: { 'application/json': JobRequest } }
@@ -706,7 +906,7 @@ export type paths = {
     }
   }
   '/v1/jobs/{id}/output': {
-    /** The finished video */
+    /** The finished video, or the scores */
     get: {
       parameters: { path: { id: string } }
       requestBody?: never
@@ -750,6 +950,28 @@ export type paths = {
         404: { content: { 'application/problem+json': Problem } }
         429: { content: { 'application/problem+json': Problem } }
         503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}/restitch': {
+    /** Stitch the frames of a job once more */
+    post: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        202: {
+          content: {
+            'application/json': {
+              id: string
+              outcome: 'resumed' | 'running' | 'ended'
+            }
+          }
+        }
+        400: { content: { 'application/json': Problem } }
+        401: { content: { 'application/json': Problem } }
+        403: { content: { 'application/json': Problem } }
+        404: { content: { 'application/json': Problem } }
+        409: { content: { 'application/json': Problem } }
       }
     }
   }
@@ -899,6 +1121,24 @@ export type paths = {
       }
     }
   }
+  '/v1/readings': {
+    /** Send what devices measured */
+    post: {
+      parameters: {}
+      requestBody: { content: { 'application/x-ndjson': unknown } }
+      responses: {
+        200: { content: { 'application/json': ReadingsTaken } }
+        207: { content: { 'application/json': ReadingsTaken } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        413: { content: { 'application/problem+json': Problem } }
+        415: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
   '/v1/resume': {
     /** Put every open job back on the queues */
     post: {
@@ -918,6 +1158,93 @@ export type paths = {
         }
         401: { content: { 'application/problem+json': Problem } }
         403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/schedules': {
+    /** Jobs that are started by the clock */
+    get: {
+      parameters: {}
+      requestBody?: never
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              schedules: ScheduleView[]
+            }
+          }
+        }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/schedules/{id}': {
+    /** A schedule, and its runs */
+    get: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        200: { content: { 'application/json': ScheduleHistory } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+    /** Start a job by the clock */
+    put: {
+      parameters: { path: { id: string } }
+      requestBody: { content: { 'application/json': Schedule } }
+      responses: {
+        200: { content: { 'application/json': ScheduleView } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        422: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+    /** Remove a schedule and what is known of its runs */
+    delete: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        204: { content?: never }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/schedules/{id}/run': {
+    /** Make a run of a schedule now */
+    post: {
+      parameters: { path: { id: string } }
+      requestBody: {
+        content: {
+          'application/json': {
+            at?: string
+          }
+        }
+      }
+      responses: {
+        200: { content: { 'application/json': ScheduleRun } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        422: { content: { 'application/problem+json': Problem } }
         429: { content: { 'application/problem+json': Problem } }
         503: { content: { 'application/problem+json': Problem } }
       }

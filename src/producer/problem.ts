@@ -41,6 +41,7 @@ const statusOfCode: Record<string, number> = {
   'upload-done': 409,
   'no-links': 501,
   'secret-gone': 409,
+  'no-frames': 409,
   'too-much-queued': 429,
   'too-many-requests': 429,
 }

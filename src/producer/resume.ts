@@ -105,6 +105,32 @@ export async function resumeJob(
   })
 }
 
+/**
+ * Stitches the frames of a job once more that kept them as images, as they are now; what is missing among them is scored again.
+ * Throws InputError: `no-frames` for a job that kept none or did not succeed, `secret-gone` and `job-ending` as resumeJob does.
+ */
+export async function restitchJob(
+  deps: ResumeDeps,
+  id: string,
+  { endsWithinMs = 5_000 }: { endsWithinMs?: number } = {},
+): Promise<Resumed> {
+  const { files } = deps
+  const spec = await files.findSpec(id)
+  if (!spec) return 'unknown'
+  if (spec.request.intermediate !== 'frames')
+    throw new InputError('no-frames', `The job ${id} kept no frames: submit it with intermediate "frames".`)
+  return await alone(deps, id, async () => {
+    const report = await files.readReport(id)
+    if (!report) return await putBack(deps, spec)
+    if (report.status !== 'succeeded')
+      throw new InputError('no-frames', `The job ${id} did not succeed; run it anew first (resume --again).`)
+    refuseSecret(spec)
+    await untilEnded(deps, id, { isReported: true, endsWithinMs })
+    await forgetEnd(deps, spec)
+    return await putBack(deps, spec)
+  })
+}
+
 async function putBack(deps: ResumeDeps, spec: JobSpec): Promise<Resumed> {
   const { files, statuses, backlog } = deps
   const { id } = spec

@@ -47,7 +47,7 @@ const sources = createSourceReader(media, cache)
 const models = createModelStore(system)
 const engines = createEngineRack({ models, media, cache, log, wish })
 const score = createScorer({
-  ...{ media, sources, engines },
+  ...{ media, sources, engines, models },
   scorers: {
     images: createImageScorer({ media, sources, models, engines }),
     table: noTables,

@@ -7,6 +7,9 @@ import type { BatchPayload, BatchResult, JobSpec, Plan } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import { resizeRgb } from '../shared/image.ts'
+import type { Device } from '../shared/models/device.ts'
+import { fitFrames, frameThrough, type Size } from '../shared/models/fit.ts'
+import type { ModelStore } from '../shared/models/model-store.ts'
 import { haltSignal } from '../shared/halt-signal.ts'
 import { layout } from '../shared/layout.ts'
 import type { Scratch } from '../shared/scratch.ts'
@@ -21,6 +24,7 @@ import { decoderThreads } from './decoder-threads.ts'
 import { encodeSegment } from './encode-segment.ts'
 import type { Manner } from './engine-protocol.ts'
 import type { EngineRack } from './engine-rack.ts'
+import { areKept, encodeImages, keepAsImages } from './frame-images.ts'
 import { scoreFrames, withoutFrames } from './score-frames.ts'
 
 export type ScoreDeps = {
@@ -30,6 +34,7 @@ export type ScoreDeps = {
   sources: SourceReader
   scratch: Scratch
   engines: EngineRack
+  models: Pick<ModelStore, 'resolve'>
   scorers: ItemsDeps['scorers']
   /** ffmpeg is ended when it makes no progress for this long. */
   stallMs?: number
@@ -161,27 +166,34 @@ async function scoreInto(
   await deps.sources.open(spec.source, sourceQuery, path, signal)
   const { onScoring, manner } = steps
   const { small = false, trial } = manner
+  const range = trial ?? { first: batch.first, count: batch.count }
+  const segment = join(dir, 'segment.mp4')
+  const { stallMs } = deps
+  const times = timesOf(plan.times, range.first, range.count)
+  const encode = (scored: Size, picture: Size) =>
+    encodeSegment({ plan, signal, stallMs, picture, path: segment, scored, times })
+  // The segment is made of the images, whoever wrote them: so it shows what somebody has edited since.
+  const images =
+    spec.request.intermediate === 'frames' && !trial
+      ? { media: deps.media, jobId: spec.id, range, signal }
+      : undefined
+  const fetched = performance.now() - began
+  if (images && (await areKept(images))) {
+    const { scored, picture } = await sizesOf(deps, spec, plan)
+    await encodeImages(images, scored, encode(scored, picture))
+    return await commit({ replaced: [], ms: { encodeMs: performance.now() - began - fetched } }, fetched)
+  }
   await using mounted = await deps.engines.open(spec, plan.video, { dir, onScoring, small })
   const { engine, picture, size } = mounted
   const fetchMs = performance.now() - began
 
-  const range = trial ?? { first: batch.first, count: batch.count }
-  const segment = join(dir, 'segment.mp4')
   let setUpMs: number | undefined
   const score = async (missing: number[], seek: boolean) => {
     await using ring = await engine.openRing(() => {
       setUpMs ??= performance.now() - started
       onScoring()
     })
-    const encoder = encodeSegment({
-      plan,
-      signal,
-      stallMs: deps.stallMs,
-      picture,
-      path: segment,
-      scored: engine.output,
-      times: timesOf(plan.times, range.first, range.count),
-    })
+    const encoder = images ? keepAsImages(images, engine.output) : encode(engine.output, picture)
     const ranges = withoutFrames(range, missing)
     const ms = await scoreFrames({
       path,
@@ -201,7 +213,10 @@ async function scoreInto(
       onFrame,
       onDecoded: steps.onDecoded,
     })
-    return { ms, replaced: missing }
+    if (!images) return { ms, replaced: missing }
+    const since = performance.now()
+    await encodeImages(images, engine.output, encode(engine.output, picture))
+    return { ms: { ...ms, encodeMs: ms.encodeMs + performance.now() - since }, replaced: missing }
   }
   const made = await score([], true).catch(async (error: unknown) => {
     if (!(error instanceof ShortDecode)) throw error
@@ -226,31 +241,48 @@ async function scoreInto(
     return await score(missing, false)
   })
 
-  if (steps.signal.aborted) throw new LostError('told to leave')
   const through = manner.through ?? []
   const { device } = engine
   if (trial) return { first: true, replaced: made.replaced, through, device, ms: { fetchMs, ...made.ms } }
-  const uploading = performance.now()
-  const first = await deps.media.uploadFile(layout.segment(spec.id, batch.index), segment, {
-    contentType: 'video/mp4',
-    metadata: writeSegmentFacts({
-      frames: batch.count,
-      replaced: made.replaced.map((frame) => frame - batch.first),
-      through: through.map((frame) => frame - batch.first),
-    }),
-    ifAbsent: true,
-  })
-  const { model } = spec
-  return {
-    /** Whether nobody had committed it before. */
-    first,
-    replaced: made.replaced,
-    through,
-    device,
-    model: `${model.name}@${model.version}`,
-    size: `${plan.video.width}x${plan.video.height}`,
-    ms: { fetchMs, setUpMs: setUpMs ?? 0, ...made.ms, uploadMs: performance.now() - uploading },
+  return await commit({ ...made, through, device, setUpMs }, fetchMs)
+
+  async function commit({ replaced, through = [], device, ms, setUpMs = 0 }: Made, fetchMs: number) {
+    if (steps.signal.aborted) throw new LostError('told to leave')
+    const uploading = performance.now()
+    const first = await deps.media.uploadFile(layout.segment(spec.id, batch.index), segment, {
+      contentType: 'video/mp4',
+      metadata: writeSegmentFacts({
+        frames: batch.count,
+        replaced: replaced.map((frame) => frame - batch.first),
+        through: through.map((frame) => frame - batch.first),
+      }),
+      ifAbsent: true,
+    })
+    const { model } = spec
+    return {
+      /** Whether nobody had committed it before. */
+      ...{ first, replaced, through, device },
+      // What was not scored says nothing about how fast that is.
+      ...(device ? { model: `${model.name}@${model.version}` } : {}),
+      ...(device ? { size: `${plan.video.width}x${plan.video.height}` } : {}),
+      ms: { fetchMs, setUpMs, ...ms, uploadMs: performance.now() - uploading },
+    }
   }
+}
+
+type Made = {
+  replaced: number[]
+  through?: number[]
+  device?: Device
+  ms: Record<string, number>
+  setUpMs?: number | undefined
+}
+
+/** What a model makes of a video's frames, and what is kept of that. */
+async function sizesOf({ models }: ScoreDeps, { model }: JobSpec, { video }: Plan) {
+  const manifest = await models.resolve(`${model.name}@${model.version}`)
+  const { frame, picture } = fitFrames(manifest, video)
+  return { scored: frameThrough(manifest, frame).output, picture }
 }
 
 function rounded(ms: Record<string, number>): Record<string, number> {

@@ -82,6 +82,7 @@ test('what each role may call is what is written down', () => {
     'OPTIONS /v1/events',
     'POST /v1/events',
     'POST /v1/jobs',
+    'POST /v1/jobs/:id/restitch',
     'POST /v1/jobs/:id/resume',
     'POST /v1/readings',
     'POST /v1/resume',

@@ -88,7 +88,7 @@ async function aMachine({ files, statuses }: Job, name: string, store: BlobStore
   const sources = createSourceReader(media, cache)
   const images = createImageScorer({ media: store, sources, models, engines })
   const score = createScorer({
-    ...{ files, statuses, media: store, scratch, engines, sources },
+    ...{ files, statuses, media: store, scratch, engines, sources, models },
     scorers: { images, table: images },
   })
   let decoded = 0

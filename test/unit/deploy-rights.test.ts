@@ -194,7 +194,15 @@ const changes = ['write', 'add/action', 'delete'] as const
 const workerLog = layout.log('worker', 'vm', new Date())('2026-11-21', 0)
 
 test('a worker writes its segments, adds to logs, and changes nothing else', () => {
-  for (const change of changes) expect(may('worker', change, 'media', layout.segment('id', 0))).toBe(true)
+  const own = [
+    layout.segment('id', 0),
+    layout.part('id', 0),
+    layout.madeImage('id', 0, 0, 'png'),
+    layout.frame('id', 0),
+  ]
+  for (const change of changes)
+    for (const name of own)
+      expect([change, name, may('worker', change, 'media', name)]).toEqual([change, name, true])
   expect(may('worker', 'add/action', 'system', workerLog)).toBe(true)
   const others = [layout.spec('id'), layout.plan('id'), layout.secret('id'), layout.output('id', 'mp4')]
   for (const change of changes) {

@@ -96,4 +96,14 @@ export function addJobCommands(program: Command, { env, signal, end }: Context):
     'resume --all': 'every open job, after Redis was lost; safe at any time',
     'resume ID --again': 'a job that failed or was cancelled, anew by the same plan',
   })
+
+  const restitch = program
+    .command('restitch <id>')
+    .description('make the video of a job anew of the frames it kept, as they are now')
+    .addOption(dir())
+    .addOption(json())
+    .action(
+      async (id, options) => await end((await import('../commands/resume.ts')).restitch(id, options, env)),
+    )
+  examples(restitch, { 'restitch ID': 'after frames under jobs/ID/frames/ were edited' })
 }
