@@ -78,7 +78,7 @@ export function createReadingsBuffer(
   async function append(lane: Lane, block: Buffer, until: number): Promise<void> {
     const left = until - performance.now()
     if (left <= 0) throw tooSlow()
-    const signal = AbortSignal.timeout(left)
+    const signal = AbortSignal.timeout(Math.ceil(left))
     const tryOnce = async () => {
       lane.log ??= openLog(lane)
       await lane.log.append(block, signal)
