@@ -1,0 +1,79 @@
+import { readFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import type { Schedule, ScheduleRun, ScheduleView } from '../../client/client.ts'
+import { InputError } from '../../shared/errors.ts'
+import { connect } from '../endpoint.ts'
+import { type Common, print } from '../output.ts'
+
+type Env = NodeJS.ProcessEnv
+
+export async function listSchedules(options: Common, env: Env): Promise<number> {
+  const { api } = await connect(env, options.dir)
+  const { schedules } = await api.schedules()
+  const lines = schedules.map(describeSchedule)
+  print(options.json ? { schedules } : lines.length > 0 ? lines.join('\n') : 'no schedules')
+  return 0
+}
+
+export async function showSchedule(id: string, options: Common, env: Env): Promise<number> {
+  const { api } = await connect(env, options.dir)
+  const schedule = await api.schedule(id)
+  const lines = [describeSchedule(schedule), JSON.stringify(schedule.job), ...schedule.runs.map(describeRun)]
+  print(options.json ? schedule : lines.join('\n'))
+  return 0
+}
+
+export async function setSchedule(id: string, file: string, options: Common, env: Env): Promise<number> {
+  const schedule = await readSchedule(file)
+  const { api } = await connect(env, options.dir)
+  const view = await api.setSchedule(id, schedule)
+  print(options.json ? view : describeSchedule(view))
+  return 0
+}
+
+export async function removeSchedule(id: string, options: Common, env: Env): Promise<number> {
+  const { api } = await connect(env, options.dir)
+  await api.removeSchedule(id)
+  print(options.json ? { id } : `${id} is removed`)
+  return 0
+}
+
+/** Answers 1 where the run started no job. */
+export async function runScheduleNow(
+  id: string,
+  { at, ...options }: Common & { at?: string },
+  env: Env,
+): Promise<number> {
+  const { api } = await connect(env, options.dir)
+  const run = await api.runSchedule(id, at === undefined ? {} : { at })
+  print(options.json ? run : describeRun(run))
+  return run.outcome === 'skipped' || run.outcome === 'refused' ? 1 : 0
+}
+
+function describeSchedule({ id, cron, timezone, overlap, nextRun, lastRun }: ScheduleView): string {
+  const last = lastRun ? `last ${describeRun(lastRun)}` : 'no run yet'
+  return `${id}  ${cron} (${timezone}, ${overlap ?? 'skip'})  next ${nextRun}  ${last}`
+}
+
+function describeRun({ at, by, outcome, jobId, missed, why }: ScheduleRun): string {
+  return [
+    at,
+    outcome,
+    ...(jobId === undefined ? [] : [jobId]),
+    ...(by === 'hand' ? ['by hand'] : []),
+    ...(missed ? [`${missed} before it were missed`] : []),
+    ...(why === undefined ? [] : [why]),
+  ].join('  ')
+}
+
+/** The API says what is wrong with it; here only what is no JSON at all. */
+async function readSchedule(file: string): Promise<Schedule> {
+  const read = await (file === '-' ? text(process.stdin) : readFile(file, 'utf8')).catch(() => {
+    throw new InputError('no-file', `There is no file ${file}.`)
+  })
+  try {
+    return JSON.parse(read) as Schedule
+  } catch {
+    throw new InputError('no-json', `${file === '-' ? 'standard input' : file} holds no JSON.`)
+  }
+}
