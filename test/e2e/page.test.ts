@@ -247,13 +247,38 @@ test('the fleet: who is there, why so many, and what people set', async () => {
   expect((await stack.api.fleet()).settings).toMatchObject({ min: 2, max: 3, size: null, paused: false })
 })
 
+test('schedules: when each runs, what became of its runs, and a run by hand', async () => {
+  const { source } = await stack.api.job(done)
+  await stack.api.setSchedule('nightly', {
+    ...{ cron: '0 3 * * *', timezone: 'Europe/Berlin' },
+    job: { source: { url: source }, model: 'passthrough' },
+  })
+  await page.goto(at('#/schedules'))
+  const nightly = page.getByRole('row', { name: 'nightly' })
+  await nightly.waitFor()
+  expect(await nightly.textContent()).toMatch(/0 3 \* \* \* Europe\/Berlin.*none yet.*skipped/)
+  await page.getByRole('button', { name: 'Run now: nightly' }).click()
+  const runs = page.getByRole('region', { name: 'Runs of nightly' })
+  await runs.getByRole('link', { name: 'started' }).waitFor()
+  expect(await runs.textContent()).toMatch(/By hand/)
+  const [run] = (await stack.api.schedule('nightly')).runs
+  expect(await stack.ends(run?.jobId ?? '')).toMatchObject({ status: 'succeeded' })
+  await runs.getByRole('link', { name: 'started' }).click()
+  await page.getByRole('heading', { level: 1 }).waitFor()
+  expect(page.url()).toBe(at(`#/jobs/${run?.jobId}`))
+})
+
 test('everybody can use it: nothing serious on any view, in either theme, on a phone as on a wide screen', async () => {
-  const views = { jobs: '#/', job: `#/jobs/${done}`, failure: `#/jobs/${failed}`, fleet: '#/fleet' }
+  const views = {
+    ...{ jobs: '#/', job: `#/jobs/${done}`, failure: `#/jobs/${failed}`, fleet: '#/fleet' },
+    schedules: '#/schedules',
+  }
   const ready = {
     jobs: '.job',
     job: '.report',
     failure: '.problem',
     fleet: '.decisions li',
+    schedules: 'tbody time',
   }
   const found: string[] = []
   const manners = [

@@ -64,7 +64,7 @@ export function schedulesPage(main, signal) {
       {
         type: 'button',
         'data-of': `run ${id}`,
-        'aria-label': `Run ${id} now`,
+        'aria-label': `Run now: ${id}`,
         onclick: () => void runNow(id),
       },
       'Run now',
