@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import pMap from 'p-map'
 import type { BlobStore } from '../../shared/blob-store.ts'
 import { explainStorage } from '../../shared/blob-store.ts'
 import { InputError } from '../../shared/errors.ts'
@@ -13,6 +12,7 @@ import type { EngineRack } from '../engine-rack.ts'
 import { type ImageFacts, decodeImage, encodeImage, lookAtImage } from './image-files.ts'
 import type { ItemScorer, ItemsJob } from './item-scorer.ts'
 import { readScores } from './read-scores.ts'
+import { settledMap } from './settled-map.ts'
 
 export type ImageScorerDeps = {
   media: Pick<BlobStore, 'head' | 'download' | 'url'>
@@ -52,7 +52,7 @@ export function createImageScorer({ engines, models, ...deps }: ImageScorerDeps)
 
     const began = performance.now()
     const opened: Opened[] = []
-    await pMap(
+    await settledMap(
       items,
       async (item, place) => {
         if (job.through.has(place) && !job.trial) tell(place, failure(item, unscorable))
@@ -123,7 +123,7 @@ async function scoreSize({ job, manifest, some, engine, tell }: Scoring): Promis
       free.push(slot)
     }
   }
-  await pMap(runs, scoreRun, { concurrency: ring.slots.length, signal })
+  await settledMap(runs, scoreRun, { concurrency: ring.slots.length, signal })
 
   /** Decodes a run's images into a slot, one behind the other; answers those that could be. */
   async function fill({ slots }: Ring, slot: number, run: Opened[]): Promise<Opened[]> {
