@@ -75,7 +75,7 @@ function expectedGrants(name: string): string[] {
     'worker: Storage Blob Data Reader on containers/media',
     'worker: Storage Blob Data Reader on containers/system as models/*',
     'worker: our log writer on containers/system as logs/*',
-    'worker: our segment writer on containers/media as jobs/*/segments/*',
+    'worker: our segment writer on containers/media as jobs/*/segments/*, jobs/*/frames/*',
     ...(name.startsWith('first') ? [] : onFleet),
   ].sort()
 }
