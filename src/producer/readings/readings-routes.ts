@@ -43,13 +43,11 @@ export function addReadingsRoutes(root: FastifyInstance, deps: ReadingsRoutesDep
     labelNames: ['outcome'],
     registers: [registry],
   })
-  new Gauge({
+  const waiting = new Gauge({
     name: 'framefleet_readings_waiting_bytes',
     help: 'Readings that wait for storage to take them',
     registers: [registry],
-    collect() {
-      this.set(buffer.waitingBytes())
-    },
+    collect: () => waiting.set(buffer.waitingBytes()),
   })
   let underWay = 0
   // Before a body is read: each is held whole.

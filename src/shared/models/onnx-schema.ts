@@ -35,6 +35,7 @@ const messages: Record<string, Record<string, FieldSpec>> = {
     name: ['string', 3],
     opType: ['string', 4],
     attribute: ['Attribute', 5, 'repeated'],
+    domain: ['string', 7],
   },
   Attribute: {
     name: ['string', 1],
@@ -43,6 +44,7 @@ const messages: Record<string, Record<string, FieldSpec>> = {
     s: ['bytes', 4],
     t: ['Tensor', 5],
     g: ['bytes', 6],
+    floats: ['float', 7, 'repeated'],
     ints: ['int64', 8, 'repeated'],
     type: ['int32', 20],
   },
@@ -60,7 +62,7 @@ const messages: Record<string, Record<string, FieldSpec>> = {
 export const elementTypes = { float32: 1, uint8: 2, int64: 7, bool: 9, float16: 10 } as const
 
 /** ONNX's numbers for the kinds of attribute framefleet writes. */
-export const attributeTypes = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, ints: 7 } as const
+export const attributeTypes = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7 } as const
 
 /** protobufjs gives 64-bit integers as Long objects and takes plain numbers. */
 export type Int64 = number | { toNumber(): number }
@@ -102,6 +104,7 @@ export interface AttributeProto {
   t?: TensorProto
   /** An encoded graph. */
   g?: Uint8Array
+  floats?: number[]
   ints?: Int64[]
 }
 export interface NodeProto {
@@ -109,6 +112,8 @@ export interface NodeProto {
   output: string[]
   name: string
   opType: string
+  /** Of operators that are not ONNX's own, such as `ai.onnx.ml`. */
+  domain?: string
   attribute: AttributeProto[]
 }
 
