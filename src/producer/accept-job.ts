@@ -140,7 +140,8 @@ export async function checkJob(deps: AcceptDeps, request: Omit<JobRequest, 'sour
   await resolveModel(deps, request)
 }
 
-function checkSource({ policy, media }: AcceptDeps, request: JobRequest): void {
+/** Throws InputError for what can be seen to be wrong with a job's source without looking at it. */
+export function checkSource({ policy, media }: AcceptDeps, request: JobRequest): void {
   const { url } = request.source
   if (url === undefined) return checkItems({ policy, media }, request)
   checkHost(url, policy)

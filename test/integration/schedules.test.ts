@@ -218,7 +218,7 @@ test('a schedule is set, shown, run by hand and removed over the API', async () 
   addScheduleRoutes(app, parts)
   const call = async (method: 'GET' | 'PUT' | 'POST' | 'DELETE', url: string, body?: object) => {
     const answer = await app.inject({ method, url, ...(body ? { body } : {}) })
-    return { status: answer.statusCode, ...(answer.body ? (answer.json() as object) : {}) } as {
+    return { status: answer.statusCode, ...(answer.body ? answer.json<object>() : {}) } as {
       [key: string]: unknown
       status: number
     }

@@ -27,7 +27,7 @@ export function whyNoCron(cron: string): string | undefined {
 
 export function whyNoTimezone(timezone: string): string | undefined {
   try {
-    new Intl.DateTimeFormat('en', { timeZone: timezone })
+    Intl.DateTimeFormat('en', { timeZone: timezone })
     return undefined
   } catch {
     return 'must be the name of a time zone, as Europe/Berlin'

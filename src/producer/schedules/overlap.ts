@@ -51,8 +51,8 @@ export function settle(runs: Run[], key: string, to: Pick<Run, 'outcome' | 'why'
 }
 
 /** The job of a run that was to have one and has none. */
-function without({ jobId: _, ...run }: Run): Run {
-  return run
+function without({ key, at, firedAt, by, missed, outcome }: Run): Run {
+  return { key, at, firedAt, by, outcome, ...(missed === undefined ? {} : { missed }) }
 }
 
 /** Those that are under way are never forgotten. */

@@ -5,9 +5,8 @@ import pMap from 'p-map'
 import { z } from 'zod'
 import { InputError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
-import { type AcceptDeps, checkJob } from '../accept-job.ts'
+import { type AcceptDeps, checkJob, checkSource } from '../accept-job.ts'
 import { Problem } from '../problem.ts'
-import { checkHost } from '../source-policy.ts'
 import { latestRun, nextRun } from './clock.ts'
 import type { Fire } from './fire.ts'
 import { Run, Schedule, ScheduleId, type StoredSchedule } from './schedule.ts'
@@ -47,7 +46,7 @@ export function addScheduleRoutes(
 ): void {
   const app = root.withTypeProvider<ZodTypeProvider>()
 
-  function view(id: string, { v: _, ...schedule }: StoredSchedule, runs: Run[]) {
+  function view(id: string, schedule: StoredSchedule, runs: Run[]) {
     const next = new Date(nextRun(schedule, now())).toISOString()
     return { id, ...schedule, nextRun: next, lastRun: runs.at(-1) ?? null }
   }
@@ -113,7 +112,7 @@ export function addScheduleRoutes(
     },
     async ({ params: { id }, body }) => {
       const request = requestOf(body, latestRun(body, now()), accept.media.url)
-      if (request.source.url !== undefined) checkHost(request.source.url, accept.policy)
+      checkSource(accept, request)
       await checkJob(accept, request)
       const stored = await store.set(id, body, now())
       await best(id, async () => await putScheduler(queue, id, stored))

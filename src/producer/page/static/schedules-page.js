@@ -48,7 +48,8 @@ export function schedulesPage(main, signal) {
       const focused = document.activeElement?.getAttribute('data-of')
       fill(rows, ...(schedules.length > 0 ? schedules.map(row) : [none()]))
       // Who stands on a button is not thrown off it.
-      if (focused) /** @type {HTMLElement | null} */ (rows.querySelector(`[data-of="${focused}"]`))?.focus()
+      for (const button of rows.querySelectorAll('button'))
+        if (button.getAttribute('data-of') === focused) button.focus()
       if (opened !== undefined) await showRuns(opened)
       trouble.replaceChildren()
     } catch (error) {
