@@ -1,3 +1,6 @@
+import { globSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { expect, test } from 'vitest'
 import { decide, trainOneClass } from '../../examples/sensors/one-class-svm.ts'
@@ -23,8 +26,10 @@ import {
 import { seen, sensorOnnx, trainSensor } from '../../examples/sensors/sensor-model.ts'
 import { folderOf } from '../../src/producer/readings/reading-hours.ts'
 import { Schedule } from '../../src/producer/schedules/schedule.ts'
+import { parseManifest } from '../../src/shared/models/manifest.ts'
 import { requestOf } from '../../src/producer/schedules/template.ts'
 
+const root = join(import.meta.dirname, '../..')
 const dayMs = 86_400_000
 const learnFrom = Date.UTC(2026, 2, 1)
 const dayBegins = learnFrom + 14 * dayMs
@@ -113,4 +118,9 @@ test('the schedule scores each hour once it is closed, from the folder where its
   expect(source.table?.prefix).toBe(`readings/${folderOf(Date.parse('2026-03-01T09:00:00Z'))}/`)
   expect(modelBy?.pattern).toBe(modelName('{Device}', '{Tag}'))
   expect(output.scores?.url).toMatch(/\/media\/scores\/2026\/03\/01\/09\.csv$/)
+})
+
+test.each(globSync('examples/manifests/*.json', { cwd: root }))('%s is a manifest', async (file) => {
+  const json = JSON.parse(await readFile(join(root, file), 'utf8')) as { name: string }
+  expect(parseManifest(json, file)).toMatchObject({ name: basename(file, '.json'), scores: {} })
 })
