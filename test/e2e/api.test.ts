@@ -427,3 +427,19 @@ async function contents(redis: Redis, key: string): Promise<string> {
   }
   return JSON.stringify(await read[type]?.())
 }
+
+test('what devices measured lies in storage once it is acknowledged, under its hour, and is counted', async () => {
+  const TS = new Date().toISOString()
+  const reading = { TS, Device: 'pump-1', Tag: 'pressure', Val: 4.7 }
+  const answer = await stack.call('POST', '/v1/readings', {
+    body: `${JSON.stringify(reading)}\nnonsense\n`,
+    headers: { 'content-type': 'application/x-ndjson' },
+  })
+  expect(answer.status).toBe(207)
+  expect(await answer.json()).toMatchObject({ taken: 1, refused: 1, errors: [{ line: 2 }] })
+  const [name = ''] = await stack.namesUnder('readings/')
+  expect(name.startsWith(`readings/${TS.slice(0, 13).replaceAll(/[-T]/g, '/')}/`)).toBe(true)
+  expect(JSON.parse(String(await stack.media.read(name)))).toEqual(reading)
+  const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text()
+  expect(metrics).toMatch(/framefleet_readings_total\{[^}]*outcome="taken"[^}]*\} 1/)
+})
