@@ -9,6 +9,7 @@ const Draft = z.looseObject({
   output: z.looseObject({}).default({}),
   style: z.looseObject({}).optional(),
   size: z.looseObject({}).default({}),
+  scores: z.looseObject({}).optional(),
 })
 export type Draft = z.infer<typeof Draft>
 
@@ -32,6 +33,8 @@ export function draftManifest(given: unknown, facts: ModelFacts): { draft: Draft
   const style = draft.style ?? styleOf(facts)
   const images = facts.inputs.filter(({ name }) => name !== style?.['name'])
   const input = onlyTensor(images, 'input', text(draft.input['name']))
+  // What is no image has neither layout nor range.
+  if (draft.scores) return draftOfScores(draft, input)
   const output = onlyTensor(facts.outputs, 'output', text(draft.output['name']))
 
   const layout = layoutOf(draft.input['layout'], input)
@@ -52,7 +55,18 @@ export function draftManifest(given: unknown, facts: ModelFacts): { draft: Draft
   return { draft: full, questions: openQuestions(full, input, output) }
 }
 
-function openQuestions(draft: Draft, input: TensorFacts, output: TensorFacts): Question[] {
+function draftOfScores(draft: Draft, input: TensorFacts): { draft: Draft; questions: Question[] } {
+  const layout = layoutOf(draft.input['layout'], input)
+  const type = input.type === 'uint8' ? 'uint8' : 'float32'
+  const full: Draft = {
+    ...draft,
+    input: said({ name: input.name, type, layout, ...draft.input }),
+    size: { ...sizeOf(input, layout), ...draft.size },
+  }
+  return { draft: full, questions: openQuestions(full, input) }
+}
+
+function openQuestions(draft: Draft, input: TensorFacts, output?: TensorFacts): Question[] {
   const questions: Question[] = []
   if (draft.input['layout'] === undefined) {
     questions.push({
@@ -67,7 +81,7 @@ function openQuestions(draft: Draft, input: TensorFacts, output: TensorFacts): Q
     ['input', input],
     ['output', output],
   ] as const) {
-    if (draft[side]['type'] !== 'float32' || draft[side]['range'] !== undefined) continue
+    if (!tensor || draft[side]['type'] !== 'float32' || draft[side]['range'] !== undefined) continue
     questions.push({
       field: `${side}.range`,
       text: `The model's ${side} "${tensor.name}" is float32 and the graph doesn't say what its values mean.`,
@@ -98,7 +112,7 @@ export function answer(draft: Draft, { field, choices }: Question, choice: strin
   return {
     ...draft,
     [part]: { ...draft[part], [key]: value },
-    ...(shared && part === 'input' ? { output: { [key]: value, ...draft.output } } : {}),
+    ...(shared && part === 'input' && !draft.scores ? { output: { [key]: value, ...draft.output } } : {}),
     ...withStyle,
   }
 }

@@ -62,7 +62,15 @@ const messages: Record<string, Record<string, FieldSpec>> = {
 export const elementTypes = { float32: 1, uint8: 2, int64: 7, bool: 9, float16: 10 } as const
 
 /** ONNX's numbers for the kinds of attribute framefleet writes. */
-export const attributeTypes = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7 } as const
+export const attributeTypes = {
+  float: 1,
+  int: 2,
+  string: 3,
+  tensor: 4,
+  graph: 5,
+  floats: 6,
+  ints: 7,
+} as const
 
 /** protobufjs gives 64-bit integers as Long objects and takes plain numbers. */
 export type Int64 = number | { toNumber(): number }
