@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
-import type { Schedule, ScheduleRun, ScheduleView } from '../../client/client.ts'
+import type { Schedule, ScheduleHistory, ScheduleRun, ScheduleView } from '../../client/client.ts'
 import { InputError } from '../../shared/errors.ts'
 import { connect } from '../endpoint.ts'
 import { type Common, print } from '../output.ts'
@@ -18,8 +18,7 @@ export async function listSchedules(options: Common, env: Env): Promise<number> 
 export async function showSchedule(id: string, options: Common, env: Env): Promise<number> {
   const { api } = await connect(env, options.dir)
   const schedule = await api.schedule(id)
-  const lines = [describeSchedule(schedule), JSON.stringify(schedule.job), ...schedule.runs.map(describeRun)]
-  print(options.json ? schedule : lines.join('\n'))
+  print(options.json ? schedule : describeHistory(schedule).join('\n'))
   return 0
 }
 
@@ -53,6 +52,10 @@ export async function runScheduleNow(
 function describeSchedule({ id, cron, timezone, overlap, nextRun, lastRun }: ScheduleView): string {
   const last = lastRun ? `last ${describeRun(lastRun)}` : 'no run yet'
   return `${id}  ${cron} (${timezone}, ${overlap ?? 'skip'})  next ${nextRun}  ${last}`
+}
+
+function describeHistory(schedule: ScheduleHistory): string[] {
+  return [describeSchedule(schedule), JSON.stringify(schedule.job), ...schedule.runs.map(describeRun)]
 }
 
 function describeRun({ at, by, outcome, jobId, missed, why }: ScheduleRun): string {

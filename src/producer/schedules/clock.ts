@@ -8,7 +8,7 @@ export type Times = { cron: string; timezone: string }
  * the same each time: 02:30 is once a day, on the day without it an hour later, on the day with two of them the first.
  */
 const runUpMs = 3 * 3_600_000
-export const mostMissed = 1_000
+const mostMissed = 1_000
 
 /** Why it can't be used, in words that go on from the field's name; undefined where it can. */
 export function whyNoCron(cron: string): string | undefined {

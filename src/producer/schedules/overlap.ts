@@ -6,7 +6,7 @@ import { type Run, type Schedule, mostRuns, mostWaiting } from './schedule.ts'
 export const runBefore = (runs: Run[]): Run | undefined =>
   runs.findLast(({ outcome }) => outcome === 'started' || outcome === 'starting')
 
-export const isWaiting = ({ outcome }: Run): boolean => outcome === 'waiting'
+const isWaiting = ({ outcome }: Run): boolean => outcome === 'waiting'
 
 type Due = Pick<Run, 'key' | 'at' | 'firedAt' | 'by' | 'missed'> & { jobId: string }
 

@@ -9,7 +9,7 @@ import { type Run, type Schedule, ScheduleId, StoredRuns, StoredSchedule } from 
 export type ScheduleStore = ReturnType<typeof createScheduleStore>
 
 /** Each is looked at every half minute. */
-export const mostSchedules = 200
+const mostSchedules = 200
 /** Others may write meanwhile; each try that loses means that one of them won. */
 const tries = 10
 const atOnce = 8

@@ -9,7 +9,7 @@ const minuteMs = 60_000
 const timed = new Set(['url', 'name', 'prefix', 'manifest', 'list', 'from', 'to'])
 
 /** The time that a run is about, in ms; a moment where the schedule has no window. */
-export function windowOf({ window }: Pick<Schedule, 'window'>, at: number): { from: number; to: number } {
+function windowOf({ window }: Pick<Schedule, 'window'>, at: number): { from: number; to: number } {
   const to = at - (window?.lagMinutes ?? 0) * minuteMs
   return { from: to - (window?.minutes ?? 0) * minuteMs, to }
 }
