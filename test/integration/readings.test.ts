@@ -171,6 +171,23 @@ test('a process that is killed has kept all that it said was taken; the rest, se
   expect(await values()).toEqual(new Set(of(all)))
 })
 
+test('no more bodies are held at once than there may be; callers that go away leave room', async () => {
+  const { app, post } = await start(await services.container())
+  const { port } = app.server.address() as AddressInfo
+  const halves = Array.from({ length: 16 }, () => {
+    const half = request({
+      ...{ port, host: '127.0.0.1', path: '/v1/readings', method: 'POST' },
+      headers: { 'content-type': 'application/x-ndjson', 'content-length': 100 },
+    }).on('error', () => {})
+    half.write('{')
+    return half
+  })
+  const now = () => post(line(new Date().toISOString()))
+  await expect.poll(async () => (await now()).status).toBe(429)
+  for (const half of halves) half.destroy()
+  await expect.poll(async () => (await now()).status).toBe(200)
+})
+
 test('where storage is slow callers hear so, and what was given up is never taken for what comes after it', async () => {
   const media = await services.container()
   const { url, hang, held } = await hangingProxy()
