@@ -1,6 +1,6 @@
 /** What a plant's devices measure: made up, but the same for the same seed. Times are in ms. */
 export type Reading = { TS: string; Device: string; Tag: string; Val: number; Hour: number }
-export type FaultKind = 'spike' | 'shift' | 'stuck' | 'drift'
+type FaultKind = 'spike' | 'shift' | 'stuck' | 'drift'
 export type Fault = { kind: FaultKind; device: string; tag: string; from: number; to: number }
 
 const devices = ['pump-1', 'pump-2', 'fan-1']

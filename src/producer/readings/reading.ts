@@ -7,7 +7,7 @@ const aheadMs = 5 * 60_000
 /** Later than this nobody waits for a reading; a clock that was never set says 1970. */
 const lateMs = 31 * 24 * 3_600_000
 const mostFields = 32
-export const mostLineBytes = 4_096
+const mostLineBytes = 4_096
 /** Lines between which others are let at the event loop. */
 const linesAtOnce = 1_000
 
