@@ -967,11 +967,13 @@ export type paths = {
             }
           }
         }
-        400: { content: { 'application/json': Problem } }
-        401: { content: { 'application/json': Problem } }
-        403: { content: { 'application/json': Problem } }
-        404: { content: { 'application/json': Problem } }
-        409: { content: { 'application/json': Problem } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        409: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
       }
     }
   }

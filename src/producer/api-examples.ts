@@ -36,6 +36,7 @@ export const problems = {
   'upload-unknown': [422, 'This is no upload of yours; begin one with its name.'],
   'job-ended': [409, `The job ${id} can't be cancelled any more (succeeded).`],
   'job-open': [409, `The job ${id} has not ended; it can be run again if it fails.`],
+  'no-frames': [409, `The job ${id} kept no frames: submit it with intermediate "frames".`],
   'job-ending': [409, `The end of the job ${id} is still being written down; try again.`],
   'source-not-found': [422, `The source ${film} is not there (404). Check the URL.`],
   'not-retryable': [422, `The record ${record} belongs to no job; it can only be dropped.`],
@@ -229,6 +230,11 @@ export const operations: Record<string, OperationExample> = {
     id: 'resumeJob',
     answer: { id, outcome: 'resumed' },
     problems: ['bad-request', 'job-unknown', 'job-ending'],
+  },
+  'POST /v1/jobs/{id}/restitch': {
+    id: 'restitchJob',
+    answer: { id, outcome: 'resumed' },
+    problems: ['bad-request', 'job-unknown', 'no-frames', 'job-ending'],
   },
   'POST /v1/resume': {
     id: 'resumeOpenJobs',

@@ -252,6 +252,7 @@ test('the API describes itself, from the schemas it checks by', async () => {
     '/v1/jobs/{id}/output',
     '/v1/jobs/{id}/preview',
     '/v1/jobs/{id}/report',
+    '/v1/jobs/{id}/restitch',
     '/v1/jobs/{id}/resume',
     '/v1/jobs/{id}/stream',
     '/v1/models',
