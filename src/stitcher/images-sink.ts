@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto'
 import { extname } from 'node:path'
+import { z } from 'zod'
 import type { BlobStore } from '../shared/blob-store.ts'
-import { TransientError } from '../shared/errors.ts'
-import type { ItemSink } from '../shared/items/item.ts'
-import { type ImageFormat, extensionsOf } from '../shared/items/request.ts'
+import { InputError, TransientError } from '../shared/errors.ts'
+import { type ItemSink, namesImage } from '../shared/items/item.ts'
+import { type ImageFormat, extensionsOf, imageFormats } from '../shared/items/request.ts'
 import type { JobSpec } from '../shared/job.ts'
 import { layout, outputMark } from '../shared/layout.ts'
 
 const copiedAtOnce = 16
+const Made = z.object({ made: z.string(), format: z.enum(imageFormats) })
 
 /**
  * Brings the images that workers made to where the job wants them, below its own folder by default: workers may write nowhere
@@ -38,9 +40,16 @@ export function imagesSink(
       if ('error' in line) return
       if (failed) throw failed.error
       signal.throwIfAborted()
-      const { made, format } = line.value
+      const { made, format } = Made.parse(line.value)
+      // A part is a worker's word: it must lead neither out of its job nor out of the output's folder.
+      if (
+        !namesImage(line.key) ||
+        !made.startsWith(layout.segments(spec.id)) ||
+        /(^|\/)\.{1,2}(\/|$)/.test(made)
+      )
+        throw new InputError('bad-part', `A part of job ${spec.id} names what is not its own.`)
       all.update(`${line.key}\n`)
-      const copying = copy(line.key, String(made), format as ImageFormat)
+      const copying = copy(line.key, made, format)
         .catch((error: unknown) => {
           failed ??= { error }
         })
@@ -58,6 +67,6 @@ export function imagesSink(
 
 function nameOf(key: string, format: ImageFormat): string {
   const ending = extname(key).slice(1).toLowerCase()
-  const [first = format] = extensionsOf[format]
+  const [first] = extensionsOf[format]
   return extensionsOf[format].includes(ending) ? key : `${key}.${first}`
 }

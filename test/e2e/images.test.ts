@@ -158,7 +158,7 @@ test('a list and a manifest name images; a model may make larger ones of them', 
   const keys = (await stack.namesUnder(layout.images(named.id))).map(
     (name) => name.split('output.images/')[1],
   )
-  expect(keys.sort()).toEqual(['first.png', 'some/y/one.png'])
+  expect(new Set(keys)).toEqual(new Set(['first.png', 'some/y/one.png']))
 })
 
 test('faces are found where they are: scores of a detector, as NDJSON and as CSV', async () => {

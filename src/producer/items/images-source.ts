@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
 import { InputError } from '../../shared/errors.ts'
-import type { ItemSource, SourceItem } from '../../shared/items/item.ts'
+import { type ItemSource, type SourceItem, namesImage } from '../../shared/items/item.ts'
 import type { ImagesSource } from '../../shared/items/request.ts'
 import type { JobSecret, JobSpec } from '../../shared/job.ts'
 import { publicUrl } from '../../shared/redact.ts'
@@ -16,7 +16,6 @@ type Job = { spec: JobSpec; secret: JobSecret; dir: string; signal: AbortSignal;
 /** What files are called that hold images; others under a prefix are no items. */
 const imageName = /\.(?:jpe?g|png|webp|tiff?|avif|heif|heic|gif)$/i
 export const maxItems = 2_000_000
-const longestKey = 500
 const longestLine = 16 << 10
 
 /**
@@ -110,11 +109,10 @@ const bad = (line: number, why: string) =>
 
 /** Keys become names of blobs, in which folders of these names would lead elsewhere. */
 function goodKey(key: string, where: string): string {
-  const isSafe = !key.startsWith('/') && !/(^|\/)\.{0,2}(\/|$)/.test(key) && !/[\p{Cc}\\]/u.test(key)
-  if (isSafe && key.length <= longestKey) return key
+  if (namesImage(key)) return key
   const short = key.slice(0, 100)
   throw new InputError(
     'bad-key',
-    `The key ${short} (${where.slice(0, 200)}) can't name an image: ${longestKey} characters at most, no empty folders, no . or .. as folders.`,
+    `The key ${short} (${where.slice(0, 200)}) can't name an image: 500 characters at most, no empty folders, no . or .. as folders.`,
   )
 }

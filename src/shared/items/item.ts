@@ -56,3 +56,9 @@ export type ItemSink = {
   /** Where the result is, its bytes, and its digest in hex. */
   end(): Promise<{ url: string; bytes: number; sha256: string }>
 }
+
+const longestKey = 500
+
+/** Whether a key can name an image's blob: folders of these names would lead elsewhere. */
+export const namesImage = (key: string): boolean =>
+  key.length <= longestKey && !/(^|\/)\.{0,2}(\/|$)/.test(key) && !/[\p{Cc}\\]/u.test(key)

@@ -96,7 +96,7 @@ async function alphaOf(path: string, { width, height }: Size): Promise<Buffer> {
 }
 
 function badImage(error: unknown): InputError {
-  const [why = ''] = String((error as Error).message).split('\n')
+  const [why = ''] = (error as Error).message.split('\n')
   // libvips names our own file, which tells nobody anything.
   return new InputError(
     'bad-image',
