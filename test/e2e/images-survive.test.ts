@@ -83,7 +83,11 @@ test.each(['deadly', 'failing'])(
 )
 
 test('a batch that takes longer than the job allows is tried as often as it says, and no more', async () => {
-  const id = await submit({ batch: { items: count, maxTries: 2, timeoutSeconds: 1 }, model: 'relief' })
+  // A dozen such pictures take their PNG encoder alone many seconds.
+  const large = await picture({ width: 2_400, height: 1_600 }).png().toBuffer()
+  for (let i = 0; i < 12; i++) await stack.media.write(`large/${i}.png`, large)
+  const source = { images: { prefix: 'large/' } }
+  const id = await submit({ source, batch: { items: 12, maxTries: 2, timeoutSeconds: 1 } })
   const ended = await stack.ends(id)
   expect(ended).toMatchObject({ status: 'failed' })
   expect(ended.error?.message).toMatch(/longer than its 1 s/)
