@@ -11,7 +11,7 @@ WORKDIR /build
 COPY package.json package-lock.json ./
 # As in scripts/setup.mjs: no package needs its install script, and `npm ci` wants platforms that no lock file here has.
 RUN npm install --no-save --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json tsconfig.client.json ./
 COPY src src
 RUN npm run build
 

@@ -1,8 +1,11 @@
 import { defineConfig } from 'vitest/config'
 
+// Others may use this machine as well: vitest's own second is too short for whatever a test waits for.
+const expect = { poll: { timeout: 20_000 } }
+
 const project = (name: string, testTimeout: number) => ({
   extends: true as const,
-  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: 60_000 },
+  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: 60_000, expect },
 })
 
 export default defineConfig({

@@ -188,8 +188,8 @@ var systemContainer = 'system'
 var arrivalsQueue = 'arrivals'
 
 // What each role may do with blobs. The workers run files and models of strangers, so they have the least. Nobody but who
-// accepts jobs and who ends them reads the private container: the signatures of outputs, and what was accepted.
-var inLogs = ['logs/*']
+// accepts jobs and who ends them reads the private container: the signatures of outputs, and what was accepted. Each adds to logs of
+// its own kind: none says anything in another's name.
 var grants = [
   { who: 'producer', account: names.media, container: mediaContainer, role: editBlobs, names: [] }
   { who: 'producer', account: names.media, container: privateContainer, role: editBlobs, names: [] }
@@ -197,12 +197,12 @@ var grants = [
   { who: 'worker', account: names.media, container: mediaContainer, role: readBlobs, names: [] }
   { who: 'worker', account: names.media, container: mediaContainer, role: writeSegments, names: ['jobs/*/segments/*', 'jobs/*/frames/*'] }
   { who: 'worker', account: names.system, container: systemContainer, role: readBlobs, names: ['models/*'] }
-  { who: 'worker', account: names.system, container: systemContainer, role: writeLogs, names: inLogs }
+  { who: 'worker', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/worker/*'] }
   { who: 'stitcher', account: names.media, container: mediaContainer, role: editBlobs, names: [] }
   { who: 'stitcher', account: names.media, container: privateContainer, role: removeBlobs, names: [] }
-  { who: 'stitcher', account: names.system, container: systemContainer, role: writeLogs, names: inLogs }
+  { who: 'stitcher', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/stitcher/*'] }
   { who: 'autoscaler', account: names.system, container: systemContainer, role: readBlobs, names: ['fleet/*'] }
-  { who: 'autoscaler', account: names.system, container: systemContainer, role: writeLogs, names: inLogs }
+  { who: 'autoscaler', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/autoscaler/*'] }
 ]
 
 // A backstop for what the janitor has not removed.

@@ -25,7 +25,7 @@ standard error. On a terminal there are bars, in a pipe plain lines.
 | 1         | the job or a check failed, or the system refused what was asked for     |
 | 2         | used wrongly: an unknown command or option, a value that can't be       |
 | 3         | the system can't be reached, refuses the token, or there is none to call |
-| 130       | interrupted; a job that is followed goes on                              |
+| 130       | interrupted; a job that is followed goes on                            |
 
 **Files** that are submitted go straight to storage, in blocks, four at a time. When the line breaks, the same command again sends only
 what is missing: how far it came is kept for a week under \`$XDG_STATE_HOME/framefleet\` (\`~/.local/state\`). A file that has changed is sent anew,

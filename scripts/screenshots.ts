@@ -47,7 +47,7 @@ async function takeAll(from: Browser): Promise<void> {
   const failed = await client.submit({ source: { url: await uploadVideo(media, letter) }, model: 'relief' })
   await client.waitFor(done.id)
   await client.waitFor(failed.id)
-  const [long, longer] = [await bring('evening-ride.mp4', 20), await bring('long-way-home.mp4', 60)]
+  const [long, longer] = [await bring('evening-ride.mp4', 20), await bring('long-way-home.mp4', 30)]
   await client.submit({ source: { url: long }, model: 'great-wave', batch })
   await client.submit({ source: { url: longer }, model: 'composition-vii', batch })
 
@@ -62,12 +62,15 @@ async function takeAll(from: Browser): Promise<void> {
         })
       await page.goto(`${stack.apiUrl}/#token=${stack.token}`)
       await page.locator('.badge.scoring').first().waitFor()
+      await page.locator('.model').first().waitFor()
       await pictures(page)
       await take('jobs')
       await page.goto(`${stack.apiUrl}/#/jobs/${done.id}`)
       await page.locator('.track .slot').first().waitFor()
       await page.locator('.report').waitFor()
       await pictures(page)
+      // Chromium's player goes on turning its wheel for a moment.
+      await page.waitForTimeout(1_000)
       await take('job')
       await page.goto(`${stack.apiUrl}/#/fleet`)
       await page.locator('.badge.busy').first().waitFor()
@@ -80,8 +83,9 @@ async function takeAll(from: Browser): Promise<void> {
 /** Until all pictures and videos that are there can be seen. */
 async function pictures(page: Page): Promise<void> {
   const shown = `
+    [...document.querySelectorAll('.model .picture')].every((place) => place.querySelector('img')) &&
     [...document.images].every((image) => image.complete && image.naturalWidth > 0) &&
-    [...document.querySelectorAll('video')].every((video) => video.readyState >= 2)`
+    [...document.querySelectorAll('video')].every((video) => video.readyState >= 2 && video.poster && video.networkState !== 2)`
   // Not by waitForFunction: the page's policy lets nobody evaluate texts in it.
   while (!(await page.evaluate(shown))) await page.waitForTimeout(50)
 }

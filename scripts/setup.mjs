@@ -55,7 +55,13 @@ function installPackages() {
 // Programs we start, and the package that carries each under every package manager we know.
 const programs = { ffmpeg: 'ffmpeg', ffprobe: 'ffmpeg', 'redis-server': 'redis' }
 // What only the tests start: whoever wants a video scored waits for none of it.
-const testPrograms = { shellcheck: 'shellcheck', chromium: 'chromium', openssl: 'openssl', jq: 'jq' }
+const testPrograms = {
+  shellcheck: 'shellcheck',
+  chromium: 'chromium',
+  openssl: 'openssl',
+  jq: 'jq',
+  promtool: 'prometheus',
+}
 const managers = [
   {
     bin: 'apt-get',

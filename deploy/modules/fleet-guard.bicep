@@ -9,7 +9,7 @@ param groupName string
 @description('The only size that machines may have.')
 param size string
 
-@description('The only image that machines may have: `id`, or publisher and offer.')
+@description('The only image that machines may have: `id`, or publisher, offer and sku; of any version, since Azure renews those.')
 param image object
 
 @description('Whether it denies, or only says what it would deny.')
@@ -23,6 +23,7 @@ var isOtherImage = contains(image, 'id')
   : [
       { field: 'Microsoft.Compute/imagePublisher', notEquals: image.publisher }
       { field: 'Microsoft.Compute/imageOffer', notEquals: image.offer }
+      { field: 'Microsoft.Compute/imageSKU', notEquals: image.sku }
     ]
 
 // Whoever may change how many machines there are may change what they are. This denies it, to everybody: a deployment with

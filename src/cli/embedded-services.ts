@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import type { Service } from '../shared/role-process.ts'
+import { endLastRedis, vacant } from './last-services.ts'
 import { freePort, startService } from './services.ts'
 
 /** Redis and Azurite as the embedded stack runs them: on ports of their own, with secrets made at the first start. */
@@ -28,13 +29,17 @@ export async function startRedis(
   env: NodeJS.ProcessEnv,
 ): Promise<Started> {
   if (env['FRAMEFLEET_REDIS_URL']) return { env: {} }
-  const port = await freePort()
   const data = join(dir, 'redis')
   await mkdir(data, { recursive: true })
+  const pidFile = join(data, 'redis.pid')
+  await endLastRedis(pidFile, join(dir, 'redis.port'))
+  const port = await freePort()
+  await writeFile(join(dir, 'redis.port'), String(port))
   const settings = [
     `bind 127.0.0.1`,
     `port ${port}`,
     `dir "${data}"`,
+    `pidfile "${pidFile}"`,
     `requirepass ${redisPassword}`,
     'appendonly yes',
     'appendfsync everysec',
@@ -59,7 +64,9 @@ export async function startRedis(
 export async function startAzurite(dir: string, secrets: Secrets, env: NodeJS.ProcessEnv): Promise<Started> {
   if (env['FRAMEFLEET_MEDIA_ACCOUNT']) return { env: {} }
   // The port is kept: blob URLs that jobs were given stay good when the stack is started again.
-  const port = await keptPort(join(dir, 'azurite.port'))
+  const portFile = join(dir, 'azurite.port')
+  const port = await keptPort(portFile)
+  await vacant(port, portFile)
   const data = join(dir, 'azurite')
   await mkdir(data, { recursive: true })
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'

@@ -4,7 +4,10 @@ import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type StartAgain, keptSecrets, startAzurite, startRedis } from './embedded-services.ts'
 import { type Service, startRole } from '../shared/role-process.ts'
-import { freePort } from './services.ts'
+import { InputError } from '../shared/errors.ts'
+import { forgetEndpoint, urlOfLast } from './endpoint.ts'
+import { lockFolder } from './folder-lock.ts'
+import { freePort, isFree } from './services.ts'
 
 /**
  * The whole system on this machine: Redis (with its append-only file), Azurite with two accounts, a producer, a stitcher,
@@ -51,6 +54,35 @@ const restartAfterMostMs = 10_000
 export async function startStack(options: StackOptions): Promise<Stack> {
   const dir = resolve(options.dir)
   await mkdir(join(dir, 'logs'), { recursive: true })
+  const unlock = lockFolder(dir)
+  if (!unlock) throw await alreadyRuns(dir)
+  try {
+    if (options.port && !(await isFree(options.port, options.env['FRAMEFLEET_HOST'])))
+      throw new InputError('port-taken', `Port ${options.port} is taken: name another by --port.`)
+    // Of one that was killed, perhaps.
+    await forgetEndpoint(dir)
+    const stack = await startLocked({ ...options, dir })
+    const stop = async () => {
+      await stack.stop()
+      await forgetEndpoint(dir)
+      unlock()
+    }
+    return { ...stack, stop }
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+async function alreadyRuns(dir: string): Promise<InputError> {
+  const url = await urlOfLast(dir)
+  const where = url === undefined ? 'and is starting or stopping' : `at ${url}`
+  return new InputError('already-runs', `In ${dir} framefleet already runs, ${where}.`)
+}
+
+/** The folder is ours: nobody else reads or writes what Redis and Azurite keep there. */
+async function startLocked(options: StackOptions): Promise<Stack> {
+  const { dir } = options
   const secrets = await keptSecrets(dir)
   const running: Service[] = []
   const starting = new Set<Promise<void>>()

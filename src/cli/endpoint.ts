@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { type Client, createClient } from '../client/client.ts'
@@ -23,6 +23,15 @@ export async function saveEndpoint(dir: string, endpoint: Endpoint): Promise<voi
   await writeFile(endpointFile(dir), JSON.stringify(endpoint), { mode: 0o600 })
 }
 
+export async function forgetEndpoint(dir: string): Promise<void> {
+  await rm(endpointFile(dir), { force: true })
+}
+
+/** Where the system of this folder says that it answers, if it is up. */
+export async function urlOfLast(dir: string): Promise<string | undefined> {
+  return Endpoint.safeParse(await readLocal(dir)).data?.apiUrl
+}
+
 export async function findEndpoint(env: NodeJS.ProcessEnv, dir: string): Promise<Endpoint> {
   const apiUrl = env['FRAMEFLEET_API_URL']
   const local = await readLocal(dir)
@@ -38,9 +47,17 @@ export async function findEndpoint(env: NodeJS.ProcessEnv, dir: string): Promise
     ...set('systemAccount', env['FRAMEFLEET_SYSTEM_ACCOUNT']),
     ...set('systemContainer', env['FRAMEFLEET_SYSTEM_CONTAINER']),
   })
+  const isUrl = ['http:', 'https:'].includes(URL.parse(apiUrl ?? '')?.protocol ?? '')
+  if (apiUrl && !isUrl)
+    throw new NoEndpointError(
+      `FRAMEFLEET_API_URL is no URL: ${apiUrl}; it should look like https://framefleet.example.com`,
+    )
   if (read.success && (read.data.token ?? read.data.audience) !== undefined) return read.data
+  const key = 'FRAMEFLEET_API_TOKEN (or FRAMEFLEET_API_AUDIENCE, to sign in with Entra ID)'
   throw new NoEndpointError(
-    'no system found: run `framefleet up` here, or set FRAMEFLEET_API_URL and FRAMEFLEET_API_TOKEN (or FRAMEFLEET_API_AUDIENCE, to sign in with Entra ID)',
+    apiUrl
+      ? `there is no token for ${apiUrl}: set ${key}`
+      : `no system found: run \`framefleet up\` here, or set FRAMEFLEET_API_URL and ${key}`,
   )
 }
 

@@ -1,45 +1,32 @@
 import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { type BlobStore, connectAccount, createBlobStore } from '../shared/blob-store.ts'
-import { InputError } from '../shared/errors.ts'
 import { layout } from '../shared/layout.ts'
 import { createModelStore } from '../shared/models/model-store.ts'
-import type { Client } from '../client/client.ts'
+import { mustBeFile } from './given-file.ts'
 import type { ModelFile } from './model-file.ts'
 
 /** Puts a local video into the media account and answers its URL. The same file is uploaded once. */
 export async function uploadVideo(media: BlobStore, path: string): Promise<string> {
-  const found = await stat(path).catch(() => undefined)
-  if (!found?.isFile()) throw new InputError('no-file', `There is no file ${path}.`)
+  await mustBeFile(path)
+  const { size } = await stat(path)
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
   const name = layout.upload(`${hash.digest('hex').slice(0, 16)}/${basename(path)}`)
-  if ((await media.head(name))?.bytes !== found.size) await media.uploadFile(name, path)
+  if ((await media.head(name))?.bytes !== size) await media.uploadFile(name, path)
   return media.url(name)
 }
 
 /** Stores a model under its name and version, and answers what a job calls it. */
 export async function uploadModel(
   account: { systemAccount?: string; systemContainer: string },
-  { manifest, bytes, style }: Pick<ModelFile, 'manifest' | 'bytes' | 'style'>,
+  { manifest, bytes, style, picture }: Pick<ModelFile, 'manifest' | 'bytes' | 'style' | 'picture'>,
 ): Promise<string> {
   if (!account.systemAccount) throw new Error('to add a model set FRAMEFLEET_SYSTEM_ACCOUNT')
   const system = createBlobStore(connectAccount(account.systemAccount), account.systemContainer)
   await system.ensureContainer()
-  const stored = await createModelStore(system).put(manifest, bytes, style)
+  const stored = await createModelStore(system).put(manifest, bytes, style, picture)
   return `${stored.name}@${stored.version}`
-}
-
-export async function saveDownload(
-  api: Client,
-  id: string,
-  what: 'output' | 'preview',
-  path: string,
-): Promise<void> {
-  const body = await api.download(id, what)
-  await pipeline(Readable.fromWeb(body as never), createWriteStream(path))
 }

@@ -6,6 +6,7 @@ import { toHalf } from '../shared/models/half.ts'
 import { inspectModel } from '../shared/models/inspect.ts'
 import type { ModelManifest } from '../shared/models/manifest.ts'
 import { sha256 } from '../shared/models/model-store.ts'
+import { drawPicture } from '../shared/models/picture.ts'
 import type { StyleImage } from '../shared/models/wrap.ts'
 import { prepareStyle, readStyle } from '../shared/models/style-image.ts'
 import { likeness, tryModel } from '../shared/models/trial-run.ts'
@@ -16,6 +17,8 @@ export type ModelFile = {
   bytes: Uint8Array
   style?: Buffer
   warnings: string[]
+  /** What it does, as a JPEG; none where it can't be shown on the sample photograph. */
+  picture?: Buffer
   /** Of a model that was turned to float16: how like the original it is, in dB. */
   likeness?: number
 }
@@ -65,8 +68,10 @@ export async function readModelFile(path: string, options: ModelFileOptions): Pr
   }
   const trialStyle = await styleForTrial(style, manifest)
   const tried = await tryModel(bytes, manifest, free, trialStyle)
-  if (!options.half) return { ...tried, bytes, style }
-  return { ...tried, ...(await turnToHalf(bytes, tried.manifest, trialStyle)), style }
+  const picture = await drawPicture(bytes, tried.manifest, trialStyle).catch(() => undefined)
+  const described = { ...tried, style, ...(picture ? { picture } : {}) }
+  if (!options.half) return { ...described, bytes }
+  return { ...described, ...(await turnToHalf(bytes, tried.manifest, trialStyle)) }
 }
 
 /** Below this the eye begins to see a difference. */
@@ -118,6 +123,8 @@ async function readManifest(path: string, given: string | undefined): Promise<ob
   const candidates = given ? [given] : [path.replace(/\.onnx$/i, '.json'), join(dirname(path), 'model.json')]
   for (const candidate of candidates) {
     const text = await readFile(candidate, 'utf8').catch(() => undefined)
+    // An empty one beside the model is where a shell is about to write what this prints.
+    if (text === '' && !given) continue
     if (text !== undefined) return parseJson(text, candidate)
   }
   if (given) throw new InputError('no-file', `There is no manifest ${given}.`)

@@ -73,3 +73,12 @@ export async function freePort(): Promise<number> {
     })
   })
 }
+
+/** Whether nobody listens on that port of this machine. */
+export async function isFree(port: number, host = '127.0.0.1'): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'EADDRINUSE'))
+    server.listen({ port, host }, () => server.close(() => resolve(true)))
+  })
+}

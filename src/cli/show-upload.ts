@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
-import progress from 'cli-progress'
+import { createBar } from './bar.ts'
+import { oneLine, tell } from './output.ts'
 
 type Progress = { sent: number; total: number }
 
@@ -16,14 +17,12 @@ export function showUpload(path: string, quiet: boolean) {
 const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1)
 
 function bar(path: string) {
-  const shown = new progress.SingleBar(
-    { format: '{name} [{bar}] {done}/{all} MB', hideCursor: true, stream: process.stderr },
-    progress.Presets.shades_classic,
-  )
+  const name = oneLine(basename(path))
+  const shown = createBar('{name} [{bar}] {done}/{all} MB', name.length + 22)
   let started = false
   return {
     update({ sent, total }: Progress) {
-      const fields = { name: basename(path), done: megabytes(sent), all: megabytes(total) }
+      const fields = { name, done: megabytes(sent), all: megabytes(total) }
       if (!started) shown.start(total || 1, sent, fields)
       started = true
       shown.update(sent, fields)
@@ -39,7 +38,7 @@ function lines(path: string) {
       const tenth = total === 0 ? 10 : Math.floor((10 * sent) / total)
       if (tenth === last) return
       last = tenth
-      process.stderr.write(`${basename(path)} ${megabytes(sent)}/${megabytes(total)} MB sent\n`)
+      tell(`${oneLine(basename(path))} ${megabytes(sent)}/${megabytes(total)} MB sent`)
     },
     close: () => {},
   }

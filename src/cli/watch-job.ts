@@ -1,5 +1,6 @@
-import progress from 'cli-progress'
 import type { Client, Job } from '../client/client.ts'
+import { createBar } from './bar.ts'
+import { tell, visible } from './output.ts'
 
 /**
  * Follows a job to its end: a progress bar on a terminal, a line for each change of state in a pipe, nothing when
@@ -21,20 +22,13 @@ export async function watchJob(
 const silence = { update: (_job: Job) => {}, close: () => {} }
 
 function bar() {
-  const shown = new progress.SingleBar(
-    {
-      format: '{state} [{bar}] {value}/{total} frames  {rate}  {left}',
-      hideCursor: true,
-      stream: process.stderr,
-    },
-    progress.Presets.shades_classic,
-  )
+  const shown = createBar('{state} [{bar}] {value}/{total} frames  {rate}  {left}', 55)
   let started = false
   return {
     update({ status, frames, fps, etaSeconds }: Job) {
       const total = frames.total ?? 0
       const fields = {
-        state: status.padEnd(9),
+        state: visible(status).padEnd(9),
         rate: fps === null ? '' : `${fps.toFixed(1)} fps`,
         left: etaSeconds === null ? '' : `${Math.ceil(etaSeconds)} s left`,
       }
@@ -56,7 +50,7 @@ function lines() {
       if (key === last) return
       last = key
       const counts = frames.total ? ` ${frames.done}/${frames.total} frames` : ''
-      process.stderr.write(`${status}${counts}${fps === null ? '' : ` at ${fps.toFixed(1)} fps`}\n`)
+      tell(`${status}${counts}${fps === null ? '' : ` at ${fps.toFixed(1)} fps`}`)
     },
     close: () => {},
   }

@@ -120,7 +120,7 @@ export type Job = {
 }
 
 export type JobLinks = {
-  /** where it is a blob of the media account */
+  /** where it is a blob of the media account, once it is known for a video */
   source?: Link
   /** once there is one */
   output?: Link
@@ -636,11 +636,15 @@ export type TriggerRuleInput = {
 export type TriggerRules = {
   /** the first that takes a name counts */
   rules: TriggerRuleInput[]
+  /** whether a *.trigger.json that lands starts the job in it: of whatever model, source and priority whoever brings it likes */
+  triggerFiles?: boolean
 }
 
 export type TriggerRulesView = {
   /** the first that takes a name counts */
   rules: TriggerRule[]
+  /** whether a *.trigger.json that lands starts the job in it: of whatever model, source and priority whoever brings it likes */
+  triggerFiles: boolean
   /** whether nobody has set any */
   byDefault: boolean
 }

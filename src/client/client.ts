@@ -32,6 +32,7 @@ export function createClient({ url, token, ...patience }: ClientOptions) {
       return request
     },
   })
+  const harmless = steadyFetch(patience, true)
   const of = (id: string) => ({ params: { path: { id } } })
 
   async function open(id: string, { signal }: Call): Promise<ReadableStream<Uint8Array>> {
@@ -115,7 +116,8 @@ export function createClient({ url, token, ...patience }: ClientOptions) {
       await (await import('./upload.ts')).uploadFile({ ...client, url }, path, options),
     /** Where to put a file, or, with the `source` of an upload that is not done, where to go on. */
     beginUpload: async (body: { name: string } | { source: string }, call: Call = {}) =>
-      await good(api.POST('/v1/uploads', { body, ...call })),
+      // A link that nobody got is no loss.
+      await good(api.POST('/v1/uploads', { body, ...call, fetch: harmless })),
     models: async (call: Call = {}) => await good(api.GET('/v1/models', call)),
     fleet: async (call: Call = {}) => await good(api.GET('/v1/fleet', call)),
     /** Sets what is given; the rest stays. */

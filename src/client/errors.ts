@@ -1,8 +1,8 @@
 import type { Problem } from './api-types.ts'
 
 /**
- * What the API refused, or why it could not be asked. `code` is a stable word: those of the API (its description lists
- * them), `unreachable` where nobody answered, `bad-answer` where somebody else did.
+ * What the API refused, or why it could not be asked. `code` is a stable word: the one that the API gave,
+ * `unreachable` where nobody answered, `bad-answer` where somebody else did.
  */
 export class ApiError extends Error {
   override name = 'ApiError'

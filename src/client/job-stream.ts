@@ -6,7 +6,7 @@ import { ApiError } from './errors.ts'
 const ended = new Set<string>(['succeeded', 'failed', 'cancelled'])
 export const isOver = ({ status, endedAt }: Job): boolean => ended.has(status) && endedAt !== null
 
-/** How long in a row a stream may fail to open before that is an error: a producer that is started anew takes less. */
+/** How long in a row streams may fail to open before that is an error: a producer that is started anew takes less. */
 const patienceMs = 60_000
 const reopenAfterMs = 500
 
@@ -18,11 +18,12 @@ export async function* followJob(
   open: () => Promise<ReadableStream<Uint8Array>>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Job, void> {
-  let lastHeard = Date.now()
+  let failingSince: number | undefined
   for (;;) {
     try {
-      for await (const { event, data } of eventsOf(await open())) {
-        lastHeard = Date.now()
+      const body = await open()
+      failingSince = undefined
+      for await (const { event, data } of eventsOf(body)) {
         if (event !== 'job') continue
         const job = JSON.parse(data) as Job
         yield job
@@ -30,7 +31,8 @@ export async function* followJob(
       }
     } catch (error) {
       signal?.throwIfAborted()
-      if (!passes(error) || Date.now() - lastHeard > patienceMs) throw error
+      failingSince ??= Date.now()
+      if (!passes(error) || Date.now() - failingSince > patienceMs) throw error
     }
     signal?.throwIfAborted()
     await wait(reopenAfterMs, undefined, { signal })

@@ -13,19 +13,20 @@ export type Patience = {
 const firstWaitMs = 250
 
 /**
- * `fetch` for calls that may be made twice: those that only ask, that say what is to be, or that carry an Idempotency-Key are tried
- * again where nobody answers, or 502 to 504; any call is where it was refused for now (429), since nothing was done about it. Waits as
+ * `fetch` for calls that may be made twice: those that only ask, that say what is to be, or that carry an Idempotency-Key, and all
+ * where they are `harmless`, are tried again where nobody answers, or 502 to 504; any call is where it was refused for now (429), since nothing was done about it. Waits as
  * long as the API asks. Throws ApiError `unreachable`, or the reason of the request's signal.
  */
-export function steadyFetch({ tries = 5, longestWaitMs = 30_000, answerWithinMs = 90_000 }: Patience = {}): (
-  request: Request,
-) => Promise<Response> {
+export function steadyFetch(
+  { tries = 5, longestWaitMs = 30_000, answerWithinMs = 90_000 }: Patience = {},
+  harmless = false,
+): (request: Request) => Promise<Response> {
   return async (request) => {
     for (let left = tries - 1; ; left--) {
       const found = await tryOnce(left > 0 ? request.clone() : request, answerWithinMs)
       request.signal.throwIfAborted()
       const waitMs = waitOf(found, tries - left)
-      const again = left > 0 && waitMs <= longestWaitMs && mayAgain(request, found)
+      const again = left > 0 && waitMs <= longestWaitMs && mayAgain(request, found, harmless)
       if (!again && found instanceof Response) return found
       if (!again) throw unreachable(request, found as Error)
       if (found instanceof Response) await found.body?.cancel()
@@ -50,10 +51,10 @@ async function tryOnce(request: Request, answerWithinMs: number): Promise<Respon
   }
 }
 
-function mayAgain({ method, headers }: Request, found: Response | Error): boolean {
+function mayAgain({ method, headers }: Request, found: Response | Error, harmless: boolean): boolean {
   if (found instanceof Response && found.status === 429) return true
   if (found instanceof Response && ![502, 503, 504].includes(found.status)) return false
-  return ['GET', 'HEAD', 'PUT'].includes(method) || headers.has('idempotency-key')
+  return harmless || ['GET', 'HEAD', 'PUT'].includes(method) || headers.has('idempotency-key')
 }
 
 /** Twice as long each time, and never all callers at once. */

@@ -48,8 +48,10 @@ export async function openUploadState(api: string, path: string, dir = usualDir(
 
 async function forgetOld(dir: string): Promise<void> {
   for (const name of await readdir(dir)) {
-    const { mtimeMs } = await stat(join(dir, name))
-    if (Date.now() - mtimeMs > keptMs) await rm(join(dir, name), { force: true })
+    // Others tidy up as well, and another's file is no reason to keep none of ours.
+    const found = await stat(join(dir, name)).catch(() => undefined)
+    if (found && Date.now() - found.mtimeMs > keptMs)
+      await rm(join(dir, name), { force: true }).catch(() => {})
   }
 }
 

@@ -28,7 +28,7 @@ const mib = 1 << 20
 const mostBlocks = 50_000
 /** Blocks on their way, each held in memory: 32 MiB of the usual ones. */
 const atOnce = 4
-/** A link that ends sooner than a slow block may take is renewed first. */
+/** A link that ends sooner than a slow block may take is renewed first; one that is short by nature, in its last third. */
 const renewBeforeMs = 5 * 60_000
 
 /**
@@ -115,16 +115,22 @@ function createTarget(api: Api, first: Upload, { signal, tries = 5 }: UploadOpti
   const requests = newPipeline(new AnonymousCredential(), {
     retryOptions: { maxTries: tries, retryDelayInMs: 500, maxRetryDelayInMs: 8_000 },
   })
-  let link = Promise.resolve(first)
-  let ends = Date.parse(first.expires)
+  let link = { url: first.url, renewAt: renewalOf(first) }
+  let renewing: Promise<void> | undefined
+
+  /** Once for all blocks that wait for it; where it fails the next block tries again. */
+  async function renew(): Promise<void> {
+    try {
+      const next = await api.beginUpload({ source: first.source }, { signal })
+      link = { url: next.url, renewAt: renewalOf(next) }
+    } finally {
+      renewing = undefined
+    }
+  }
 
   async function blob(): Promise<BlockBlobClient> {
-    if (Date.now() > ends - renewBeforeMs) {
-      ends = Number.POSITIVE_INFINITY
-      link = api.beginUpload({ source: first.source }, { signal })
-      ends = Date.parse((await link).expires)
-    }
-    return new BlockBlobClient((await link).url, requests)
+    if (Date.now() > link.renewAt) await (renewing ??= renew())
+    return new BlockBlobClient(link.url, requests)
   }
 
   return {
@@ -162,6 +168,11 @@ function createTarget(api: Api, first: Upload, { signal, tries = 5 }: UploadOpti
       }
     },
   }
+}
+
+function renewalOf({ expires }: Upload): number {
+  const ends = Date.parse(expires)
+  return ends - Math.min(renewBeforeMs, (ends - Date.now()) / 3)
 }
 
 async function readExactly(file: FileHandle, from: number, bytes: number, path: string): Promise<Buffer> {

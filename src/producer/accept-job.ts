@@ -18,8 +18,7 @@ import { type Admission, estimateFrames } from './admission.ts'
 import type { FairOrder } from './fair-queue.ts'
 import { addFlow } from './flow.ts'
 import { checkItems, lookAtItems } from './items/accept-items.ts'
-import { checkOwnName } from './own-names.ts'
-import { checkHost } from './source-policy.ts'
+import { type SourcePolicy, checkUrl } from './source-policy.ts'
 
 export type AcceptDeps = {
   media: BlobStore
@@ -34,7 +33,7 @@ export type AcceptDeps = {
   admit: Admission
   /** Whether a job's flow is on the queues already. */
   isQueued(jobId: string): Promise<boolean>
-  policy: { mediaUrl: string; allowed: string[] }
+  policy: SourcePolicy
   maxSourceBytes: number
   tracing?: Tracing
   log: Logger
@@ -141,11 +140,10 @@ export async function checkJob(deps: AcceptDeps, request: Omit<JobRequest, 'sour
 }
 
 /** Throws InputError for what can be seen to be wrong with a job's source without looking at it. */
-export function checkSource({ policy, media }: AcceptDeps, request: JobRequest): void {
+export function checkSource(deps: AcceptDeps, request: JobRequest): void {
   const { url } = request.source
-  if (url === undefined) return checkItems({ policy, media }, request)
-  checkHost(url, policy)
-  checkOwnName(media.nameOf(url), 'read')
+  if (url === undefined) return checkItems(deps, request)
+  checkUrl(url, 'read', deps)
   if (request.output.images || request.output.scores)
     throw new InputError('bad-output', 'A video becomes a video: leave output.images and output.scores out.')
   if (request.models || request.modelBy)
@@ -168,7 +166,7 @@ async function lookAtSource({ sources, media }: AcceptDeps, { source }: JobReque
 
 function checkTarget(deps: AcceptDeps, { output }: Pick<JobRequest, 'output'>): void {
   const url = output.scores?.url ?? output.url
-  if (url) checkOutput(deps, url)
+  if (url) checkUrl(url, 'write', deps)
   checkWish(output)
 }
 
@@ -203,8 +201,7 @@ async function acceptStyle(
   }
   if (url === undefined) return undefined
   if (!model.style) throw new InputError('no-style', `The model ${model.name} takes no style image.`)
-  checkHost(url, policy)
-  checkOwnName(media.nameOf(url), 'read')
+  checkUrl(url, 'read', { media, policy })
   const style = await sources.look(url)
   if (style.bytes <= maxStyleBytes) return style
   throw new InputError(
@@ -243,17 +240,6 @@ async function queueJob(
   await statuses.create(statusOf(spec)).catch((err: unknown) => {
     log.warn({ err, job: spec.id }, 'the status of an accepted job could not be noted')
   })
-}
-
-function checkOutput({ media, policy }: AcceptDeps, url: string): void {
-  checkHost(url, policy)
-  checkOwnName(media.nameOf(url), 'write')
-  if (media.nameOf(url) === undefined && new URL(url).search === '') {
-    throw new InputError(
-      'output-forbidden',
-      `The output ${url} is not in the media container, so it needs a SAS.`,
-    )
-  }
 }
 
 export const statusOf = (spec: JobSpec) => ({

@@ -92,6 +92,7 @@ const rules = {
 /** As they are answered: with what they leave open. */
 const rulesInForce = {
   byDefault: false,
+  triggerFiles: false,
   rules: rules.rules.map(({ job, ...rule }) => ({
     ...rule,
     job: { ...job, ...{ batch: {}, priority: 5, onError: 'fail', errorThreshold: 10 } },

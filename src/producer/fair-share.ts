@@ -30,19 +30,40 @@ export async function limitRates(app: FastifyInstance, perSecond: number): Promi
   })
 }
 
+/**
+ * What each caller may have open at once, and all of them together; throws TooManyRequests beyond. Answers how to give a seat
+ * back; that may be called twice.
+ */
+export function createSeats({ each, all = Infinity }: { each: number; all?: number }, what: string) {
+  const taken = new Map<string, number>()
+  let sum = 0
+  return (client: string): (() => void) => {
+    const own = taken.get(client) ?? 0
+    if (own >= each) throw new TooManyRequests(`More than ${each} ${what} for one token.`)
+    if (sum >= all) throw new TooManyRequests(`More than ${all} ${what}.`)
+    taken.set(client, own + 1)
+    sum++
+    let left = false
+    return () => {
+      if (left) return
+      left = true
+      sum--
+      const rest = (taken.get(client) ?? 1) - 1
+      if (rest > 0) taken.set(client, rest)
+      else taken.delete(client)
+    }
+  }
+}
+
 /** Lets each caller have so many pieces of work under way at once; throws TooManyRequests beyond. */
 export function createShares(atOnce: number, what = 'jobs are being accepted') {
-  const underWay = new Map<string, number>()
+  const take = createSeats({ each: atOnce }, what)
   return async <T>(client: string, work: () => Promise<T>): Promise<T> => {
-    const now = underWay.get(client) ?? 0
-    if (now >= atOnce) throw new TooManyRequests(`More than ${atOnce} ${what} for one token.`)
-    underWay.set(client, now + 1)
+    const leave = take(client)
     try {
       return await work()
     } finally {
-      const left = (underWay.get(client) ?? 1) - 1
-      if (left > 0) underWay.set(client, left)
-      else underWay.delete(client)
+      leave()
     }
   }
 }

@@ -79,9 +79,9 @@ async function* linesOf(
   const wanted = Buffer.from(jobId)
   let rest = Buffer.alloc(0)
   let restAt = 0
-  for await (const chunk of (await system.openRead(name)) ?? []) {
+  for await (const chunk of chunksOf(system, name, signal)) {
     signal?.throwIfAborted()
-    const bytes = Buffer.concat([rest, chunk as Buffer])
+    const bytes = Buffer.concat([rest, chunk])
     const whole = bytes.lastIndexOf(10) + 1
     for (let from = 0; ;) {
       const hit = bytes.subarray(0, whole).indexOf(wanted, from)
@@ -95,6 +95,15 @@ async function* linesOf(
     restAt += bytes.length - rest.length
     // A long blob that names the job often is not to hold up those who wait for the API.
     await nothing(0)
+  }
+}
+
+/** Nothing of a blob whose days are over meanwhile. */
+async function* chunksOf(system: BlobStore, name: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  try {
+    yield* system.chunks(name, { signal })
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode !== 404) throw error
   }
 }
 

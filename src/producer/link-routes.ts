@@ -21,7 +21,7 @@ const Link = z
   .meta({ id: 'Link' })
 const JobLinks = z
   .object({
-    source: Link.optional().describe('where it is a blob of the media account'),
+    source: Link.optional().describe('where it is a blob of the media account, once it is known for a video'),
     output: Link.optional().describe('once there is one'),
     preview: Link.optional(),
     report: Link.optional(),
@@ -99,8 +99,10 @@ export function addLinkRoutes(root: FastifyInstance, { files, media, links }: Li
     const [spec, report] = await Promise.all([files.findSpec(id), files.readReport(id)])
     if (!spec) throw new InputError('job-unknown', `There is no job ${id}.`)
     // A source that came with a SAS is read by that alone: whoever sees the job may not see what it opened.
-    const source = spec.source.kind === 'own' ? media.nameOf(spec.source.url) : undefined
-    const fileName = source?.split('/').at(-1) ?? id
+    const named = spec.source.kind === 'own' ? media.nameOf(spec.source.url) : undefined
+    // Only what is a video: a plan says that. Whoever names another file as a source does not read it by that.
+    const source = named !== undefined && (await media.head(layout.plan(id))) ? named : undefined
+    const fileName = named?.split('/').at(-1) ?? id
     const stem = fileName.replace(/\.[^.]*$/, '')
     const scores = report?.items?.format === 'images' ? undefined : report?.items?.format
     const container = report?.status === 'succeeded' ? (report.encoding?.container ?? scores) : undefined

@@ -45,11 +45,12 @@ export function addLogRoutes(root: FastifyInstance, { files, system }: LogRoutes
         },
       },
     },
-    async ({ params: { id }, query: { limit, after }, client, raw }, reply) => {
+    async ({ params: { id }, query: { limit, after }, client }, reply) => {
+      const gone = new AbortController()
+      // Of the answer: the connection goes on to others.
+      reply.raw.once('close', () => gone.abort())
       const [spec, report] = await Promise.all([files.findSpec(id), files.readReport(id)])
       if (!spec) throw new InputError('job-unknown', `There is no job ${id}.`)
-      const gone = new AbortController()
-      raw.socket.once('close', () => gone.abort())
       const { lines, next } = await share(
         client,
         async () =>

@@ -243,6 +243,7 @@ await runRole({ log, shipping, drainMs }, async () => {
       )
       await indexer.close()
       await health.close()
+      await tracing.close()
       await scratch.close()
       redis.disconnect()
       working.disconnect()

@@ -70,6 +70,12 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   app.setSerializerCompiler(serializerCompiler)
   handleErrors(app)
   observeRequests(app, deps.registry)
+  // Nothing of ours is shown within another page, nor taken for what it does not say it is. The page has a policy of its own.
+  app.addHook('onRequest', async (_request, reply) => {
+    void reply
+      .header('content-security-policy', "frame-ancestors 'none'")
+      .header('x-content-type-options', 'nosniff')
+  })
   requireToken(app, deps)
   await limitRates(app, deps.maxRequestsPerSecond)
   app.addHook('onResponse', async (request, reply) => {

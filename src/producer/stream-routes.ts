@@ -3,7 +3,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { JobId, isEnded } from '../shared/job.ts'
 import { type EventStream, openEventStream } from './event-stream.ts'
-import { TooManyRequests } from './fair-share.ts'
+import { createSeats } from './fair-share.ts'
 import type { JobView } from './job-view.ts'
 import type { LiveJobs } from './live-jobs.ts'
 import { Problem } from './problem.ts'
@@ -14,28 +14,39 @@ export type StreamDeps = {
   view(id: string): Promise<JobView>
 }
 
-/** Each holds a connection of this process. */
-const mostWatchers = 500
+/** Each holds a connection of this process; with one token nobody takes them all. */
+const mostWatchers = { each: 50, all: 500 }
 const tags = ['jobs']
 const Events = z.string().describe('server-sent events')
 const errors = { 401: Problem, 429: Problem }
 
 /** Jobs as they go, as server-sent events. `EventSource` sends no token: read the answer's body instead. */
-export function addStreamRoutes(root: FastifyInstance, { live, view }: StreamDeps): void {
+export function addStreamRoutes(
+  root: FastifyInstance,
+  { live, view }: StreamDeps,
+  most: { each: number; all: number } = mostWatchers,
+): void {
   const app = root.withTypeProvider<ZodTypeProvider>()
+  const takeSeat = createSeats(most, 'watch jobs already')
   const open = new Set<EventStream>()
   app.addHook('preClose', async () => {
     for (const stream of open) stream.end()
   })
 
-  function start(reply: FastifyReply, id?: string): EventStream {
+  function start(reply: FastifyReply, leaveSeat: () => void, id?: string): EventStream | undefined {
     reply.hijack()
+    // Who went meanwhile is not heard to go.
+    if (reply.raw.destroyed) {
+      leaveSeat()
+      return undefined
+    }
     const headers = Object.fromEntries(
       Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]),
     )
     const stream = openEventStream(reply.raw, headers, () => {
       open.delete(stream)
       leave()
+      leaveSeat()
     })
     open.add(stream)
     const leave = live.watch({
@@ -63,9 +74,8 @@ export function addStreamRoutes(root: FastifyInstance, { live, view }: StreamDep
         response: { 200: Events, ...errors },
       },
     },
-    async (_request, reply) => {
-      makeRoom()
-      start(reply)
+    async (request, reply) => {
+      start(reply, takeSeat(request.client))
     },
   )
 
@@ -83,17 +93,15 @@ export function addStreamRoutes(root: FastifyInstance, { live, view }: StreamDep
       },
     },
     async (request, reply) => {
-      makeRoom()
       const { id } = request.params
-      const job = await view(id)
-      const stream = start(reply, id)
-      stream.send('job', id, job)
-      if (isEnded(job.status) && job.endedAt !== null) stream.end()
+      const leaveSeat = takeSeat(request.client)
+      const job = await view(id).catch((error: unknown) => {
+        leaveSeat()
+        throw error
+      })
+      const stream = start(reply, leaveSeat, id)
+      stream?.send('job', id, job)
+      if (isEnded(job.status) && job.endedAt !== null) stream?.end()
     },
   )
-
-  function makeRoom(): void {
-    if (live.count() >= mostWatchers)
-      throw new TooManyRequests(`${mostWatchers} are watching jobs here already.`)
-  }
 }

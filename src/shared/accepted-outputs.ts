@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { BlobStore } from './blob-store.ts'
+import { InputError } from './errors.ts'
 import type { JobSpec } from './job.ts'
 import { layout } from './layout.ts'
 
@@ -16,9 +17,18 @@ export type AcceptedOutputs = ReturnType<typeof createAcceptedOutputs>
  * key at once don't take each other's.
  */
 export function createAcceptedOutputs(hidden: BlobStore) {
-  async function remove(id: string, isWanted: (name: string) => boolean): Promise<void> {
+  async function namesOf(id: string): Promise<string[]> {
     const names: string[] = []
-    for await (const { name } of hidden.list(layout.accepted(id))) if (isWanted(name)) names.push(name)
+    try {
+      for await (const { name } of hidden.list(layout.accepted(id))) names.push(name)
+    } catch (error) {
+      // A stitcher that was upgraded first: the container comes with the first producer that keeps anything there.
+      if ((error as { statusCode?: number }).statusCode !== 404) throw error
+    }
+    return names
+  }
+  async function remove(id: string, isWanted: (name: string) => boolean): Promise<void> {
+    const names = (await namesOf(id)).filter(isWanted)
     if (names.length > 0) await hidden.remove(names)
   }
   return {
@@ -27,14 +37,23 @@ export function createAcceptedOutputs(hidden: BlobStore) {
       if (query !== '') await hidden.writeJson(layout.outputSecret(jobId, requestHash), { jobId, query })
       await hidden.writeJson(layout.acceptedOutput(jobId, requestHash), { v: 1, jobId, url: url ?? null })
     },
-    /** Undefined for a job that was accepted by a version that did not keep it here. */
+    /**
+     * Undefined for a job that was accepted by a version that kept nothing here. Throws InputError where what was kept is of
+     * another request than the spec names.
+     */
     async of({ id, requestHash }: Pick<JobSpec, 'id' | 'requestHash'>): Promise<Output | undefined> {
       const [accepted, secret] = await Promise.all([
         hidden.readJson(layout.acceptedOutput(id, requestHash), Accepted),
         hidden.readJson(layout.outputSecret(id, requestHash), Secret),
       ])
-      // The hash came from where workers may have written: it must not lead to another job's.
-      if (accepted?.jobId !== id) return undefined
+      // The hash came from where workers may have written: it must lead neither to another job's nor around its own.
+      if (accepted?.jobId !== id) {
+        if ((await namesOf(id)).length === 0) return undefined
+        throw new InputError(
+          'output-changed',
+          `The job ${id} is not as it was accepted (${layout.spec(id)} was written over): its video goes nowhere. Submit it anew.`,
+        )
+      }
       return { url: accepted.url ?? undefined, query: secret?.jobId === id ? secret.query : '' }
     },
     /** At the end of a job. */

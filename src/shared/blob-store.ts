@@ -13,7 +13,8 @@ import {
 } from '@azure/storage-blob'
 import pMap from 'p-map'
 import type { z } from 'zod'
-import { InputError } from './errors.ts'
+import { addressable, isAddressable, isPlainName, unescaped } from './blob-name.ts'
+import { InputError, TransientError } from './errors.ts'
 import { azureCredential } from './identity.ts'
 import { publicUrl } from './redact.ts'
 import { readSteadily } from './steady-read.ts'
@@ -63,14 +64,17 @@ function open(account: string) {
   return { url: account, credential: hasSas ? new AnonymousCredential() : azureCredential() }
 }
 
-/** One container of one account. Names are paths without a leading slash. */
+/**
+ * One container of one account. Names are paths without a leading slash; one that would lead to another blob is refused with
+ * InputError `bad-name`.
+ */
 export function createBlobStore(
   service: BlobServiceClient,
   containerName: string,
   { idleMs }: { idleMs?: number } = {},
 ) {
   const container: ContainerClient = service.getContainerClient(containerName)
-  const blob = (name: string) => container.getBlockBlobClient(name)
+  const blob = (name: string) => container.getBlockBlobClient(addressable(name))
 
   async function head(name: string): Promise<BlobHead | undefined> {
     try {
@@ -98,7 +102,7 @@ export function createBlobStore(
   }
 
   /** All bytes of one version of a blob, in one request if all goes well; `ifMatch` says which. */
-  function bytesOf(name: string, { ifMatch, signal }: { ifMatch?: string; signal?: AbortSignal } = {}) {
+  function bytesOf(name: string, { ifMatch, most = Infinity, signal }: ReadOptions = {}) {
     let etag = ifMatch
     const open = async (from: number, stop: AbortSignal) => {
       const answer = await blob(name).download(from, undefined, {
@@ -109,24 +113,25 @@ export function createBlobStore(
       })
       etag ??= answer.etag
       const body = answer.readableStreamBody as Readable
-      return { body, bytes: from + (answer.contentLength ?? 0) }
+      const bytes = from + (answer.contentLength ?? 0)
+      if (bytes <= most) return { body, bytes }
+      body.destroy()
+      throw new TransientError(`the blob ${name} has ${bytes} bytes, more than the ${most} it had`)
     }
     return readSteadily({ what: `the blob ${name}`, open, signal, idleMs })
   }
 
   return {
     url: (name: string) => publicBlobUrl(container.url, name),
-    /** The blob's name when `url` is a blob of this container, else undefined. */
+    /** The blob's name when `url` is a blob of this container with a plain name, else undefined. */
     nameOf(url: string): string | undefined {
       const base = `${publicBlobUrl(container.url, '')}/`
       const plain = publicUrl(url)
-      if (!plain.startsWith(base) || plain.length === base.length) return undefined
-      try {
-        return decodeURIComponent(plain.slice(base.length))
-      } catch {
-        // Not well escaped, so not the name of anything.
-        return undefined
-      }
+      if (!plain.startsWith(base)) return undefined
+      // Where it is not well escaped it is the name of nothing.
+      const name = unescaped(plain.slice(base.length))
+      // Escapes may hide what leads elsewhere once they are undone.
+      return name !== undefined && isPlainName(name) ? name : undefined
     },
     head,
     read,
@@ -169,14 +174,15 @@ export function createBlobStore(
         return false
       }
     },
-    /** Downloads into a file; with `ifMatch` only that version: a changed blob throws a 412. */
-    async download(
-      name: string,
-      path: string,
-      { ifMatch, signal }: { ifMatch?: string; signal?: AbortSignal } = {},
-    ) {
-      await pipeline(bytesOf(name, { ifMatch, signal }), createWriteStream(path))
+    /**
+     * Downloads into a file; with `ifMatch` only that version: a changed blob throws a 412. One of more than `most` bytes
+     * throws TransientError.
+     */
+    async download(name: string, path: string, options: ReadOptions = {}) {
+      await pipeline(bytesOf(name, options), createWriteStream(path))
     },
+    /** The bytes of one version of a blob, as they come. What falls silent is given up; throws a 404 where there is none. */
+    chunks: bytesOf,
     async openRead(name: string): Promise<NodeJS.ReadableStream | undefined> {
       try {
         return (await blob(name).download()).readableStreamBody
@@ -204,9 +210,11 @@ export function createBlobStore(
     },
     /**
      * Removes these blobs, as far as they are there; many in one request. A request for many needs the right to write
-     * containers on top of that to delete blobs: one alone goes without.
+     * containers on top of that to delete blobs: one alone goes without. A name that would lead to another blob is passed over:
+     * listed, it may be anybody's.
      */
-    async remove(names: string[]) {
+    async remove(listed: string[]) {
+      const names = listed.filter(isAddressable)
       const [only] = names
       if (only !== undefined && names.length === 1) {
         await blob(only)
@@ -230,7 +238,7 @@ export function createBlobStore(
         { concurrency: 4 },
       )
     },
-    appendBlob: (name: string) => container.getAppendBlobClient(name),
+    appendBlob: (name: string) => container.getAppendBlobClient(addressable(name)),
     async isReachable(): Promise<boolean> {
       return await container.exists()
     },
@@ -255,6 +263,7 @@ export function createBlobStore(
   }
 }
 
+type ReadOptions = { ifMatch?: string; most?: number; signal?: AbortSignal }
 type WriteOptions = { ifAbsent?: boolean; contentType?: string; metadata?: Record<string, string> }
 type UploadOptions = WriteOptions & { signal?: AbortSignal }
 

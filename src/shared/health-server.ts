@@ -4,12 +4,24 @@ import type { Registry } from 'prom-client'
 export type Health = { registry: Registry; isReady: () => Promise<boolean> }
 
 /** Alive, and ready for work: whoever reaches a role may ask. */
-export function addHealthRoutes(app: FastifyInstance, { isReady }: Pick<Health, 'isReady'>): void {
+export function addHealthRoutes(app: FastifyInstance, health: Pick<Health, 'isReady'>): void {
+  const isReady = keptForASecond(health.isReady)
   app.get('/healthz', { schema: { hide: true } }, async () => ({ status: 'ok' }))
   app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
-    const ready = await isReady().catch(() => false)
+    const ready = await isReady()
     return await reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'waiting' })
   })
+}
+
+/** However many ask, storage and Redis are asked once a second, and once at a time. */
+function keptForASecond(look: () => Promise<boolean>, forMs = 1_000): () => Promise<boolean> {
+  let answer: Promise<boolean> | undefined
+  return async () => {
+    answer ??= look()
+      .catch(() => false)
+      .finally(() => setTimeout(() => (answer = undefined), forMs).unref())
+    return await answer
+  }
 }
 
 /**

@@ -5,7 +5,7 @@ import { InputError } from './errors.ts'
 import { isItemsPlan } from './items/items-plan.ts'
 import { JobId, JobPlan, JobSecret, JobSpec, Report } from './job.ts'
 import { layout } from './layout.ts'
-import { readSegmentFacts } from './segment-metadata.ts'
+import { framesOfSegment } from './segment-metadata.ts'
 
 export type JobFiles = ReturnType<typeof createJobFiles>
 
@@ -94,7 +94,7 @@ export function createJobFiles(
       const plan = await findPlan(id)
       const folder = plan && isItemsPlan(plan) ? layout.parts(id) : layout.segments(id)
       for await (const { name, metadata } of media.list(folder)) {
-        found.set(Number(/(\d+)\.\w+$/.exec(name)?.[1]), readSegmentFacts(metadata).frames)
+        found.set(Number(/(\d+)\.\w+$/.exec(name)?.[1]), framesOfSegment(metadata))
       }
       return found
     },

@@ -16,7 +16,12 @@ import { ImagesOutput, ImagesSource, ModelBy, ScoresOutput, TableSource } from '
  *   item     what a job without a video is made of: an image, or a row of a table; counted like a frame
  *   halt     the word that a job is not to go on: its batches drain without work
  */
-export const JobId = z.string().regex(/^[a-z0-9][a-z0-9-]{7,63}$/)
+export const JobId = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9-]{7,63}$/,
+    'no job has such an id: they are 8 to 64 small letters, digits and hyphens',
+  )
 
 const modelRefPattern = /^[a-z0-9][a-z0-9-]{0,62}(?:@[A-Za-z0-9._-]{1,32})?$/
 

@@ -63,6 +63,8 @@ export const layout = {
   },
   /** A video that lands here may start a job by itself; nothing that lands elsewhere does. */
   arrivals: 'in/',
+  /** Where trigger files may have outputs, besides below their own folder: `in/a/` has `out/a/`. */
+  triggerOutputs: 'out/',
   /** In the system container: which of them start which job, and up to where the poller has looked. */
   triggerRules: 'triggers/rules.json',
   triggerPoll: 'triggers/poll.json',

@@ -87,10 +87,12 @@ export async function runRole(
   process.on('SIGINT', hear)
   // A parent that started us with a channel wants us gone when it goes, even if it is killed.
   process.on('disconnect', () => hear('parent gone'))
-  process.on('unhandledRejection', (err) => {
-    log.fatal({ err }, 'unhandled rejection')
+  const die = (why: string) => (err: unknown) => {
+    log.fatal({ err }, why)
     void exitTold()
-  })
+  }
+  process.on('unhandledRejection', die('unhandled rejection'))
+  process.on('uncaughtException', die('uncaught exception'))
   try {
     role = await start((order) => void leave(order))
     log.info('ready')

@@ -7,6 +7,7 @@ import {
   type UserDelegationKey,
   generateBlobSASQueryParameters,
 } from '@azure/storage-blob'
+import { addressable } from './blob-name.ts'
 import { InputError } from './errors.ts'
 import type { Logger } from './log.ts'
 
@@ -59,7 +60,7 @@ export function createLinks(
       contentDisposition: fileName === undefined ? undefined : attachment(fileName),
     }
     const query = await sign(values)
-    const path = blobName.split('/').map(encodeURIComponent).join('/')
+    const path = addressable(blobName).split('/').map(encodeURIComponent).join('/')
     return { url: `${base}/${path}?${query}`, expires }
   }
 

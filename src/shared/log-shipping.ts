@@ -11,6 +11,8 @@ import { sparingly } from './sparingly.ts'
 const mostWaitingBytes = 8 << 20
 /** One append takes 4 MiB at most, whatever the version of the service. */
 const blockBytes = 2 << 20
+/** One that is longer would be found by no search, and might never be taken. */
+const longestLine = 1 << 20
 
 export type ShipTo = {
   system: BlobStore
@@ -48,7 +50,7 @@ export function createLogShipping(
   function take(line: string): void {
     if (everyMs === 0) return
     const bytes = Buffer.from(line)
-    if (waitingBytes + bytes.length > mostBytes) {
+    if (bytes.length > longestLine || waitingBytes + bytes.length > mostBytes) {
       dropped += 1
       count?.inc()
       return
@@ -62,7 +64,7 @@ export function createLogShipping(
     if (dropped > 0) {
       const lines = dropped
       dropped = 0
-      const msg = 'log lines were dropped: they came faster than storage took them'
+      const msg = 'log lines were dropped: too long, or faster than storage took them'
       waiting.push(
         Buffer.from(
           `${JSON.stringify({ level: 'warn', time: new Date().toISOString(), role, pid: process.pid, lines, msg })}\n`,
@@ -100,7 +102,7 @@ export function createLogShipping(
       if (registry)
         count = new Counter({
           name: 'framefleet_log_lines_dropped_total',
-          help: 'Log lines that did not go to storage, because too many waited',
+          help: 'Log lines that did not go to storage, because too many waited or they were too long',
           registers: [registry],
         })
       const name = layout.log(role, instance, startedAt)

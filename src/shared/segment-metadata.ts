@@ -1,3 +1,5 @@
+import { InputError } from './errors.ts'
+
 /** What a segment's blob says of itself, in its metadata. */
 export type SegmentFacts = {
   frames: number
@@ -17,11 +19,19 @@ export function writeSegmentFacts({ frames, replaced, through }: SegmentFacts): 
   }
 }
 
-export function readSegmentFacts(metadata: Record<string, string>): SegmentFacts {
+/** How many frames a segment says it has; NaN where it says nothing. */
+export const framesOfSegment = (metadata: Record<string, string>): number => Number(metadata['frames'])
+
+/**
+ * What the segment of a batch of `count` frames says; undefined where it does not have them. Throws InputError `bad-segment`
+ * where it names others than those: no worker of ours wrote that.
+ */
+export function readSegmentFacts(metadata: Record<string, string>, count: number): SegmentFacts | undefined {
+  if (framesOfSegment(metadata) !== count) return undefined
   return {
-    frames: Number(metadata['frames']),
-    replaced: fromRuns(metadata['replaced'] ?? ''),
-    through: fromRuns(metadata['through'] ?? ''),
+    frames: count,
+    replaced: fromRuns(metadata['replaced'] ?? '', count),
+    through: fromRuns(metadata['through'] ?? '', count),
   }
 }
 
@@ -35,12 +45,21 @@ function toRuns(numbers: number[]): string {
   return runs.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(' ')
 }
 
-function fromRuns(text: string): number[] {
-  return text
-    .split(' ')
-    .filter(Boolean)
-    .flatMap((run) => {
-      const [from = 0, to = from] = run.split('-').map(Number)
-      return Array.from({ length: to - from + 1 }, (_, i) => from + i)
-    })
+/** Each run begins after the one before: so all of them together are no more than `count`, whatever the text says. */
+function fromRuns(text: string, count: number): number[] {
+  const numbers: number[] = []
+  let least = 0
+  for (const run of text.split(' ').filter(Boolean)) {
+    const [, first = '', last = first] = /^(\d+)(?:-(\d+))?$/.exec(run) ?? []
+    const [from, to] = [Number(first), Number(last)]
+    if (first === '' || from < least || to < from || to >= count) {
+      throw new InputError(
+        'bad-segment',
+        `A segment of ${count} frames says that it shows others for ${run}.`,
+      )
+    }
+    for (let frame = from; frame <= to; frame++) numbers.push(frame)
+    least = to + 1
+  }
+  return numbers
 }

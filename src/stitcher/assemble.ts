@@ -16,6 +16,9 @@ type AssembleJob = {
   signal: AbortSignal
 }
 
+/** Workers write segments: each is opened as the one format that they are of. */
+const concat = ['-f', 'concat', '-safe', '0', '-format_whitelist', 'concat,mov']
+
 /**
  * Joins the segments by stream copy and adds what the source has besides pictures. Answers the path of the video.
  * Throws when the result does not have the plan's frames: that is a defect, and must not be published.
@@ -31,7 +34,7 @@ export async function assemble(job: AssembleJob): Promise<string> {
     [
       {
         path: list,
-        options: ['-f', 'concat', '-safe', '0', ...(videoAt > 0 ? ['-itsoffset', videoAt.toFixed(6)] : [])],
+        options: [...concat, ...(videoAt > 0 ? ['-itsoffset', videoAt.toFixed(6)] : [])],
       },
       { path: source },
     ],

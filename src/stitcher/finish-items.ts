@@ -10,7 +10,7 @@ import { parseLines } from '../shared/items/ndjson.ts'
 import type { ItemsReport, JobSpec, Report } from '../shared/job.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import { layout } from '../shared/layout.ts'
-import { readSegmentFacts } from '../shared/segment-metadata.ts'
+import { framesOfSegment } from '../shared/segment-metadata.ts'
 import type { WorkContext } from '../shared/workload.ts'
 import { imagesSink } from './images-sink.ts'
 import { failedReport, reportOf, stopwatch } from './report.ts'
@@ -78,7 +78,7 @@ async function fetchParts(
 ): Promise<string[]> {
   const there = new Map<string, number>()
   for await (const { name, metadata } of media.list(layout.parts(jobId)))
-    there.set(name, readSegmentFacts(metadata).frames)
+    there.set(name, framesOfSegment(metadata))
   const missing = batches.findIndex((size, index) => there.get(layout.part(jobId, index)) !== size)
   // Its batch may have been lost: it is put on the queue again while this waits for the next attempt.
   if (missing >= 0)

@@ -1,5 +1,4 @@
-import { basename, join } from 'node:path'
-import pMap from 'p-map'
+import { join } from 'node:path'
 import type { AcceptedOutputs, Output } from '../shared/accepted-outputs.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { TransientError, tooManyErrors } from '../shared/errors.ts'
@@ -11,7 +10,8 @@ import { probeFile } from '../shared/media/ffprobe.ts'
 import type { SourceReader } from '../shared/source.ts'
 import type { WorkContext } from '../shared/workload.ts'
 import { assemble } from './assemble.ts'
-import { checkSegments } from './check-segments.ts'
+import { checkSegments, expectRoom } from './check-segments.ts'
+import { fetchSegments } from './fetch-segments.ts'
 import { uploadPairs } from './pairs.ts'
 import { makePreview } from './preview.ts'
 import { publish } from './publish.ts'
@@ -39,16 +39,14 @@ export async function finishVideo(
   const { signal } = context
   const clock = stopwatch()
 
-  const { replaced, through } = await checkSegments(media, spec, plan)
+  const { replaced, through, bytes } = await checkSegments(media, spec, plan)
   const { errorThreshold } = spec.request
   if (replaced.length + through.length > errorThreshold) {
     const { code, message } = tooManyErrors(replaced.length + through.length, errorThreshold)
     return await failedReport(spec, plan, { status: 'failed', error: { code, message } }, context)
   }
-  const segments = plan.batches.map((_, index) => join(dir, basename(layout.segment(spec.id, index))))
-  await pMap(segments, (path, index) => media.download(layout.segment(spec.id, index), path, { signal }), {
-    concurrency: 8,
-  })
+  await expectRoom(dir, bytes)
+  const segments = await fetchSegments(media, spec.id, { bytes, dir, signal })
   const { sourceQuery, outputQuery } = await files.secret(spec)
   // Not as job.json says: where workers can write, a stolen one could send videos elsewhere. Jobs of an older version have no more.
   const output = (await outputs.of(spec)) ?? { url: spec.request.output.url, query: outputQuery }

@@ -49,19 +49,20 @@ await runRole({ log, shipping, drainMs }, async () => {
   })
   const batches = openQueue('batch', { connection: redis, prefix })
   const ended = createJobMetrics(registry)
+  const files = createJobFiles(media, outputs)
   const stitch = stitchWorkload({
     onEnded(report) {
       ended.note(report)
       log.info(summaryOf(report), 'job ended')
     },
-    files: createJobFiles(media, outputs),
+    files,
     outputs,
     statuses,
     incidents,
     media,
     scratch,
     log,
-    keepTimeline: createTimelines({ redis, batchKey: (entry) => batches.toKey(entry), media }),
+    keepTimeline: createTimelines({ redis, batchKey: (entry) => batches.toKey(entry), media, files }),
     sources: createSourceReader(media, cache),
   })
   const metrics = createWorkMetrics(registry)

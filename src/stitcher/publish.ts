@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Output } from '../shared/accepted-outputs.ts'
+import { checkOwnName } from '../shared/blob-name.ts'
 import { type BlobStore, connectBlob } from '../shared/blob-store.ts'
 import { muxers } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
@@ -73,15 +74,17 @@ async function publishTo(
   media: BlobStore,
   { url, query, path, contentType, metadata, signal }: Destination,
 ): Promise<void> {
-  const own = query === '' ? media.nameOf(url) : undefined
-  if (own !== undefined) {
+  const own = media.nameOf(url)
+  // As when it was accepted: what was kept since then is not believed to be that.
+  if (own !== undefined) checkOwnName(own, 'write')
+  if (query === '' && own !== undefined) {
     await media.uploadFile(own, path, { contentType, metadata, signal })
     return
   }
   if (query === '')
     throw new InputError(
       'output-forbidden',
-      `The output ${url} is not in the media account, and came without a SAS.`,
+      `The output ${url} is not in the media container, and came without a SAS.`,
     )
   const options = { blobHTTPHeaders: { blobContentType: contentType }, metadata, abortSignal: signal }
   await connectBlob(`${url}${query}`)

@@ -13,13 +13,13 @@ export async function committedBatch(
   const there =
     (await media.head(layout.segment(jobId, index))) ?? (await media.head(layout.part(jobId, index)))
   if (!there) return undefined
-  const { frames, replaced, through } = readSegmentFacts(there.metadata)
-  if (frames !== count) return undefined
+  const facts = readSegmentFacts(there.metadata, count)
+  if (!facts) return undefined
   const inVideo = (some: number[]) => some.map((frame) => first + frame)
   return {
     frames: count,
-    replaced: inVideo(replaced),
-    through: inVideo(through),
+    replaced: inVideo(facts.replaced),
+    through: inVideo(facts.through),
     ms: {},
     skipped: 'committed',
   }

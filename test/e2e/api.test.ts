@@ -386,6 +386,14 @@ test('a user of the directory brings a video and fetches what came of it, by lin
     'jpeg',
   )
   expect(await (await behind('report')).json()).toMatchObject({ jobId: id, status: 'succeeded' })
+  // What is no video can be named, and not read.
+  await stack.media.write('confidential/plan.txt', Buffer.from('to be kept'))
+  const text = { source: { url: stack.media.url('confidential/plan.txt') }, model: 'passthrough' }
+  const named = String((await asUser(me, 'POST', '/v1/jobs', text)).body['id'])
+  const linked = async () => Object.keys((await asUser(me, 'GET', `/v1/jobs/${named}/links`)).body)
+  expect((await linked()).filter((what) => what !== 'report')).toEqual([])
+  expect(await stack.ends(named)).toMatchObject({ status: 'failed' })
+  expect(await linked()).toEqual(['report'])
   expect(await asUser(reader, 'DELETE', `/v1/jobs/${id}`)).toMatchObject({
     status: 403,
     body: { code: 'forbidden' },

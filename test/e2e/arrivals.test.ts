@@ -51,6 +51,7 @@ test('a video that lands is scored by its rule, and its output, which lands besi
 })
 
 test('what was refused is said with its reason, and starts once it can', async () => {
+  await stack.api.setTriggers({ rules: [], triggerFiles: true })
   await stack.media.uploadFile('in/films/c.mp4', clip)
   await stack.media.writeJson('in/films/c.mp4.trigger.json', { model: 'of-tomorrow' })
   const record = await until(async () => {

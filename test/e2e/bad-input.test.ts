@@ -84,7 +84,7 @@ test.for(files)(
     expect(job.error?.message).not.toMatch(/\n|\/tmp\//)
     expect(await stack.api.report(id)).toMatchObject({ status: 'failed', error: { code } })
     expect(await stack.namesUnder(`jobs/${id}/`)).toSatisfy((names: string[]) =>
-      names.every((name) => /\/(?:job|plan|report)\.json$/.test(name)),
+      names.every((name) => /\/(?:job|plan|report|timeline)\.json$/.test(name)),
     )
   },
 )
@@ -159,6 +159,16 @@ const requests: [what: string, status: number, code: string, body: () => unknown
       source: { url: own('in/good.mp4') },
       model: 'passthrough',
       output: { url: own('jobs/x/plan.json') },
+    }),
+  ],
+  [
+    "another job's files as the output, behind escapes",
+    422,
+    'bad-url',
+    () => ({
+      source: { url: own('in/good.mp4') },
+      model: 'passthrough',
+      output: { url: `${own('x')}%2F..%2Fjobs%2Fx%2Foutput.mp4` },
     }),
   ],
   [

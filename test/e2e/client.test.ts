@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { copyFile, mkdir, readFile, readdir, stat, utimes, writeFile } from 'node:fs/promises'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { typesOf } from '../../scripts/api-types.ts'
 import { ApiError, type Job, type UploadOptions, createClient } from '../../src/client/client.ts'
 import { connectBlob } from '../../src/shared/blob-store.ts'
-import { run, runCli } from '../support/cli.ts'
-import { checkTypes, installClient } from '../support/client-package.ts'
+import { cliMain, run, runCli } from '../support/cli.ts'
+import { checkTypes, installPackage } from '../support/client-package.ts'
 import { makeClip } from '../support/clips.ts'
 import { startRelay } from '../support/relay.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
@@ -187,10 +189,15 @@ test('the command line says what became of it by its exit code, and by plain lin
   const followed = await cli(['submit', url, '--model', 'passthrough', '--wait'])
   expect(followed).toMatchObject({
     code: 0,
-    stdout: expect.stringMatching(/^succeeded http.*output\.mp4\n$/),
+    stdout: expect.stringMatching(/^succeeded: framefleet download [\w-]+\n$/),
   })
-  expect(followed.stderr).toMatch(/^succeeded 48\/48 frames/m)
+  expect(followed.stderr).toMatch(/^job [\w-]+\n[^]*^succeeded 48\/48 frames/m)
   expect(followed.stderr).not.toContain('\u001b')
+  // What it says to call is what fetches it.
+  const says = followed.stdout.trim().split(' ').slice(2)
+  const out = join(dir, 'fetched.mp4')
+  expect(await cli([...says, '--out', out])).toMatchObject({ code: 0, stdout: `${out}\n` })
+  expect((await readFile(out)).subarray(4, 8).toString()).toBe('ftyp')
 
   const nothing = await stack.upload(import.meta.filename)
   const failed = await cli(['submit', nothing, '--model', 'passthrough', '--wait', '--json'])
@@ -205,6 +212,11 @@ test('the command line says what became of it by its exit code, and by plain lin
   const table = await cli(['jobs', '--limit', '1'])
   expect(table.stdout).toMatch(new RegExp(`^ID +STATE .*\n${id}  failed  .*\n$`))
   expect((await cli(['watch', id])).code).toBe(1)
+  expect(await cli(['download', id])).toMatchObject({
+    code: 1,
+    stderr: `framefleet: The job ${id} has no output here.\n`,
+  })
+  expect((await cli(['logs', 'nosuch'])).stderr).toMatch(/^framefleet: id: no job has such an id: /)
 
   expect(await cli(['watch', 'no-such-job'])).toMatchObject({
     ...{ code: 1, stdout: '' },
@@ -222,7 +234,7 @@ test('the command line says what became of it by its exit code, and by plain lin
 test('what docs/client.md shows is right by its types, and runs, in a project that has installed the package', async () => {
   const project = join(dir, 'project')
   await mkdir(project)
-  await installClient(project)
+  await installPackage(project)
   const page = await readFile('docs/client.md', 'utf8')
   const shown = [...page.matchAll(/```ts\n(.*?)```/gs)].map(([, code = '']) => code)
   expect(shown.length).toBe(3)
@@ -242,6 +254,53 @@ test('what docs/client.md shows is right by its types, and runs, in a project th
   expect(said[0]).toMatch(/^(\d+) of \1 bytes$(.*\n)*succeeded 48$/m)
   expect(said.slice(1)).toEqual(['host-not-allowed\n', expect.stringMatching(/^\[ \[ 0, '.+', [\d.]+ \]/)])
   expect((await stat(join(project, 'film.scored.mp4'))).size).toBeGreaterThan(5_000)
+  // The command line comes with it, and reads nothing of a checkout.
+  const bin = 'node_modules/framefleet/bin/framefleet.mjs'
+  const listed = await run(process.execPath, [bin, 'jobs', '--limit', '1'], { cwd: project, env })
+  expect(listed).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/succeeded/) })
+})
+
+test('a wait that is interrupted leaves a job that goes on, and says how to see it', async () => {
+  const url = await stack.upload(clip)
+  const plain = Object.entries(process.env).filter(([name]) => !name.startsWith('FRAMEFLEET_'))
+  const waiting = spawn(process.execPath, [cliMain, 'submit', url, '--model', 'relief', '--wait'], {
+    env: {
+      ...Object.fromEntries(plain),
+      ...{ FRAMEFLEET_API_URL: stack.stack.apiUrl, FRAMEFLEET_API_TOKEN: stack.stack.token },
+    },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let said = ''
+  waiting.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    // Its id is what it says first.
+    if (said === '') waiting.kill('SIGINT')
+    said += chunk
+  })
+  const [code] = (await once(waiting, 'close')) as [number]
+  const id = /^job ([\w-]+)$/m.exec(said)?.[1] ?? ''
+  expect({ code, said }).toEqual({
+    code: 130,
+    said: expect.stringMatching(new RegExp(`^the job goes on: framefleet watch ${id}\n$`, 'm')),
+  })
+  const out = join(dir, 'whole.mp4')
+  await stack.ends(id)
+  expect((await cli(['download', id, '--out', out])).code).toBe(0)
+})
+
+test('who reads only the first line of many is no failure', async () => {
+  const child = spawn(
+    'bash',
+    ['-c', '"$0" "$1" jobs | true; echo ${PIPESTATUS[0]}', process.execPath, cliMain],
+    {
+      env: {
+        PATH: process.env['PATH'],
+        ...{ FRAMEFLEET_API_URL: stack.stack.apiUrl, FRAMEFLEET_API_TOKEN: stack.stack.token },
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)])
+  expect({ out, err }).toEqual({ out: '0\n', err: '' })
 })
 
 test('on a terminal a job has a bar', async () => {

@@ -26,9 +26,7 @@ const sha256 = async (id: string) =>
 test('an engine killed in the middle of a batch is started again, and the batch with it', async () => {
   const id = await stack.submit(source, options)
   await stack.until(id, ({ frames }) => frames.done >= 60)
-  const { process: worker } = await inMidBatch()
-  const [engine] = await childPids(worker.pid ?? 0)
-  process.kill(engine ?? 0, 'SIGKILL')
+  await signalEngine('SIGKILL')
   expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 600, total: 600 } })
   const log = await readFile(join(stack.dir, 'logs', 'worker-1.ndjson'), 'utf8')
   expect(stack.stack.workers()).toHaveLength(2)
@@ -38,9 +36,7 @@ test('an engine killed in the middle of a batch is started again, and the batch 
 test('an engine that was stopped is killed, and its batch scored again', async () => {
   const id = await stack.submit(source, options)
   await stack.until(id, ({ frames }) => frames.done >= 60)
-  const { process: worker } = await inMidBatch()
-  const [engine] = await childPids(worker.pid ?? 0)
-  process.kill(engine ?? 0, 'SIGSTOP')
+  await signalEngine('SIGSTOP')
   expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 600, total: 600 } })
 })
 
@@ -102,6 +98,14 @@ async function inMidBatch() {
   } finally {
     await queue.close()
   }
+}
+
+async function signalEngine(signal: NodeJS.Signals): Promise<void> {
+  const { process: worker } = await inMidBatch()
+  const [engine] = await childPids(worker.pid ?? 0)
+  // A signal to nobody goes to all of the group, ours.
+  if (engine === undefined) throw new Error(`worker ${worker.pid} has no engine`)
+  process.kill(engine, signal)
 }
 
 /** One more worker for the stack, as an operator would add one. */

@@ -79,6 +79,7 @@ async function namesOf(id: string): Promise<string[]> {
 test('where an output goes is nothing a worker knows, needs, or can change', async () => {
   const job = await submit('mine.mp4')
   const old = await submit('old.mp4')
+  const forged = await submit('forged.mp4')
   expect(await namesOf(job.id)).toEqual(['json', 'secret'])
   for (const name of await stack.namesUnder(layout.job(job.id)))
     expect(String(await stack.media.read(name))).not.toContain(job.signature)
@@ -87,6 +88,12 @@ test('where an output goes is nothing a worker knows, needs, or can change', asy
   const spec = await stack.media.readJson(layout.spec(job.id), JobSpec)
   const turned = { ...spec?.request, output: { url: stack.media.url('out/stolen.mp4') } }
   await stack.media.writeJson(layout.spec(job.id), { ...spec, request: turned })
+
+  // Nor does it help to name another request: what was accepted of this job lies there still.
+  const other = await stack.media.readJson(layout.spec(forged.id), JobSpec)
+  const elsewhere = { ...other?.request, output: { url: stack.media.url('out/forged.mp4') } }
+  const requestHash = 'f'.repeat(64)
+  await stack.media.writeJson(layout.spec(forged.id), { ...other, request: elsewhere, requestHash })
 
   // What a job looks like that a producer of the version before accepted.
   for await (const { name } of hidden.list(layout.accepted(old.id))) await hidden.remove([name])
@@ -98,7 +105,13 @@ test('where an output goes is nothing a worker knows, needs, or can change', asy
     expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', output: url })
     expect((await outputs.head(url.slice(outputs.url('').length + 1)))?.bytes).toBeGreaterThan(1_000)
   }
-  expect(await stack.media.head('out/stolen.mp4')).toBeUndefined()
+  expect(await stack.ends(forged.id)).toMatchObject({
+    ...{ status: 'failed', output: null },
+    error: { code: 'output-changed', message: expect.stringContaining('Submit it anew') },
+  })
+  for (const name of ['out/stolen.mp4', 'out/forged.mp4', layout.output(forged.id, 'mp4')])
+    expect(await stack.media.head(name)).toBeUndefined()
+  expect(await outputs.head('forged.mp4')).toBeUndefined()
   expect(await namesOf(job.id)).toEqual(['json'])
   expect(await stack.media.head(layout.secret(old.id))).toBeUndefined()
 

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -39,7 +39,8 @@ const row = (name: string) => page.locator('.job', { hasText: name })
 
 /** Chooses a file and a model by its picture, and submits; answers the job's id. */
 async function submit(path: string, model: string): Promise<string> {
-  await page.getByLabel('Choose a video file').setInputFiles(path)
+  // Whatever was chosen before, and stayed.
+  await page.locator('#source-file').setInputFiles(path)
   await page.getByRole('radio', { name: model }).check()
   await page.getByRole('button', { name: 'Submit' }).click()
   const outcome = page.locator('.outcome a, .outcome .problem')
@@ -71,6 +72,42 @@ test('a wrong token is refused in a sentence; the link that `up` prints signs in
   await page.goto(at(`#token=${stack.stack.token}`))
   await page.getByRole('heading', { name: 'Jobs', exact: true }).waitFor()
   expect(page.url()).toBe(at(''))
+})
+
+test('a link puts no other token in place of the one somebody has, unless they say so; nor does it ask for what is no job', async () => {
+  const kept = async () => await page.evaluate<string>("sessionStorage.getItem('framefleet-token')")
+  const ask = page.getByRole('dialog')
+  for (const way of ['No, go back', 'Escape']) {
+    await page.goto(at('#token=somebody-elses'))
+    await ask.waitFor()
+    expect([page.url(), await kept()]).toEqual([at(''), stack.stack.token])
+    if (way === 'Escape') await page.keyboard.press(way)
+    else await ask.getByRole('button', { name: way }).click()
+    await ask.waitFor({ state: 'detached' })
+    expect(await kept()).toBe(stack.stack.token)
+  }
+  // The same one is no question.
+  await page.goto(at(`#token=${stack.stack.token}`))
+  await page.getByRole('heading', { name: 'Jobs', exact: true }).waitFor()
+  expect([page.url(), await ask.count()]).toEqual([at(''), 0])
+
+  const asked: string[] = []
+  const note = (request: { url(): string }) => void asked.push(new URL(request.url()).pathname)
+  // What the jobs still ask for is asked before.
+  const toFleet = async () => {
+    await page.goto(at('#/fleet'))
+    await page.getByRole('heading', { name: 'Fleet', exact: true }).waitFor()
+  }
+  await toFleet()
+  page.on('request', note)
+  for (const id of ['..%2f..%2fqueues', '%2e%2e', '%', 'x?limit=1']) {
+    await page.goto(at(`#/jobs/${id}`))
+    await page.getByText('There is no job').waitFor()
+    await toFleet()
+  }
+  page.off('request', note)
+  expect(asked.filter((path) => !/^\/(v1\/fleet|page\/)/.test(path))).toEqual([])
+  await page.goto(at('#/'))
 })
 
 test('the page is small, asks nobody else for anything, and is served anew only when it has changed', async () => {
@@ -125,16 +162,68 @@ test('a file goes straight to storage, and its job can be watched from the first
   expect(await page.getByRole('status').textContent()).toMatch(/mountains.*: Done\./)
 })
 
+test('a large file: a block that fails is sent again, the upload can be held, and broken off', async () => {
+  const film = await makeClip({ path: join(dir, 'film.mp4'), frames: 10 })
+  // A box that players skip: five blocks to send.
+  const room = Buffer.alloc(17 << 18)
+  room.writeUInt32BE(room.length)
+  room.write('free', 4)
+  await appendFile(film, room)
+  const sent: string[] = []
+  let brought = 0
+  let letThrough = () => {}
+  let held = new Promise<void>((resolve) => (letThrough = resolve))
+  await page.route(/comp=block&/, async (route) => {
+    const block = new URL(route.request().url()).searchParams.get('blockid') ?? ''
+    const isFirst = brought === 0 && sent.length === 0
+    sent.push(block)
+    await held
+    // The first one fails the first time.
+    if (isFirst) await route.fulfill({ status: 503, headers: { 'access-control-allow-origin': '*' } })
+    // A page that has broken it off hears nothing any more.
+    else await route.continue().catch(() => {})
+  })
+  const tell = async () => (await page.locator('.uploading .figures').textContent()) ?? ''
+
+  await page.getByLabel('Choose a video file').setInputFiles(film)
+  await page.getByRole('radio', { name: 'Pass-through' }).check()
+  await page.getByRole('button', { name: 'Submit' }).click()
+  await expect.poll(() => sent.length, { timeout: 30_000 }).toBeGreaterThan(0)
+  await page.getByRole('button', { name: 'Pause' }).click()
+  letThrough()
+  await expect.poll(tell, { timeout: 30_000 }).toMatch(/^3\.1 MB/)
+  expect(sent.length).toBe(4)
+  await page.getByRole('button', { name: 'Go on' }).click()
+  await page.getByRole('link', { name: 'Watch it' }).waitFor()
+  expect({ sent: sent.length, blocks: new Set(sent).size }).toEqual({ sent: 6, blocks: 5 })
+  // A browser notes what failed.
+  expect(unwanted.splice(0)).toEqual([expect.stringContaining('503')])
+
+  brought = (await stack.namesUnder('uploads/')).length
+  expect(brought).toBe(2)
+  held = new Promise<void>((resolve) => (letThrough = resolve))
+  sent.length = 0
+  await page.getByLabel('Choose a video file').setInputFiles(film)
+  await page.getByRole('button', { name: 'Submit' }).click()
+  await expect.poll(() => sent.length, { timeout: 30_000 }).toBeGreaterThan(0)
+  await page.getByRole('button', { name: 'Cancel' }).click()
+  await page.getByText('Upload cancelled.').waitFor()
+  letThrough()
+  await page.unroute(/comp=block&/)
+  expect(await stack.namesUnder('uploads/')).toHaveLength(brought)
+})
+
 test('what was made: frames before and after, by mouse and by keys; the video plays; who had which batch', async () => {
   await page.goto(at(`#/jobs/${done}`))
   const slider = page.getByRole('slider', { name: 'How much of the original shows' })
   await slider.waitFor()
   const original = page.getByRole('img', { name: 'Frame 0 before' })
   await original.waitFor()
-  const widths = await page
-    .locator('.compare img')
-    .evaluateAll((images) => images.map((image) => ('naturalWidth' in image ? image.naturalWidth : 0)))
-  expect(widths).toEqual([640, 640])
+  const widths = async () =>
+    await page
+      .locator('.compare img')
+      .evaluateAll((images) => images.map((image) => ('naturalWidth' in image ? image.naturalWidth : 0)))
+  await expect.poll(widths).toEqual([640, 640])
   const shows = async () =>
     await page.evaluate<string>("getComputedStyle(document.querySelector('.compare .before')).clipPath")
   const half = await shows()
@@ -170,7 +259,7 @@ test('what was made: frames before and after, by mouse and by keys; the video pl
 
   await page.getByText('Every batch as a table').click()
   const batches = page.getByRole('region', { name: 'Batches' }).locator('tbody tr')
-  expect(await batches.count()).toBeGreaterThan(0)
+  await batches.first().waitFor()
   expect(await page.locator('.track .slot.done').count()).toBe(await batches.count())
   expect(await batches.first().textContent()).toMatch(/0–\d+done.*local-/)
   expect(await page.locator('.report dl').textContent()).toMatch(/Frames90.*Worker time/)
@@ -186,6 +275,7 @@ test('a job that can not be done says why, and what to do', async () => {
   await alert.waitFor()
   expect(await alert.textContent()).toMatch(/not a video.*Choose a file that ffmpeg can read/)
   await page.getByRole('button', { name: 'Run it again' }).waitFor()
+  await page.getByText('The video was never planned.').waitFor()
 })
 
 test('what the API refuses is said where it was asked for', async () => {

@@ -21,7 +21,8 @@ let entra: Awaited<ReturnType<typeof startEntraRedis>>
 beforeAll(async () => {
   await mkdir(join(dir, 'logs'))
   redis = await startRedis(dir, await keptSecrets(dir), {})
-  entra = await startEntraRedis(redis.env['FRAMEFLEET_REDIS_URL'] ?? '', { dir, lifeSeconds: 4 })
+  // Long enough that a role of a busy machine may stand still for seconds between its next token and the end of the one before.
+  entra = await startEntraRedis(redis.env['FRAMEFLEET_REDIS_URL'] ?? '', { dir, lifeSeconds: 20 })
   stack = await startTestStack({ workers: 2, restart: false, env: entra.env })
   await makeClip({ path: join(dir, 'clip.mp4'), frames })
 })
@@ -31,9 +32,9 @@ afterAll(async () => {
   await redis?.service?.stop(5_000)
 })
 
-test('videos are scored while the tokens of all roles run out every few seconds, and nobody notices', async () => {
+test('videos are scored while the tokens of all roles run out again and again, and nobody notices', async () => {
   const jobs: string[] = []
-  const wanted = entra.identity.issued.length + 3 * processes
+  const wanted = entra.identity.issued.length + 2 * processes
   do {
     const more = [1, 2].map(
       async () => await stack.submit(join(dir, 'clip.mp4'), { batch: { frames: frames / batches } }),

@@ -52,6 +52,15 @@ afterAll(async () => {
 const callsOf = ({ method, url }: RouteOptions) =>
   [method].flat().map((each) => ({ method: each as 'GET', url: url.replaceAll(/:\w+|\*/g, 'some-thing-1') }))
 
+test('no answer is shown within another page, or taken for what it is not', async () => {
+  const calls = [...server.routes.flatMap(callsOf), { method: 'GET' as const, url: '/nowhere' }]
+  const answers = await Promise.all(calls.map(async (call) => await server.app.inject(call)))
+  for (const { headers } of answers) {
+    expect(headers['content-security-policy']).toMatch(/frame-ancestors 'none'$/)
+    expect(headers['x-content-type-options']).toBe('nosniff')
+  }
+})
+
 test('every route says who may call it', () => {
   const unnamed = server.routes.filter(({ config }) => config?.role === undefined)
   expect(unnamed.map(({ method, url }) => `${String(method)} ${url}`)).toEqual([])

@@ -17,7 +17,7 @@ const queues = useStorageQueues()
 const opened = closedAfterEach()
 
 const until = async (check: () => unknown) =>
-  await vi.waitFor(async () => await check(), { timeout: 20_000, interval: 50 })
+  await vi.waitFor(async () => await check(), { timeout: 30_000, interval: 50 })
 
 /** A queue as Event Grid fills it, and producers that take from it. */
 async function start(options: { clientJobs?: number; pace?: object } = {}) {
@@ -170,8 +170,8 @@ test('what lands while Redis is away waits for it', async () => {
   expect(await files.openMark(job?.id ?? '')).toBeDefined()
 })
 
-test('while the queue is away nothing is lost', async () => {
-  const { land, say, jobs, isEmpty } = await start()
+test('while the queue is away nothing is lost', { timeout: 120_000 }, async () => {
+  const { land, say, jobs, isEmpty } = await start({ pace: { idleMs: [50, 500] } })
   await say(blobCreated(await land('in/a.mp4')))
   await isEmpty()
   await queues.stop()
@@ -192,11 +192,13 @@ test('a message stays with the one who works on it, however long that takes', as
   const slowly = async () => {
     calls++
     // Three times as long as it is anybody's who doesn't renew it.
-    await until(async () => expect(await now()).toBeGreaterThan(began + 4_000))
+    await vi.waitFor(async () => expect(await now()).toBeGreaterThan(began + 10_000), {
+      ...{ timeout: 40_000, interval: 200 },
+    })
     return { outcome: 'gone' } as const
   }
   for (let i = 0; i < 2; i++) {
-    const pulling = arrivals.pull(setting, { leaseSeconds: 1 }, slowly)
+    const pulling = arrivals.pull(setting, { leaseSeconds: 3 }, slowly)
     opened.push({ close: pulling.stop })
   }
   await until(async () => expect(await left(client)).toBe(0))

@@ -19,10 +19,13 @@ const opened = closedAfterEach()
 const byName = (a: string, b: string) => (a < b ? -1 : 1)
 const videos = { name: 'videos', suffixes: ['.mp4'], job: { model: 'passthrough' } }
 
-async function start(options: { clientJobs?: number } = {}) {
+async function start({
+  triggerFiles = true,
+  ...options
+}: { clientJobs?: number; triggerFiles?: boolean } = {}) {
   const arrivals = await startArrivals(services, { dir, ...options })
   opened.push(arrivals)
-  await arrivals.setRules([videos])
+  await arrivals.setRules([videos], { triggerFiles })
   const sources = async () => (await arrivals.jobs()).map(({ source }) => source ?? '').toSorted(byName)
   /** Storage tells times by the second: what is done in the next one is later. */
   const nextSecond = async () => {
@@ -138,7 +141,7 @@ test('a trigger file starts the job that it describes', async () => {
     model: 'passthrough',
     source: { name: '/films/good.mp4' },
     priority: 9,
-    output: { name: '../out.mp4' },
+    output: { name: '/out/night/one.mp4' },
   }
   await media.writeJson('in/night/one.TRIGGER.json', file)
   const arrival = await arrive(['in/night/one.TRIGGER.json'], { way: 'queue' })
@@ -146,12 +149,27 @@ test('a trigger file starts the job that it describes', async () => {
   const [job] = await jobs()
   expect(job?.source).toBe('films/good.mp4')
   expect((await accept.files.findSpec(job?.id ?? ''))?.request).toMatchObject({
-    ...{ priority: 9, output: { url: media.url('in/out.mp4') } },
+    ...{ priority: 9, output: { url: media.url('out/night/one.mp4') } },
   })
   expect(await arrive(['in/night/one.TRIGGER.json'], { way: 'queue' })).toMatchObject({ outcome: 'known' })
   // The same job by another file is another wish.
   await media.writeJson('in/night/one.TRIGGER.json', { ...file, priority: 1 })
   expect(await arrive(['in/night/one.TRIGGER.json'], { way: 'queue' })).toMatchObject({ outcome: 'started' })
+})
+
+test('a trigger file starts nothing where the rules do not take them, whatever rules there are', async () => {
+  const { arrive, jobs, media, land, rules, quarantine } = await start({ triggerFiles: false })
+  await land('in/film.mov')
+  await media.writeJson('in/film.mov.trigger.json', { model: 'passthrough' })
+  const said = async () => await arrive(['in/film.mov.trigger.json'], { way: 'queue' })
+  const off = { outcome: 'ignored', why: 'the rules take no trigger files' }
+  expect(await said()).toEqual(off)
+  await rules.set({ rules: [], triggerFiles: false })
+  expect(await said()).toEqual(off)
+  expect(await jobs()).toEqual([])
+  expect((await quarantine.list(0, 10)).total).toBe(0)
+  await rules.set({ rules: [], triggerFiles: true })
+  expect(await said()).toMatchObject({ outcome: 'started' })
 })
 
 test('a trigger file waits for the video that comes after it', async () => {
@@ -179,6 +197,12 @@ test.each([
     '{"model":"passthrough","source":{"name":"/jobs/x/plan.json"}}',
     'reserved-name',
     /jobs\//,
+  ],
+  [
+    'an output over what others brought',
+    '{"model":"passthrough","source":{"name":"a.mp4"},"output":{"name":"/uploads/b.mp4"}}',
+    'bad-trigger',
+    /uploads\/b\.mp4 is neither below in\/ nor below out\//,
   ],
   [
     'what nobody allowed',
@@ -326,6 +350,7 @@ test('rules are read, set, tried, and refused where a job by them would be', asy
     why: 'the rule starts none',
   })
   expect(await tried('in/a.txt')).toMatchObject({ rule: null, why: 'no rule takes it' })
+  expect(await tried('in/a.trigger.json')).toMatchObject({ why: 'the rules take no trigger files' })
   expect(await tried('out/a.mp4')).toMatchObject({ rule: null, why: 'it is not under in/' })
 
   const refused = async (rule: object) =>

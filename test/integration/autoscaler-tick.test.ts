@@ -141,6 +141,11 @@ test('from nothing to what the work needs, and back through holding: nobody at w
   await tick()
   expect(asked).toEqual({ grow: [3], remove: [] })
   expect(await view()).toMatchObject({ instances: 3, target: 3, fleet: 'vmss', error: null, byHand: null })
+  // Three turns, of which two decided something.
+  expect((await view()).decisions).toMatchObject([
+    { target: 0, why: 'nothing to do' },
+    { target: 3, why: '25 s of work in 10 s' },
+  ])
 
   await done('job-00000001')
   await beat('vm_0', 'idle')

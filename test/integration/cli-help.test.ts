@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { expect, test } from 'vitest'
 import { describeCli } from '../../scripts/describe-cli.ts'
 import { createProgram } from '../../src/cli/program/program.ts'
-import { cliMain } from '../support/cli.ts'
+import { cliMain, runCli } from '../support/cli.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const dir = tempDir()
@@ -110,4 +110,40 @@ test('help comes without what the commands need: a start of a tenth of a second,
   const ran = spawnSync(process.execPath, ['--input-type=module', '-e', watching], { encoding: 'utf8' })
   const loaded = (JSON.parse(ran.stderr) as string[]).filter((name) => /^[@a-z]/.test(name))
   expect(loaded.filter((name) => !name.startsWith('node:'))).toEqual(['commander'])
+})
+
+test('a name that a terminal would take for a command is shown', async () => {
+  const name = 'rules\u001b]0;owned\u0007\u009b2J.json'
+  const shown = String.raw`There is no file rules\u001b]0;owned\u0007\u009b2J.json.`
+  expect(await runCli(['triggers', 'set', name])).toMatchObject({ code: 1, stderr: `framefleet: ${shown}\n` })
+  const { stdout } = await runCli(['triggers', 'set', name, '--json'])
+  expect(stdout).not.toMatch(/(?!\n)\p{Cc}/u)
+  expect(JSON.parse(stdout)).toMatchObject({
+    error: { code: 'no-file', message: `There is no file ${name}.` },
+  })
+})
+
+test.each([
+  [['submit'], "missing required argument 'file|url'"],
+  [['jobs', '--state', 'odd'], /^option '--state <state>' argument 'odd' is invalid/],
+  [['nonsense'], "unknown command 'nonsense'"],
+  [['fleet', 'set'], /^say what to set/],
+  [['resume'], /^say which job to resume/],
+])('for programs %j is refused as JSON, too', async (args, message) => {
+  const { code, stdout } = await runCli([...args, '--json'])
+  const { error } = JSON.parse(stdout) as { error: { code: string; message: string } }
+  expect({ code, error }).toEqual({
+    code: 2,
+    error: { code: 'usage', message: expect.stringMatching(message) },
+  })
+})
+
+test('a folder is no video, and its version is that of the package', async () => {
+  const env = { FRAMEFLEET_API_URL: 'http://127.0.0.1:9', FRAMEFLEET_API_TOKEN: 'x' }
+  expect(await runCli(['submit', dir], env)).toMatchObject({
+    code: 1,
+    stderr: `framefleet: ${dir} is a folder: name a file in it.\n`,
+  })
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
+  expect(await runCli(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n` })
 })

@@ -30,6 +30,8 @@ test('in a container app it is the identity that AZURE_CLIENT_ID names; an endpo
   for (const [name, value] of Object.entries(identity.env)) vi.stubEnv(name, value)
   identity.be('hangs')
   await expect(ask(200)).rejects.toThrow(/^Azure gives this process no token: no answer within 0.2 s\. /)
+  // Who asked no longer waits; the question itself may still be on its way.
+  await expect.poll(identity.hanging).toBe(1)
   identity.be('answers')
   const answer = await ask()
   expect(identity.issued).toEqual([{ token: answer?.token, expires: answer?.expiresOnTimestamp }])

@@ -1,10 +1,18 @@
+import { once } from 'node:events'
+import { Agent, type IncomingMessage, get } from 'node:http'
+import type { Socket } from 'node:net'
+import Fastify from 'fastify'
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { expect, test } from 'vitest'
+import { addLogRoutes } from '../../src/producer/log-routes.ts'
 import type { BlobStore } from '../../src/shared/blob-store.ts'
 import { type LogSearch, findJobLines } from '../../src/producer/job-logs.ts'
 import { layout } from '../../src/shared/layout.ts'
-import { useServices } from '../support/use-services.ts'
+import { specOf } from '../support/jobs.ts'
+import { closedAfterEach, useServices } from '../support/use-services.ts'
 
 const services = useServices()
+const opened = closedAfterEach()
 const job = 'aaaaaaaa-0000-4000-8000-000000000001'
 const other = 'bbbbbbbb-0000-4000-8000-000000000002'
 
@@ -78,4 +86,32 @@ test('nobody searches for one who has gone', async () => {
   const store = await services.container()
   await put(store, named('worker', 'a', at(0)), line(at(1), job, 'one'))
   await expect(findJobLines(store, search({ signal: AbortSignal.abort() }))).rejects.toThrow(/abort/i)
+})
+
+test('a connection that asks many times holds nothing of what it asked before', async () => {
+  const system = await services.container()
+  const app = Fastify({ forceCloseConnections: true })
+  opened.push(app)
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  app.decorateRequest('client', 'me')
+  const sockets = new Map<Socket, number>()
+  app.addHook('onRequest', async ({ raw: { socket } }) => {
+    if (!sockets.has(socket)) sockets.set(socket, socket.listenerCount('close'))
+  })
+  // Accepted just now: each search looks at the days since then.
+  const spec = specOf(job, { createdAt: new Date().toISOString() })
+  const files = { findSpec: async () => spec, readReport: async () => undefined }
+  addLogRoutes(app, { files, system })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  for (let i = 0; i < 5; i++) {
+    const asked = get(`${app.listeningOrigin}/v1/jobs/${job}/logs`, { agent })
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+    expect(answer.statusCode).toBe(200)
+    await once(answer.resume(), 'end')
+  }
+  agent.destroy()
+  expect(sockets.size).toBe(1)
+  for (const [socket, before] of sockets) expect(socket.listenerCount('close')).toBeLessThanOrEqual(before)
 })

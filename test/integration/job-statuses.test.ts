@@ -22,6 +22,27 @@ test('a batch counts once, however often it is committed', async () => {
   expect(await statuses.get('job')).toMatchObject({ framesDone: 50, framesTotal: 100, state: 'scoring' })
 })
 
+test('several jobs are told of in one trip, each as when it is asked for alone; what is none of them is nothing', async () => {
+  const { statuses, redis, prefix } = await aJob()
+  await statuses.create({ id: 'other', createdAt: 2_000, model: 'n@2', source: 't' })
+  await statuses.progress('other', 1, 12)
+  await redis.set(`${prefix}:job:broken`, 'no hash')
+  expect(await statuses.getAll(['other', 'nobody', 'broken', 'job'])).toEqual([
+    await statuses.get('other'),
+    undefined,
+    undefined,
+    await statuses.get('job'),
+  ])
+})
+
+test('the time of workers adds up, whatever came of it; a job that is not known has none', async () => {
+  const { statuses } = await aJob()
+  await Promise.all([1_200.4, 300].map(async (ms) => await statuses.worked('job', ms)))
+  await statuses.worked('nobody', 500)
+  expect(await statuses.get('job')).toMatchObject({ workedMs: 1_500 })
+  expect(await statuses.get('nobody')).toBeUndefined()
+})
+
 test('frames under way are counted until their batch is committed, given back or failed', async () => {
   const { statuses } = await aJob()
   await statuses.advance('job', 'scoring', { framesTotal: 100 })

@@ -1,9 +1,14 @@
 import { once } from 'node:events'
-import { type Server, createServer, get } from 'node:http'
+import { type IncomingMessage, type RequestListener, createServer, get } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, expect, test } from 'vitest'
+import Fastify from 'fastify'
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import { afterEach, expect, test, vi } from 'vitest'
 import { type EventStream, openEventStream } from '../../src/producer/event-stream.ts'
 import type { JobView } from '../../src/producer/job-view.ts'
+import { handleErrors } from '../../src/producer/problem.ts'
+import { addStreamRoutes } from '../../src/producer/stream-routes.ts'
+import { InputError } from '../../src/shared/errors.ts'
 import { viewOfStatus } from '../../src/producer/job-view.ts'
 import { createLiveJobs } from '../../src/producer/live-jobs.ts'
 import { createJobStatuses } from '../../src/shared/job-status.ts'
@@ -86,27 +91,33 @@ test('Redis is asked as often for a hundred as for one, and not at all for nobod
   expect(looks() - before).toBeLessThan(5)
 })
 
-test('who reads nothing costs no more memory than there are jobs, and is told how it stands when it reads', async () => {
-  let stream: EventStream | undefined
-  const server: Server = createServer((_request, response) => {
-    stream = openEventStream(response, {}, () => {})
-  }).listen(0, '127.0.0.1')
+/** Those who ask a server for something, and read nothing of the answer. */
+async function readersOf(answers: RequestListener) {
+  const server = createServer(answers).listen(0, '127.0.0.1')
   open.push(
     () => server.closeAllConnections(),
     () => server.close(),
   )
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const [answer] = await new Promise<[import('node:http').IncomingMessage]>((resolve) => {
-    get({ port, host: '127.0.0.1' }, (response) => resolve([response]))
+  return async (path: string): Promise<IncomingMessage> => {
+    const answer = await new Promise<IncomingMessage>((resolve) => {
+      get({ port, host: '127.0.0.1', path }, resolve)
+    })
+    open.push(() => answer.destroy())
+    return answer.on('error', () => {}).pause()
+  }
+}
+
+test('of what happens while somebody reads nothing, only how each job stands is kept, and told when they read', async () => {
+  let stream: EventStream | undefined
+  const silentReader = await readersOf((_request, response) => {
+    stream = openEventStream(response, {}, () => {})
   })
-  answer.pause()
+  const answer = await silentReader('/')
   // Far more than any buffer on the way holds, of two jobs only.
   const ballast = 'x'.repeat(64 << 10)
-  const before = process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed
   for (let i = 0; i <= 2_000; i++) stream?.send('job', `job-${i % 2}`, { i, ballast })
-  const grown = process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed - before
-  expect(grown).toBeLessThan(64 << 20)
   let text = ''
   answer.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
   stream?.end()
@@ -115,4 +126,81 @@ test('who reads nothing costs no more memory than there are jobs, and is told ho
   const heard = [...text.matchAll(/"i":(\d+)/g)].map(([, i]) => Number(i))
   expect(heard.length).toBeLessThan(500)
   expect(heard.slice(-2).toSorted((a, b) => a - b)).toEqual([1_999, 2_000])
+})
+
+test('who reads nothing for long is let go, at the end as well', async () => {
+  const streams: EventStream[] = []
+  const gone: string[] = []
+  const silentReader = await readersOf(({ url = '' }, response) => {
+    const patience = url === '/stalls' ? { stallMs: 50, endMs: 60_000 } : { stallMs: 60_000, endMs: 50 }
+    streams.push(openEventStream(response, {}, () => gone.push(url), patience))
+  })
+  for (const path of ['/stalls', '/ends']) await silentReader(path)
+  // More than any buffer on the way holds.
+  const ballast = 'x'.repeat(1 << 20)
+  for (const stream of streams) for (let i = 0; i < 50; i++) stream.send('job', `job-${i}`, ballast)
+  await expect.poll(() => gone).toEqual(['/stalls'])
+  streams[1]?.end()
+  await expect.poll(() => gone).toEqual(['/stalls', '/ends'])
+})
+
+/** The routes alone; a caller is who it says it is. */
+async function serve(deps: Parameters<typeof addStreamRoutes>[1], most?: { each: number; all: number }) {
+  const app = Fastify({ forceCloseConnections: true })
+  open.push(() => void app.close())
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  app.decorateRequest('client', '')
+  app.addHook('onRequest', async (request) => {
+    request.client = String(request.headers['client'])
+  })
+  handleErrors(app)
+  addStreamRoutes(app, deps, most)
+  return { app, at: await app.listen({ host: '127.0.0.1', port: 0 }) }
+}
+
+test('who hangs up before it could be told anything is not told anything for ever', async () => {
+  const { live, statuses, add } = system()
+  await add('some-job-1', 1)
+  const { app, at } = await serve({
+    live,
+    async view(id) {
+      const [status] = await statuses.getAll([id])
+      // By the time that the job is found nobody is there any more.
+      stop.abort()
+      await expect
+        .poll(async () => await new Promise((resolve) => app.server.getConnections((_, n) => resolve(n))))
+        .toBe(0)
+      looked()
+      return viewOfStatus(status as NonNullable<typeof status>, 0)
+    },
+  })
+  const stop = new AbortController()
+  let looked = () => {}
+  const found = new Promise<void>((resolve) => (looked = resolve))
+  await expect(fetch(`${at}/v1/jobs/some-job-1/stream`, { signal: stop.signal })).rejects.toThrow(/abort/)
+  await found
+  await app.close()
+  expect(live.count()).toBe(0)
+})
+
+test('no token takes all the places of those who watch, and each is given back', async () => {
+  const { live } = system()
+  const view = async () => await Promise.reject(new InputError('job-unknown', 'There is no such job.'))
+  const { at } = await serve({ live, view }, { each: 2, all: 3 })
+  const watch = async (client: string, path = '/v1/stream') => {
+    const stop = new AbortController()
+    const { status } = await fetch(`${at}${path}`, { headers: { client }, signal: stop.signal })
+    return { status, stop: () => stop.abort() }
+  }
+  for (let i = 0; i < 3; i++) expect((await watch('a', '/v1/jobs/some-job-1/stream')).status).toBe(404)
+  const [first, second] = [await watch('a'), await watch('a')]
+  expect([first.status, second.status]).toEqual([200, 200])
+  expect((await watch('a')).status).toBe(429)
+  expect((await watch('b')).status).toBe(200)
+  // There is no room at all.
+  expect((await watch('c')).status).toBe(429)
+  first.stop()
+  await vi.waitFor(async () => expect((await watch('c')).status).toBe(200), { timeout: 10_000 })
+  expect((await watch('a')).status).toBe(429)
 })

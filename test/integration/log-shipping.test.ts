@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { promisify } from 'node:util'
 import { Registry } from 'prom-client'
 import { expect, test } from 'vitest'
 import { createAppendedLog } from '../../src/shared/appended-log.ts'
@@ -66,6 +68,20 @@ test('what storage does not take waits for it up to a limit, and what is missing
   expect(await blobsOf(store)).toEqual({})
 })
 
+test('a line that is too long for a block is dropped, and holds up no other', async () => {
+  const store = await services.container()
+  const shipping = createLogShipping('worker', { everyMs: 5 })
+  shipping.begin({ system: store, instance: 'a', log: silent })
+  for (const line of ['first', 'x'.repeat(5 << 20), 'last']) shipping.take(`${JSON.stringify({ line })}\n`)
+  await shipping.close(30_000)
+  const lines = Object.values(await blobsOf(store))
+    .join('')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown)
+  expect(lines).toMatchObject([{ line: 'first' }, { line: 'last' }, { lines: 1, msg: /were dropped/ }])
+})
+
 test('leaving takes no longer than it may while storage hangs', async () => {
   const hanging = createServer(() => {})
   await once(hanging.listen(0, '127.0.0.1'), 'listening')
@@ -121,6 +137,44 @@ test('another day, and a full blob, begin another one; a blob that others wrote 
     'logs/2026-11-22/2': 'next\n!',
     'logs/2026-11-22/3': 'on\n',
   })
+})
+
+test.each([
+  ['could not start', "throw new Error('no Redis')"],
+  [
+    'unhandled rejection',
+    "Promise.reject(new Error('no Redis')); return { drain: async () => {}, close: async () => {} }",
+  ],
+  [
+    'uncaught exception',
+    "setTimeout(() => { throw new Error('no Redis') }); return { drain: async () => {}, close: async () => {} }",
+  ],
+])('why a process ended is there after it: %s', async (msg, ends) => {
+  const store = await services.container()
+  const container = new URL(store.url('')).pathname.split('/').at(-1) ?? ''
+  const script = `
+    import { connectAccount, createBlobStore } from './src/shared/blob-store.ts'
+    import { runRole } from './src/shared/lifecycle.ts'
+    import { createLogger } from './src/shared/log.ts'
+    import { createLogShipping, processName } from './src/shared/log-shipping.ts'
+    const shipping = createLogShipping('worker', { everyMs: 60_000 })
+    const log = createLogger('worker', 'info', shipping)
+    await runRole({ log, shipping, drainMs: 0 }, async () => {
+      const system = createBlobStore(connectAccount(process.env.ACCOUNT), '${container}')
+      shipping.begin({ system, instance: processName('gpu-7'), log })
+      ${ends}
+    })`
+  const ended = promisify(execFile)(process.execPath, ['--input-type=module-typescript', '-e', script], {
+    env: { PATH: process.env['PATH'], ACCOUNT: services.mediaAccount },
+  })
+  await expect(ended).rejects.toMatchObject({ code: 1 })
+  const [[name, text] = []] = Object.entries(await blobsOf(store))
+  expect(name).toMatch(/\/worker\/gpu-7-\d+-/)
+  const lines = (text ?? '')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown)
+  expect(lines).toContainEqual(expect.objectContaining({ level: 'fatal', msg, role: 'worker' }))
 })
 
 /** Hands requests on to Azurite, and cuts the connection in place of the next answers to appends. */

@@ -2,6 +2,7 @@ import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type ModelFileOptions, readModelFile } from '../../src/cli/model-file.ts'
+import { openImage } from '../../src/shared/image.ts'
 import { inspectModel } from '../../src/shared/models/inspect.ts'
 import { buildModel, writeMix, writePixelate, writeUpscale } from '../support/onnx-models.ts'
 import { fixed, odd, styled } from '../support/models.ts'
@@ -27,7 +28,7 @@ async function read(
 }
 
 test('what the graph says need not be said again, and what it does not say is found out by running it', async () => {
-  const { manifest } = await read(
+  const { manifest, picture } = await read(
     buildModel({ opset: 9, write: writePixelate }),
     {},
     { 'input.range': '0..1', 'output.range': '0..1' },
@@ -39,6 +40,9 @@ test('what the graph says need not be said again, and what it does not say is fo
     output: { scale: 1 },
   })
   expect(manifest.version).toMatch(/^[0-9a-f]{12}$/)
+  // By which people choose it: the photograph on the left, what became of it on the right.
+  const shown = await openImage(picture ?? '').metadata()
+  expect(shown).toMatchObject({ format: 'jpeg', width: 320, height: 180 })
 })
 
 test('how much a model scales is found out, free or fixed in size', async () => {

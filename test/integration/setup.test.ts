@@ -11,7 +11,7 @@ chmodSync(dir, 0o755)
 const script = join(import.meta.dirname, '../../scripts/setup.mjs')
 
 async function setup(PATH: string, { as = [], run = [] }: { as?: string[]; run?: string[] } = {}) {
-  const [command, ...args] = [...as, process.execPath, script, ...run]
+  const [command = process.execPath, ...args] = [...as, process.execPath, script, ...run]
   return await new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
     execFile(command, args, { env: { PATH } }, (error, stdout, stderr) =>
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),

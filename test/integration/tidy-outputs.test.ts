@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { tidyOutputsChore } from '../../src/producer/tidy-outputs.ts'
 import { createAcceptedOutputs } from '../../src/shared/accepted-outputs.ts'
+import { connectAccount, createBlobStore } from '../../src/shared/blob-store.ts'
 import { createJobFiles } from '../../src/shared/job-files.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { keepJob, reportFor, specOf } from '../support/jobs.ts'
@@ -35,13 +36,23 @@ test('an output is as it was accepted, under each request, and its secret goes w
     query: '',
   })
   expect(await outputs.of({ id: 'plain-001', requestHash: 'three' })).toEqual({ query: '' })
-  expect(await outputs.of({ id: spec.id, requestHash: 'unheard-of' })).toBeUndefined()
+  expect(await outputs.of({ id: 'older-001', requestHash: 'four' })).toBeUndefined()
+  const changed = async (requestHash: string) => await outputs.of({ id: 'plain-001', requestHash })
+  await expect(changed('unheard-of')).rejects.toMatchObject({ code: 'output-changed' })
   // A name that leads to another job's.
-  expect(await outputs.of({ id: 'plain-001', requestHash: '../twice-001/one' })).toBeUndefined()
+  await expect(changed('../twice-001/one')).rejects.toMatchObject({ name: 'InputError' })
   await files.removeIntermediates(spec.id)
   expect(await outputs.of(spec)).toEqual({ ...output, query: '' })
   await files.removeJob(spec.id)
   expect(await names()).toEqual(['jobs/plain-001/three.json'])
+})
+
+test('before there is a container nothing is known, and nothing is to be removed', async () => {
+  const none = createBlobStore(connectAccount(services.mediaAccount), 'not-made-yet')
+  const { of, removeSecrets, removeJob } = createAcceptedOutputs(none)
+  expect(await of(specOf('early-001'))).toBeUndefined()
+  await removeSecrets('early-001')
+  await removeJob('early-001')
 })
 
 test("what is nobody's any more goes after a while, and what a job may still need stays", async () => {

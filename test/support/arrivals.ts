@@ -70,7 +70,8 @@ export async function startArrivals(
       ),
     look: async (options?: Parameters<typeof pollChore>[2]) =>
       await pollChore(parts, 1_000, options).run(signal),
-    setRules: async (some: unknown[]) => await rules.set(Rules.parse({ rules: some })),
+    setRules: async (some: unknown[], more: object = {}) =>
+      await rules.set(Rules.parse({ rules: some, ...more })),
     /** Puts a blob there that passes for a video until it is read. */
     land: async (name: string, bytes = 1_000) => {
       await media.write(name, Buffer.alloc(bytes, name))

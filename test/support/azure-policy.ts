@@ -10,6 +10,7 @@ const imageAliases = (properties: string): Record<string, string> => ({
   'Microsoft.Compute/imageId': `${properties}.storageProfile.imageReference.id`,
   'Microsoft.Compute/imagePublisher': `${properties}.storageProfile.imageReference.publisher`,
   'Microsoft.Compute/imageOffer': `${properties}.storageProfile.imageReference.offer`,
+  'Microsoft.Compute/imageSKU': `${properties}.storageProfile.imageReference.sku`,
 })
 
 /**

@@ -35,8 +35,9 @@ export async function startEntraRedis(
   }
 
   async function admit({ token, expires }: Issued): Promise<void> {
+    if (!admits) return
     expiresOf.set(token, expires)
-    if (admits) await admin.call('ACL', 'SETUSER', principal, 'on', `>${token}`, '~*', '&*', '+@all')
+    await admin.call('ACL', 'SETUSER', principal, 'on', `>${token}`, '~*', '&*', '+@all')
     later(
       expires - Date.now(),
       () => void admin.call('ACL', 'SETUSER', principal, `<${token}`).catch(() => {}),
@@ -69,7 +70,10 @@ export async function startEntraRedis(
       client.on('data', (bytes: Buffer) => {
         tail += bytes.toString('latin1')
         for (const [, token = ''] of tail.matchAll(auth)) {
-          expires = expiresOf.get(token) ?? 0
+          // Showing one that is refused changes nothing.
+          const until = expiresOf.get(token)
+          if (until === undefined) continue
+          expires = until
           later(expires - Date.now(), check)
         }
         tail = tail

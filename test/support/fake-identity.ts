@@ -5,7 +5,7 @@ import { SignJWT } from 'jose'
 
 /** The object id of the identity that all tokens are of, and its client id. */
 export const principal = '33333333-3333-4333-8333-333333333333'
-export const clientId = '44444444-4444-4444-8444-444444444444'
+const clientId = '44444444-4444-4444-8444-444444444444'
 const header = 'what-only-this-container-knows'
 
 export type Issued = { token: string; /** In milliseconds; the time that its `exp` says. */ expires: number }
@@ -28,6 +28,7 @@ export async function startFakeIdentity({
   const issued: Issued[] = []
   const refused: string[] = []
   let mode: 'answers' | 'away' | 'hangs' = 'answers'
+  let hanging = 0
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '', 'http://identity')
@@ -63,6 +64,7 @@ export async function startFakeIdentity({
   const server = createServer((request, response) => {
     if (mode === 'away') request.socket.destroy()
     else if (mode === 'answers') void answer(request, response)
+    else hanging++
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
 
@@ -77,6 +79,8 @@ export async function startFakeIdentity({
       AZURE_CLIENT_ID: clientId,
       AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential',
     },
+    /** Questions that are left without an answer. */
+    hanging: () => hanging,
     be: (wanted: typeof mode) => void (mode = wanted),
     async close(): Promise<void> {
       server.close()

@@ -182,8 +182,8 @@ test('.env.example names no setting that no role reads', () => {
   expect(setIn(textOf('.env.example')).filter((name) => !variables.includes(name))).toEqual([])
 })
 
-test('every setting stands in README.md, with the roles that read it', () => {
-  const rows = textOf('README.md').matchAll(/^\| `([A-Z][A-Z0-9_]*)` +\| ([^|]*?) +\|/gm)
+test('every setting stands in docs/settings.md, with the roles that read it', () => {
+  const rows = textOf('docs/settings.md').matchAll(/^\| `([A-Z][A-Z0-9_]*)` +\| ([^|]*?) +\|/gm)
   const readers = Object.fromEntries([...rows].map(([, name, said]) => [name, said]))
   const reading = (name: string) => {
     const those = Object.entries(roles).filter(([, shape]) => name in shape)

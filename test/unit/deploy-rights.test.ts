@@ -54,7 +54,7 @@ function expectedGrants(name: string): string[] {
   return [
     ...pulls.map((who) => `${who}: AcrPull on registries/ff`),
     'autoscaler: Storage Blob Data Reader on containers/system as fleet/*',
-    'autoscaler: our log writer on containers/system as logs/*',
+    'autoscaler: our log writer on containers/system as logs/*/autoscaler/*',
     'autoscaler: our fleet parts on subnets/workers',
     'autoscaler: our fleet parts on userAssignedIdentities/ff-test-worker',
     'autoscaler: our operation watcher on subscriptions/11111111-1111-1111-1111-111111111111',
@@ -71,10 +71,10 @@ function expectedGrants(name: string): string[] {
     'producer: our message taker on queues/arrivals',
     'stitcher: our blob editor on containers/media',
     'stitcher: our blob remover on containers/private',
-    'stitcher: our log writer on containers/system as logs/*',
+    'stitcher: our log writer on containers/system as logs/*/stitcher/*',
     'worker: Storage Blob Data Reader on containers/media',
     'worker: Storage Blob Data Reader on containers/system as models/*',
-    'worker: our log writer on containers/system as logs/*',
+    'worker: our log writer on containers/system as logs/*/worker/*',
     'worker: our segment writer on containers/media as jobs/*/segments/*, jobs/*/frames/*',
     ...(name.startsWith('first') ? [] : onFleet),
   ].sort()
@@ -191,7 +191,8 @@ function conditionHolds(condition: string, action: string, name: string): boolea
 }
 
 const changes = ['write', 'add/action', 'delete'] as const
-const workerLog = layout.log('worker', 'vm', new Date())('2026-11-21', 0)
+const logOf = (role: string) => layout.log(role, 'vm', new Date())('2026-11-21', 0)
+const workerLog = logOf('worker')
 
 test('a worker writes its segments, adds to logs, and changes nothing else', () => {
   const own = [
@@ -233,13 +234,23 @@ test('the other roles do what they do, and no more', () => {
     expect(may('autoscaler', action, 'private', secret)).toBe(false)
   }
   for (const role of ['stitcher', 'autoscaler']) {
-    expect(may(role, 'add/action', 'system', workerLog)).toBe(true)
+    expect(may(role, 'add/action', 'system', logOf(role))).toBe(true)
     for (const change of ['write', 'delete'] as const)
-      expect(may(role, change, 'system', workerLog)).toBe(false)
+      expect(may(role, change, 'system', logOf(role))).toBe(false)
     expect(may(role, 'read', 'system', layout.model('m', '1'))).toBe(false)
   }
   expect(may('autoscaler', 'read', 'system', layout.fleetSettings)).toBe(true)
   for (const change of changes) expect(may('autoscaler', change, 'system', layout.fleetSettings)).toBe(false)
+})
+
+test('nobody reads or adds to what another role has said, but for the producer, which shows it', () => {
+  const roles = ['producer', 'worker', 'stitcher', 'autoscaler']
+  for (const action of ['read', 'add/action'] as const)
+    for (const who of roles)
+      for (const other of roles)
+        expect([who, other, may(who, action, 'system', logOf(other))]).toEqual([
+          ...[who, other, who === other || who === 'producer'],
+        ])
 })
 
 test('a worker reaches storage, Redis, the registry and the Internet, and no neighbour', () => {
@@ -287,6 +298,7 @@ describe('the policy that keeps machines what they are', () => {
   test.each([
     ['another size', 'sku.name', 'Standard_ND96isr_H100_v5'],
     ['another publisher', `${profile}.storageProfile.imageReference.publisher`, 'mallory'],
+    ['an older kind of the image', `${profile}.storageProfile.imageReference.sku`, '1804'],
     ['another image', `${profile}.storageProfile.imageReference`, { id: '/subscriptions/x/images/y' }],
     ['an extension', `${profile}.extensionProfile`, { extensions: [{ name: 'run this' }] }],
     ['passwords', `${profile}.osProfile.linuxConfiguration.disablePasswordAuthentication`, false],

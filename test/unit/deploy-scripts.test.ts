@@ -244,35 +244,56 @@ describe('images', () => {
 describe('the application of the API', () => {
   const id = '44444444-4444-4444-4444-444444444444'
   const env = { AZURE_ENV_NAME: 'test', API_AUDIENCE: id }
-  const told = (calls: string[]) => calls.join('\n')
+  const register = (az: string, { azd = 'exit 1', ...more }: Record<string, string> = {}) =>
+    run('hooks/app-registration.sh', {
+      programs: { az, azd: `[[ $2 == set ]] && exit; ${azd}` },
+      env: { AZURE_ENV_NAME: 'test', ...more },
+    })
+  const known = `[[ "$*" != "ad app show --id ${id} "* ]] || echo framefleet test`
+  const changes = (calls: string[]) =>
+    calls.filter((call) => /^az (?!ad app list|ad app show|ad app owner list)|^azd env set/.test(call))
 
   test.each([
-    ['made', `[[ "$*" == "ad app create"* ]] && echo ${id}; [[ "$*" != "ad sp show"* ]]`, true],
-    ['taken up again', `[[ "$*" != "ad app list"* ]] || echo ${id}`, false],
-  ])('is %s, with the roles of the API', (_, az, isNew) => {
-    const { status, stdout, stderr, calls } = run('hooks/app-registration.sh', {
-      programs: { az, azd: '' },
-      env,
-    })
+    ['made', `[[ "$*" == "ad app create"* ]] && echo ${id}; [[ "$*" != "ad sp show"* ]]`, {}, 2],
+    ['taken up again by its id', known, { API_AUDIENCE: id }, 0],
+    ['taken up again by what azd knows', known, { azd: `echo ${id}` }, 0],
+  ])('is %s, with the roles of the API', (_, az, given, made) => {
+    const { status, stdout, stderr, calls } = register(az, given)
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-    expect(stdout).toMatch(new RegExp(`^API_AUDIENCE=${id}$`, 'm'))
-    expect(calls.filter((call) => /^az ad \w+ create/.test(call))).toHaveLength(isNew ? 2 : 0)
-    expect(told(calls)).toContain(`"api://${id}"`)
-    expect(told(calls)).toContain('{"appRoleAssignmentRequired": true}')
-    expect(calls).toContain(`azd env set API_AUDIENCE ${id}`)
+    expect(stdout).toBe(`API_AUDIENCE=${id}\n`)
+    expect(calls.filter((call) => /^az ad \w+ create/.test(call))).toHaveLength(made)
+    expect(calls.join('\n')).toContain(`"api://${id}"`)
+    expect(calls.join('\n')).toContain('{"appRoleAssignmentRequired": true}')
+    expect(calls).toContain(`azd env set API_AUDIENCE ${id} --environment test`)
     // Nobody may be let in to ask for what is not there yet.
     expect(calls.findIndex((call) => call.includes('preAuthorized'))).toBeGreaterThan(
       calls.findIndex((call) => call.includes('oauth2PermissionScopes')),
     )
   })
 
-  test('is not guessed where several are called so', () => {
-    const { status, stderr } = run('hooks/app-registration.sh', { programs: { az: 'echo a; echo b' }, env })
-    expect({ status, stderr }).toEqual({
-      status: 1,
-      stderr:
-        'framefleet: there are 2 applications that are called framefleet test: remove those that are not it\n',
-    })
+  test('is none that somebody else has called so: its owners are named', () => {
+    const { status, stdout, stderr, calls } = register(
+      `[[ "$*" != "ad app list"* ]] || printf 'a\nb\n'; [[ "$*" != "ad app owner list --id a "* ]] || printf 'eve@x.example\nmallory\n'`,
+    )
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    expect(stderr.split('\n')).toEqual([
+      'framefleet: an application is called framefleet test already:',
+      '  a, owned by eve@x.example mallory',
+      '  b, owned by nobody',
+      'If one was made by this script, set API_AUDIENCE to its id. Have those removed that are not yours.',
+      '',
+    ])
+    expect(changes(calls)).toEqual([])
+  })
+
+  test.each([
+    ['who is asked does not answer', 'exit 1', {}, ''],
+    ['the id is that of another', 'echo payroll', { API_AUDIENCE: id }, 'which is called payroll and not'],
+  ])('is not touched, and none made, where %s', (_, az, given, sentence) => {
+    const { status, stdout, stderr, calls } = register(az, given)
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
+    expect(stderr).toContain(sentence)
+    expect(changes(calls)).toEqual([])
   })
 
   test('has the roles that routes ask for', () => {

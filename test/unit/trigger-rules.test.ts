@@ -6,6 +6,23 @@ import { namesQueue } from '../../src/producer/triggers/queue-setting.ts'
 const urlOf = (name: string) => `https://acct.blob.core.windows.net/media/${name}`
 const model = 'starry-night'
 
+test('a name that makes too long a URL is refused in a sentence, by a rule and in a file', () => {
+  const long = (name: string) => urlOf(name.replaceAll('字', '%E5%AD%97'))
+  const name = `in/${'字'.repeat(500)}.mp4`
+  const { job } = Rule.parse({ name: 'r', job: { model } })
+  expect(() => job && requestOf(job, { name, modified }, { prefix: 'in/', urlOf: long })).toThrow(
+    /^in\/字+\.mp4 makes no job: source\.url: Too big.*\.$/,
+  )
+  const file = JSON.stringify({ model, source: { name: `${'字'.repeat(500)}.mp4` } })
+  expect(() => readTriggerFile('in/a.trigger.json', file, { urlOf: long, nameOf: () => undefined })).toThrow(
+    /^in\/a\.trigger\.json starts no job: source\.url: Too big.*\.$/,
+  )
+})
+
+test('trigger files are taken where somebody said so', () => {
+  expect([Rules.parse({ rules: [] }).triggerFiles, defaultRules.triggerFiles]).toEqual([false, false])
+})
+
 const rules = Rules.parse({
   rules: [
     { name: 'drafts', prefix: 'in/drafts/', job: null },
@@ -85,7 +102,11 @@ function rule(job: object) {
 }
 
 const file = 'in/night/film.mp4.trigger.json'
-const read = (value: unknown) => readTriggerFile(file, JSON.stringify(value), urlOf)
+const store = {
+  urlOf,
+  nameOf: (url: string) => (url.startsWith(urlOf('')) ? url.slice(urlOf('').length) : undefined),
+}
+const read = (value: unknown) => readTriggerFile(file, JSON.stringify(value), store)
 
 test('a trigger file is a job request that may name blobs beside it', () => {
   expect(read({ model, priority: 9 })).toMatchObject({
@@ -93,14 +114,34 @@ test('a trigger file is a job request that may name blobs beside it', () => {
   })
   const request = read({
     ...{ model, source: { name: 'other.mov' }, style: { name: '/styles/a.jpg' } },
-    output: { name: '../out.mp4', codec: 'hevc' },
+    output: { name: 'out.mp4', codec: 'hevc' },
   })
   expect(request).toMatchObject({
     ...{ source: { url: urlOf('in/night/other.mov') }, style: { url: urlOf('styles/a.jpg') } },
-    output: { url: urlOf('in/out.mp4'), codec: 'hevc' },
+    output: { url: urlOf('in/night/out.mp4'), codec: 'hevc' },
   })
   const elsewhere = 'https://files.example.com/film.mp4?sig=abc'
   expect(read({ model, source: { url: elsewhere } }).source.url).toBe(elsewhere)
+})
+
+test.each([
+  [{ name: 'a/b.mp4' }, 'in/night/a/b.mp4'],
+  [{ name: '/out/night/a.mp4' }, 'out/night/a.mp4'],
+  [{ url: urlOf('out/night/deep/a.mp4') }, 'out/night/deep/a.mp4'],
+])('of a trigger file in in/night/ the output %j is taken', (output, name) => {
+  expect(read({ model, output }).output.url).toBe(urlOf(name))
+})
+
+test.each([
+  // Whoever may write into one folder of `in/` does not choose what lies in others.
+  [{ name: '../a.mp4' }, 'its output in/a.mp4 is neither below in/night/ nor below out/night/'],
+  [{ name: '/out/a.mp4' }, 'is neither below'],
+  [{ name: '/out/nights/a.mp4' }, 'is neither below'],
+  [{ url: urlOf('uploads/2026-03-01/x/a.mp4') }, 'is neither below'],
+  [{ url: `${urlOf('in/day/a.mp4')}?sig=abc` }, 'is neither below'],
+  [{ name: 'film.mp4' }, 'would be written over its source'],
+])('of a trigger file in in/night/ the output %j is refused', (output, why) => {
+  expect(() => read({ model, output })).toThrow(why)
 })
 
 test.each([
@@ -112,7 +153,7 @@ test.each([
   [JSON.stringify({ model, source: { name: 'folder/' } }), 'folder/ names no blob'],
   [JSON.stringify({ model, output: { name: 'a', url: urlOf('b') } }), 'give either a name or a url'],
 ])('the trigger file %s starts no job, and says why', (text, why) => {
-  const refused = () => readTriggerFile(file, text, urlOf)
+  const refused = () => readTriggerFile(file, text, store)
   expect(refused).toThrow(new RegExp(`^${file} starts no job: `))
   expect(refused).toThrow(why)
 })

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { createBlobStore, connectAccount } from '../../shared/blob-store.ts'
@@ -6,8 +6,11 @@ import { Container } from '../../shared/encoding.ts'
 import { InputError } from '../../shared/errors.ts'
 import { type Client, type JobRequest, createClient } from '../../client/client.ts'
 import { type Stack, startStack } from '../embedded-stack.ts'
-import { saveDownload, uploadModel, uploadVideo } from '../local-files.ts'
+import { saveDownload } from '../download.ts'
+import { mustBeFile } from '../given-file.ts'
+import { uploadModel, uploadVideo } from '../local-files.ts'
 import { readModelFile } from '../model-file.ts'
+import { print, tell } from '../output.ts'
 import { renderSampleClip } from '../sample-clip.ts'
 import { watchJob } from '../watch-job.ts'
 
@@ -43,15 +46,13 @@ export async function demo(
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
 ): Promise<number> {
-  const say = (line: string) => void (options.json || process.stderr.write(`${line}\n`))
+  const say = (line: string) => void (options.json || tell(line))
   const dir = await mkdtemp(join(tmpdir(), 'framefleet-demo-'))
   let stack: Stack | undefined
   let outcome: Outcome
   try {
     const container = containerOf(options.out)
-    if (video !== undefined && !(await stat(video).catch(() => undefined))?.isFile()) {
-      throw new InputError('no-file', `There is no file ${video}.`)
-    }
+    if (video !== undefined) await mustBeFile(video)
     const path = video ?? join(dir, 'sample.mp4')
     if (video === undefined) {
       say('rendering a sample clip ...')
@@ -66,7 +67,7 @@ export async function demo(
     await stack?.stop()
     await rm(dir, { recursive: true, force: true })
   }
-  if (options.json) process.stdout.write(`${JSON.stringify(outcome)}\n`)
+  if (options.json) print(outcome)
   else describe(outcome)
   return outcome.status === 'succeeded' ? 0 : 1
 }
@@ -133,8 +134,11 @@ async function fetchResults(
   const video = resolve(options.out ?? join('out', `${name}-${look}.${report.encoding?.container ?? 'mp4'}`))
   const stem = video.slice(0, -extname(video).length || undefined)
   await mkdir(dirname(video), { recursive: true })
-  await saveDownload(api, id, 'output', video)
-  await saveDownload(api, id, 'preview', `${stem}.preview.jpg`).catch(() => {})
+  await saveDownload(await api.download(id, 'output'), video)
+  await api
+    .download(id, 'preview')
+    .then(async (bytes) => await saveDownload(bytes, `${stem}.preview.jpg`))
+    .catch(() => {})
   await writeFile(`${stem}.report.json`, `${JSON.stringify(report, null, 2)}\n`)
   return { video, report: `${stem}.report.json` }
 }
@@ -170,6 +174,5 @@ function describe({ status, frames, seconds, fps, output, report, warnings, erro
           `report  ${report}`,
         ]
       : [`${status}: ${error ?? ''}`]
-  for (const line of [...lines, ...warnings.map((warning) => `note    ${warning}`)])
-    process.stderr.write(`${line}\n`)
+  for (const line of [...lines, ...warnings.map((warning) => `note    ${warning}`)]) tell(line)
 }

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { availableParallelism, freemem } from 'node:os'
 import { statfs } from 'node:fs/promises'
 import { promisify } from 'node:util'
+import { print, printLines } from '../output.ts'
 
 const run = promisify(execFile)
 
@@ -25,13 +26,15 @@ export async function doctor(options: { json: boolean }): Promise<number> {
     ok: true,
     found: `${availableParallelism()} cores, ${(freemem() / 1e9).toFixed(1)} GB of memory free`,
   })
-  if (options.json) process.stdout.write(`${JSON.stringify(findings)}\n`)
-  else for (const finding of findings) process.stdout.write(`${lineOf(finding)}\n`)
+  if (options.json) print(findings)
+  else printLines(findings.flatMap(linesOf))
   return findings.every(({ ok }) => ok) ? 0 : 1
 }
 
-const lineOf = ({ name, ok, found, mend }: Finding) =>
-  `${ok ? 'ok      ' : 'MISSING '} ${name.padEnd(13)} ${found}${ok || !mend ? '' : `\n         mend it with: ${mend}`}`
+const linesOf = ({ name, ok, found, mend }: Finding) => [
+  `${ok ? 'ok      ' : 'MISSING '} ${name.padEnd(13)} ${found}`,
+  ...(ok || !mend ? [] : [`         mend it with: ${mend}`]),
+]
 
 async function checkNode(): Promise<Finding> {
   const ok = Number(process.versions.node.split('.')[0]) >= 24

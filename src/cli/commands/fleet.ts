@@ -1,12 +1,14 @@
 import type { Fleet, FleetChange, FleetSettings, Worker } from '../../client/client.ts'
 import { connect } from '../endpoint.ts'
-import { type Common, print } from '../output.ts'
+import { UsageError } from '../failure.ts'
+import { type Common, print, printLines } from '../output.ts'
 
 /** Prints who is there to work, and what the autoscaler makes of it. */
 export async function showFleet(options: Common, env: NodeJS.ProcessEnv): Promise<number> {
   const { api } = await connect(env, options.dir)
   const fleet = await api.fleet()
-  print(options.json ? fleet : describeFleet(fleet, Date.now()).join('\n'))
+  if (options.json) print(fleet)
+  else printLines(describeFleet(fleet, Date.now()))
   return 0
 }
 
@@ -28,8 +30,7 @@ export async function setFleet(options: SetOptions, env: NodeJS.ProcessEnv): Pro
     ...(pause || resume ? { paused: pause } : {}),
   }
   if (Object.keys(change).length === 0) {
-    process.stderr.write('framefleet: say what to set: --min, --max, --size, --pause or --resume\n')
-    return 2
+    throw new UsageError('say what to set: --min, --max, --size, --pause or --resume')
   }
   const { api } = await connect(env, options.dir)
   const settings = await api.setFleet(change)

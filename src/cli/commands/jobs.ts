@@ -1,6 +1,8 @@
 import type { Client, Job } from '../../client/client.ts'
+import { fetchOutput, lastOf } from '../download.ts'
 import { connect } from '../endpoint.ts'
-import { type Common, print } from '../output.ts'
+import { type Common, print, printLines, tell } from '../output.ts'
+import { elsewhere } from '../program/options.ts'
 import { watchJob } from '../watch-job.ts'
 
 export async function watch(
@@ -17,13 +19,34 @@ export async function watch(
 export async function follow(
   api: Client,
   id: string,
-  options: Pick<Common, 'json'>,
+  { json, out, dir }: Common & { out?: string },
   signal: AbortSignal,
 ): Promise<number> {
-  const job = await watchJob(api, id, { quiet: options.json, signal })
-  const { status, error, output } = job
-  print(options.json ? job : `${status}${error ? `: ${error.message}` : ''}${output ? ` ${output}` : ''}`)
+  const at = elsewhere(dir)
+  const job = await watchJob(api, id, { quiet: json, signal }).catch((error: unknown) => {
+    if (signal.aborted) tell(`the job goes on: framefleet watch ${id}${at}`)
+    throw error
+  })
+  const { status, error } = job
+  const saved =
+    status === 'succeeded' && out !== undefined ? await fetchOutput(api, id, out, signal) : undefined
+  if (json) print(job)
+  else if (status === 'succeeded') print(`${status}: ${saved ?? `framefleet download ${id}${at}`}`)
+  else print(error ? `${status}: ${error.message}` : status)
   return status === 'succeeded' ? 0 : 1
+}
+
+/** Fetches what a job made; prints where it lies now. */
+export async function download(
+  id: string,
+  options: Common & { out?: string },
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+): Promise<number> {
+  const { api } = await connect(env, options.dir)
+  const path = await fetchOutput(api, id, options.out, signal)
+  print(options.json ? { id, path } : path)
+  return 0
 }
 
 export async function cancel(id: string, options: Common, env: NodeJS.ProcessEnv): Promise<number> {
@@ -54,7 +77,7 @@ export async function listJobs(options: ListOptions, env: NodeJS.ProcessEnv): Pr
   }
   const shown = jobs.slice(0, limit)
   if (options.json) print({ jobs: shown })
-  else for (const line of tableOf(shown)) print(line)
+  else printLines(tableOf(shown))
   return 0
 }
 
@@ -67,7 +90,7 @@ function tableOf(jobs: Job[]): string[] {
     createdAt.slice(0, 19).replace('T', ' '),
     `${frames.done}/${frames.total ?? '?'}`,
     model,
-    error?.message ?? source.split('/').at(-1) ?? '',
+    error?.message ?? lastOf(source),
   ])
   const all = [['ID', 'STATE', 'CREATED (UTC)', 'FRAMES', 'MODEL', 'WHAT'], ...rows]
   const widths = all[0]?.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0))) ?? []

@@ -4,7 +4,7 @@ import type { Field, Question } from '../../shared/models/draft.ts'
 import { connect, findEndpoint } from '../endpoint.ts'
 import { uploadModel } from '../local-files.ts'
 import { type ModelFile, readModelFile } from '../model-file.ts'
-import { type Common, print } from '../output.ts'
+import { type Common, print, printLines, tell, visible } from '../output.ts'
 
 export async function listModels(options: Common, env: NodeJS.ProcessEnv): Promise<number> {
   const { api } = await connect(env, options.dir)
@@ -44,9 +44,10 @@ export async function addModel(path: string, options: AddOptions, env: NodeJS.Pr
     version,
     ask: asking(options),
   })
-  for (const warning of file.warnings) process.stderr.write(`note: ${warning}\n`)
+  for (const warning of file.warnings) tell(`note: ${warning}`)
   if (options.dryRun) {
-    print(options.json ? file.manifest : JSON.stringify(file.manifest, undefined, 2))
+    if (options.json) print(file.manifest)
+    else printLines(JSON.stringify(file.manifest, undefined, 2).split('\n'))
     return 0
   }
   const stored = await uploadModel(await findEndpoint(env, options.dir), file)
@@ -78,7 +79,7 @@ function asking(options: AddOptions): (question: Question) => Promise<string | u
       throw new InputError('manifest-needed', `${text} Give ${flags[field]}: ${choices.join(', ')}.`)
     }
     if (!somebody) return undefined
-    const message = `${text} ${field}:`
+    const message = visible(`${text} ${field}:`)
     return await select({ message, choices, default: assumed }, { output: process.stderr })
   }
 }

@@ -1,5 +1,5 @@
 import { connect } from '../endpoint.ts'
-import { type Common, print } from '../output.ts'
+import { type Common, print, printLines } from '../output.ts'
 
 export async function listQuarantine(
   options: Common & { offset: number; limit: number },
@@ -19,7 +19,8 @@ export async function listQuarantine(
 
 export async function showQuarantined(id: string, options: Common, env: NodeJS.ProcessEnv): Promise<number> {
   const record = await (await api(options, env)).quarantined(id)
-  print(options.json ? record : JSON.stringify(record, undefined, 2))
+  if (options.json) print(record)
+  else printLines(JSON.stringify(record, undefined, 2).split('\n'))
   return 0
 }
 

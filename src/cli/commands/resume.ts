@@ -1,17 +1,17 @@
 import { connect } from '../endpoint.ts'
+import { UsageError } from '../failure.ts'
 import { type Common, print } from '../output.ts'
 
 type ResumeOptions = Common & { all: boolean; again: boolean }
 
-/** Puts one job, or all that are open, back on the queues. Answers 2 when it is not said which. */
+/** Puts one job, or all that are open, back on the queues. Throws UsageError when it is not said which. */
 export async function resume(
   id: string | undefined,
   options: ResumeOptions,
   env: NodeJS.ProcessEnv,
 ): Promise<number> {
   if ((id === undefined) !== options.all || (options.all && options.again)) {
-    process.stderr.write('framefleet: say which job to resume, or --all; --again is for one job\n')
-    return 2
+    throw new UsageError('say which job to resume, or --all; --again is for one job')
   }
   const { api } = await connect(env, options.dir)
   if (id !== undefined) {

@@ -1,8 +1,8 @@
-import { stat } from 'node:fs/promises'
 import type { Client, JobRequest } from '../../client/client.ts'
-import { InputError } from '../../shared/errors.ts'
 import { type Endpoint, connect } from '../endpoint.ts'
-import { type Common, print } from '../output.ts'
+import { UsageError } from '../failure.ts'
+import { mustBeFile } from '../given-file.ts'
+import { type Common, print, tell } from '../output.ts'
 import { showUpload } from '../show-upload.ts'
 import { follow } from './jobs.ts'
 
@@ -11,19 +11,21 @@ type SubmitOptions = Common & {
   model: string
   priority: number
   wait: boolean
+  out?: string
   style?: string
   container?: Output['container']
   codec?: Output['codec']
   onError?: JobRequest['onError']
 }
 
-/** Submits a local file (uploaded first) or a URL. With `wait`, follows it to its end. */
+/** Submits a local file (uploaded first) or a URL. With `wait`, follows it to its end, and fetches its video into `out`. */
 export async function submit(
   source: string,
   options: SubmitOptions,
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
 ): Promise<number> {
+  if (options.out !== undefined && !options.wait) throw new UsageError('--out is of use with --wait')
   const { api, endpoint } = await connect(env, options.dir)
   const urlOf = async (what: string) => await bring(what, api, endpoint, { quiet: options.json, signal })
   const url = await urlOf(source)
@@ -38,7 +40,11 @@ export async function submit(
     },
     { signal },
   )
-  if (options.wait) return await follow(api, job.id, options, signal)
+  if (options.wait) {
+    // Known at once, whatever becomes of the waiting; what is answered is how it ends.
+    tell(`job ${job.id}`)
+    return await follow(api, job.id, options, signal)
+  }
   print(options.json ? job : job.id)
   return 0
 }
@@ -51,8 +57,7 @@ async function bring(
   { quiet, signal }: { quiet: boolean; signal: AbortSignal },
 ): Promise<string> {
   if (/^https?:\/\//.test(source)) return source
-  if (!(await stat(source).catch(() => undefined))?.isFile())
-    throw new InputError('no-file', `There is no file ${source}.`)
+  await mustBeFile(source)
   if (endpoint.mediaAccount) {
     const [{ uploadVideo }, { connectAccount, createBlobStore }] = await Promise.all([
       import('../local-files.ts'),

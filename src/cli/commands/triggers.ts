@@ -3,13 +3,14 @@ import { text } from 'node:stream/consumers'
 import type { TriggerRule, TriggerRules, TriggerRulesView } from '../../client/client.ts'
 import { InputError } from '../../shared/errors.ts'
 import { connect } from '../endpoint.ts'
-import { type Common, print } from '../output.ts'
+import { type Common, print, printLines } from '../output.ts'
 
 export async function showTriggers(options: Common, env: NodeJS.ProcessEnv): Promise<number> {
   const { api } = await connect(env, options.dir)
   const view = await api.triggers()
   // As `triggers set` takes them.
-  print(options.json ? { rules: view.rules } : describeRules(view).join('\n'))
+  if (options.json) print(settable(view))
+  else printLines(describeRules(view))
   return 0
 }
 
@@ -17,7 +18,8 @@ export async function setTriggers(file: string, options: Common, env: NodeJS.Pro
   const rules = await readRules(file)
   const { api } = await connect(env, options.dir)
   const view = await api.setTriggers(rules)
-  print(options.json ? { rules: view.rules } : describeRules(view).join('\n'))
+  if (options.json) print(settable(view))
+  else printLines(describeRules(view))
   return 0
 }
 
@@ -25,14 +27,18 @@ export async function testTriggers(name: string, options: Common, env: NodeJS.Pr
   const { api } = await connect(env, options.dir)
   const tried = await api.testTriggers(name)
   if (options.json) print(tried)
-  else if (tried.request) print(`${tried.rule} starts ${JSON.stringify(tried.request, undefined, 2)}`)
+  else if (tried.request)
+    printLines(`${tried.rule} starts ${JSON.stringify(tried.request, undefined, 2)}`.split('\n'))
   else print(`starts nothing: ${tried.why}`)
   return tried.request ? 0 : 1
 }
 
-export function describeRules({ rules, byDefault }: TriggerRulesView): string[] {
-  if (rules.length === 0) return ['no rules: nothing that lands starts a job']
-  const lines = rules.map(describeRule)
+const settable = ({ rules, triggerFiles }: TriggerRulesView): TriggerRules => ({ rules, triggerFiles })
+
+export function describeRules({ rules, triggerFiles, byDefault }: TriggerRulesView): string[] {
+  const files = triggerFiles ? ['in/*.trigger.json  starts what it says'] : []
+  if (rules.length === 0) return ['no rules: no video that lands starts a job', ...files]
+  const lines = [...rules.map(describeRule), ...files]
   return byDefault ? ['nobody has set rules; by default', ...lines] : lines
 }
 

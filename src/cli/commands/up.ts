@@ -1,10 +1,12 @@
 import { once } from 'node:events'
-import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { FleetSettings } from '../../shared/fleet.ts'
 import { createClient } from '../../client/client.ts'
 import { startStack } from '../embedded-stack.ts'
 import { saveEndpoint } from '../endpoint.ts'
+import { UsageError } from '../failure.ts'
+import { tell } from '../output.ts'
+import { elsewhere } from '../program/options.ts'
 import { describeSettings } from './fleet.ts'
 
 type UpOptions = {
@@ -22,17 +24,15 @@ export async function up(
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
 ): Promise<number> {
-  const say = (line: string) => void process.stderr.write(`${line}\n`)
   if (autoscale && min > max) {
-    say(`framefleet: --min ${min} is above --max ${max}.`)
-    return 2
+    throw new UsageError(`--min ${min} is above --max ${max}.`)
   }
   const stack = await startStack({
     ...options,
     ...(autoscale ? { autoscale: { min, max } } : {}),
     // Nobody tells of what lands in storage of our own.
     env: env['FRAMEFLEET_MEDIA_ACCOUNT'] ? env : { FRAMEFLEET_ARRIVALS_POLL_SECONDS: '5', ...env },
-    ...{ restart: true, onEvent: say },
+    ...{ restart: true, onEvent: tell },
   })
   const dir = resolve(options.dir)
   await saveEndpoint(dir, {
@@ -44,33 +44,33 @@ export async function up(
     systemContainer: stack.env['FRAMEFLEET_SYSTEM_CONTAINER'] ?? 'system',
   })
   const workers = options.workers === 1 ? '1 worker' : `${options.workers} workers`
-  say(`framefleet is up${autoscale ? '' : `; ${workers}`}`)
+  const at = elsewhere(options.dir)
+  tell(`framefleet is up${autoscale ? '' : `; ${workers}`}`)
   if (autoscale) {
     // What was set before goes over what is asked for now.
     const fleet = await createClient({ url: stack.apiUrl, token: stack.token })
       .fleet()
       .catch(() => undefined)
-    if (fleet) say(`  fleet   ${describeBounds(fleet.settings, { min, max })}`)
+    if (fleet) tell(`  fleet   ${describeBounds(fleet.settings, { min, max }, at)}`)
   }
-  say(`  page    ${stack.apiUrl}/#token=${encodeURIComponent(stack.token)}`)
-  say(`  API     ${stack.apiUrl}/v1/jobs   (docs at ${stack.apiUrl}/docs)`)
-  say(`  queues  ${stack.apiUrl}/queues   (any user name; the token is the password)`)
+  tell(`  page    ${stack.apiUrl}/#token=${encodeURIComponent(stack.token)}`)
+  tell(`  API     ${stack.apiUrl}/v1/jobs   (docs at ${stack.apiUrl}/docs)`)
+  tell(`  queues  ${stack.apiUrl}/queues   (any user name; the token is the password)`)
   if (Number(stack.env['FRAMEFLEET_ARRIVALS_POLL_SECONDS']) > 0)
-    say(`  videos  that land under in/ start by themselves   (npx framefleet triggers)`)
-  say(`  token   npx framefleet token`)
-  say(`  logs    ${join(dir, 'logs')}`)
-  say('Ctrl-C stops it; data stays.')
+    tell(`  videos  that land under in/ start by themselves   (npx framefleet triggers${at})`)
+  tell(`  token   npx framefleet token${at}`)
+  tell(`  logs    ${join(dir, 'logs')}`)
+  tell('Ctrl-C stops it; data stays.')
   if (!signal.aborted) await once(signal, 'abort')
-  say('stopping ...')
+  tell('stopping ...')
   await stack.stop()
-  await rm(join(dir, 'endpoint.json'), { force: true })
   return 0
 }
 
 /** What holds, and how to have what was asked for where that is something else. */
-function describeBounds(settings: FleetSettings, asked: { min: number; max: number }): string {
+function describeBounds(settings: FleetSettings, asked: { min: number; max: number }, at: string): string {
   const holds = describeSettings(settings)
   if (settings.min === asked.min && settings.max === asked.max) return holds
-  const change = `npx framefleet fleet set --min ${asked.min} --max ${asked.max}`
+  const change = `npx framefleet fleet set --min ${asked.min} --max ${asked.max}${at}`
   return `${holds}; so it was set before, and \`${change}\` changes it`
 }

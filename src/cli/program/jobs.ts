@@ -23,6 +23,7 @@ export function addJobCommands(program: Command, { env, signal, end }: Context):
     )
     .option('--priority <n>', '10 goes first', whole(1, 10), 5)
     .option('--wait', 'follow the job to its end', false)
+    .option('--out <file>', 'with --wait: fetch the finished video into this file')
     .addOption(onError())
     .addOption(dir())
     .addOption(json())
@@ -32,6 +33,7 @@ export function addJobCommands(program: Command, { env, signal, end }: Context):
     )
   examples(submit, {
     'submit film.mp4 --wait': 'uploads it, submits it, follows it',
+    'submit film.mp4 --wait --out scored.mp4': 'and fetches what came of it',
     'submit film.mp4': 'once more after a broken line: only what is missing is sent',
     'submit https://acct.blob.core.windows.net/media/in/film.mp4 --model starry-night': '',
     'submit film.mp4 --json | jq -r .id': 'for programs',
@@ -49,10 +51,24 @@ export function addJobCommands(program: Command, { env, signal, end }: Context):
     'watch ID': 'a bar on a terminal, a line for each change in a pipe; exits with 1 when the job failed',
   })
 
+  const download = program
+    .command('download <id>')
+    .description('fetch the finished video of a job')
+    .option('--out <file>', "where to; by default the source's name with .scored in it, here")
+    .addOption(dir())
+    .addOption(json())
+    .action(
+      async (id, options) =>
+        await end((await import('../commands/jobs.ts')).download(id, options, env, signal)),
+    )
+  examples(download, { 'download ID': '', 'download ID --out film.mp4': 'over a file of that name, too' })
+
   const jobs = program
     .command('jobs')
     .description('list the jobs, newest first')
-    .addOption(new Option('--state <state>', 'only those in this state').choices(states))
+    .addOption(
+      new Option('--state <state>', 'only those in this state, of the newest 10,000').choices(states),
+    )
     .option('--limit <n>', 'most jobs to list', whole(1, 1_000), 20)
     .option('--offset <n>', 'jobs to leave out', whole(0, 1_000_000), 0)
     .addOption(dir())

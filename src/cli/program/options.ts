@@ -11,8 +11,14 @@ export type Context = {
 
 export const json = () =>
   new Option('--json', 'one JSON value on standard output, nothing else').default(false)
+const defaultDir = '.framefleet'
 export const dir = () =>
-  new Option('--dir <folder>', 'where the local stack keeps its data').default('.framefleet')
+  new Option('--dir <folder>', 'where the local stack keeps its data').default(defaultDir)
+/** What a command that is told to somebody needs to mean the same folder. */
+export const elsewhere = (folder: string) => (folder === defaultDir ? '' : ` --dir ${quoted(folder)}`)
+/** As a shell takes it. */
+const quoted = (text: string) =>
+  /^[\w./~-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`
 export const onError = () =>
   new Option('--on-error <what>', 'what a frame that cannot be decoded does')
     .choices(['fail', 'passthrough'])

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { addCompletion } from './completion.ts'
 import { addFleetCommands } from './fleet.ts'
@@ -9,13 +10,17 @@ import { addScheduleCommands } from './schedules.ts'
 import { addStackCommands } from './stack.ts'
 import { addTriggerCommands } from './triggers.ts'
 
-/** What every command's exit code means; beside them 130, when it was interrupted. */
 const exitCodes = `
 Exit codes:
-  0  done
-  1  the job or a check failed, or the system refused what was asked for
-  2  used wrongly
-  3  the system can't be reached, or refuses the token`
+  0    done
+  1    the job or a check failed, or the system refused what was asked for
+  2    used wrongly
+  3    the system can't be reached, or refuses the token
+  130  interrupted`
+
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
 
 /**
  * The command line, declared by subject. What a command does is loaded when it is called, so that help and completion
@@ -24,6 +29,7 @@ Exit codes:
 export function createProgram(context: Context): Command {
   const program = new Command('framefleet')
     .description('Every frame of a video, scored by a model, on a fleet of workers.')
+    .version(version, '--version', 'print the version')
     .showHelpAfterError('(framefleet --help lists the commands)')
     .addHelpText('after', exitCodes)
     .exitOverride()

@@ -1,10 +1,10 @@
 import type { BlobStore } from '../../shared/blob-store.ts'
+import { checkOwnName } from '../../shared/blob-name.ts'
 import { InputError } from '../../shared/errors.ts'
 import type { JobRequest, SourceRef } from '../../shared/job.ts'
 import { publicUrl } from '../../shared/redact.ts'
 import type { SourceReader } from '../../shared/source.ts'
-import { checkOwnName } from '../own-names.ts'
-import { checkHost } from '../source-policy.ts'
+import { checkUrl } from '../source-policy.ts'
 import type { SourceDeps } from './open-source.ts'
 
 /** What can be seen to be wrong at once with a job that is no video. Throws InputError with one sentence. */
@@ -28,14 +28,12 @@ export function checkItems(
   if (table && !output.scores)
     throw new InputError('bad-output', 'A table becomes scores: give output.scores.')
   for (const each of [...(images?.list ?? []), images?.manifest, table?.url]) {
-    if (each === undefined) continue
-    checkHost(each, policy)
-    checkOwnName(media.nameOf(each), 'read')
+    if (each !== undefined) checkUrl(each, 'read', { media, policy })
   }
   const from = images?.prefix ?? table?.prefix
   const to = output.images?.prefix
-  checkOwnName(from, 'read')
-  checkOwnName(to, 'write')
+  if (from !== undefined) checkOwnName(from, 'read')
+  if (to !== undefined) checkOwnName(to, 'write')
   if (from !== undefined && to !== undefined && (from.startsWith(to) || to.startsWith(from)))
     throw new InputError(
       'bad-output',

@@ -2,13 +2,13 @@ import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
+import { checkOwnName, isOwnName, isPlainName } from '../../shared/blob-name.ts'
 import { InputError } from '../../shared/errors.ts'
 import { type ItemSource, type SourceItem, namesImage } from '../../shared/items/item.ts'
 import type { ImagesSource } from '../../shared/items/request.ts'
 import type { JobSecret, JobSpec } from '../../shared/job.ts'
 import { publicUrl } from '../../shared/redact.ts'
-import { checkOwnName } from '../own-names.ts'
-import { checkHost } from '../source-policy.ts'
+import { checkUrl } from '../source-policy.ts'
 import type { SourceDeps } from './open-source.ts'
 
 type Job = { spec: JobSpec; secret: JobSecret; dir: string; signal: AbortSignal; images: ImagesSource }
@@ -34,7 +34,7 @@ async function* underPrefix({ media }: SourceDeps, prefix: string): AsyncGenerat
   const base = prefix.slice(0, prefix.lastIndexOf('/') + 1)
   for await (const { name } of media.list(prefix)) {
     const key = name.slice(base.length)
-    if (imageName.test(name)) yield { key: goodKey(key, name), name }
+    if (imageName.test(name) && !isOwnName(name, 'read')) yield { key: goodKey(key, name), name }
   }
 }
 
@@ -79,8 +79,8 @@ async function* inManifest({ media, sources, policy }: SourceDeps, job: Job): As
     number += 1
     if (text.trim() === '') continue
     const { key, url, name } = readLine(text, number)
-    if (url !== undefined) checkHost(url, policy)
-    checkOwnName(name ?? media.nameOf(url ?? ''), 'read')
+    if (url !== undefined) checkUrl(url, 'read', { media, policy })
+    else checkName(name ?? '', number)
     const query = url === undefined ? '' : new URL(url).search
     const ownName = name ?? (query === '' ? media.nameOf(url ?? '') : undefined)
     const own = goodKey(key ?? ownName ?? pathOf(url ?? ''), `line ${number}`)
@@ -102,6 +102,11 @@ function readLine(text: string, number: number): z.infer<typeof Line> {
   if (read.success) return read.data
   const [issue] = read.error.issues
   throw bad(number, `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not an image'}`.replace(/^: /, ''))
+}
+
+function checkName(name: string, line: number): void {
+  if (!isPlainName(name)) throw bad(line, `${JSON.stringify(name.slice(0, 200))} is no name of a blob`)
+  checkOwnName(name, 'read')
 }
 
 const bad = (line: number, why: string) =>

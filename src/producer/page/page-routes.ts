@@ -40,7 +40,6 @@ export async function addPageRoutes(app: FastifyInstance, storageOrigins: string
         .header('etag', file.etag)
         .header('cache-control', 'no-cache')
         .header('vary', 'accept-encoding')
-        .header('x-content-type-options', 'nosniff')
         .header('referrer-policy', 'no-referrer')
         .header('content-security-policy', policy)
       if (request.headers['if-none-match'] === file.etag) return await reply.code(304).send()

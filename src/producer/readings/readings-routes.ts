@@ -43,11 +43,13 @@ export function addReadingsRoutes(root: FastifyInstance, deps: ReadingsRoutesDep
     labelNames: ['outcome'],
     registers: [registry],
   })
-  const waiting = new Gauge({
+  const waiting: Gauge = new Gauge({
     name: 'framefleet_readings_waiting_bytes',
     help: 'Readings that wait for storage to take them',
     registers: [registry],
-    collect: () => waiting.set(buffer.waitingBytes()),
+    collect() {
+      waiting.set(buffer.waitingBytes())
+    },
   })
   let underWay = 0
   // Before a body is read: each is held whole.

@@ -1,3 +1,4 @@
+import { isPlainName } from '../../shared/blob-name.ts'
 import type { BlobHead, BlobStore } from '../../shared/blob-store.ts'
 import { InputError, TransientError } from '../../shared/errors.ts'
 import type { JobRequest } from '../../shared/job.ts'
@@ -56,7 +57,9 @@ export function createArrivals({ accept, media, rules, setAside, metrics, log }:
   async function arrive(names: string[]): Promise<Arrival> {
     const out = names.find((name) => !name.startsWith(layout.arrivals))
     if (out !== undefined) return ignored(`it is not under ${layout.arrivals}`)
-    const found = await firstThere(names)
+    const plain = names.filter(isPlainName)
+    if (plain.length === 0) return ignored('it has a name that may be taken for another')
+    const found = await firstThere(plain)
     if (!found) return { outcome: 'gone' }
     const { name, head } = found
     const why = whyNot(head)
@@ -64,7 +67,9 @@ export function createArrivals({ accept, media, rules, setAside, metrics, log }:
     // Said before it is whole: said again it will be.
     if (head.copying) throw new TransientError(`${name} is still being copied.`)
     const byFile = isTriggerFile(name)
-    const rule = byFile ? undefined : ruleFor((await rules.read()).rules, name)
+    const inForce = (await rules.read()).rules
+    if (byFile && !inForce.triggerFiles) return ignored('the rules take no trigger files')
+    const rule = ruleFor(inForce, name)
     const template = rule?.job
     if (!byFile && !template) return ignored(rule ? `the rule ${rule.name} starts none` : 'no rule takes it')
 
@@ -94,8 +99,7 @@ export function createArrivals({ accept, media, rules, setAside, metrics, log }:
 
   async function firstThere(names: string[]): Promise<{ name: string; head: BlobHead } | undefined> {
     for (const name of names) {
-      // A name that is another one as a URL can't be asked for.
-      const head = media.nameOf(media.url(name)) === name ? await media.head(name) : undefined
+      const head = await media.head(name)
       if (head) return { name, head }
     }
     return undefined
@@ -108,7 +112,7 @@ export function createArrivals({ accept, media, rules, setAside, metrics, log }:
     }
     const text = (await media.read(name))?.toString('utf8')
     if (text === undefined) throw new TransientError(`${name} went while it was read.`)
-    return readTriggerFile(name, text, media.url)
+    return readTriggerFile(name, text, { urlOf: media.url, nameOf: media.nameOf })
   }
 
   /** Nobody waits for an answer: what is wrong with it is kept where people look. */

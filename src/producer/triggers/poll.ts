@@ -70,7 +70,9 @@ async function turn(
       } catch (error) {
         // One that fails each time is no reason for all later ones to be looked at again and again.
         if (!isPassing(error) && at - item.modified.getTime() > givesUpAfterMs) {
-          await setAside({ entry: item.name, message: (error as Error).message, payload: item.name })
+          // A later version is another one.
+          const entry = `${item.modified.toISOString()} ${item.name}`
+          await setAside({ entry, message: (error as Error).message, payload: item.name })
           return undefined
         }
         metrics.waits.inc({ way: 'poll' })

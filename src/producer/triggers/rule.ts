@@ -1,18 +1,12 @@
 import { posix } from 'node:path'
 import { z } from 'zod'
+import { isPlainName } from '../../shared/blob-name.ts'
 import { InputError } from '../../shared/errors.ts'
 import { JobFields, JobRequest } from '../../shared/job.ts'
 import { layout } from '../../shared/layout.ts'
 
 /** A path in the media container; what makes other names of it, when it becomes a URL, is refused. */
-const BlobName = z
-  .string()
-  .min(1)
-  .max(1_000)
-  .refine(
-    (name) => !/^\/|\/\/|\\|(?:^|\/)\.{1,2}(?:\/|$)/.test(name),
-    'must be a plain path, such as in/film.mp4',
-  )
+const BlobName = z.string().min(1).max(1_000).refine(isPlainName, 'must be a plain path, such as in/film.mp4')
 
 /** A blob of the media container by its name, or any allowed URL. A rule lies in storage for good: it keeps no SAS. */
 const Named = z.union([
@@ -97,6 +91,12 @@ export const Rules = z
         'two have the same name',
       )
       .describe('the first that takes a name counts'),
+    triggerFiles: z
+      .boolean()
+      .default(false)
+      .describe(
+        'whether a *.trigger.json that lands starts the job in it: of whatever model, source and priority whoever brings it likes',
+      ),
   })
   .meta({ id: 'TriggerRules' })
 export type Rules = z.infer<typeof Rules>
@@ -153,16 +153,24 @@ export function requestOf(
   const { name: pattern, ...encoding } = wanted
   const target = pattern && outputName(pattern, { name, modified }, prefix)
   // Whoever brings a video chooses its name, and not where others' outputs go.
-  if (target?.split('/').some((part) => part === '.' || part === '..'))
+  if (target && !isPlainName(target))
     throw new InputError('bad-output', `The output of ${name} can't be called ${target}.`)
   if (target === name)
     throw new InputError('bad-output', `The output would be written over its source, ${name}.`)
-  return JobRequest.parse({
+  const made = JobRequest.safeParse({
     ...rest,
     source: { url: urlOf(name) },
     ...(style && { style: { url: 'url' in style ? style.url : urlOf(style.name) } }),
     output: { ...encoding, ...(target && { url: urlOf(target) }) },
   })
+  if (made.success) return made.data
+  throw new InputError('bad-request', `${name} makes no job: ${whatIsWrong(made.error)}.`)
+}
+
+/** A name may be a good one, and the URL that it makes too long. */
+export function whatIsWrong({ issues: [issue] }: z.ZodError): string {
+  const where = issue?.path.join('.')
+  return `${where ? `${where}: ` : ''}${issue?.message ?? 'not a job request'}`
 }
 
 function outputName(pattern: string, { name, modified }: Landed, prefix: string): string {

@@ -53,7 +53,7 @@ export function addTriggerRoutes(root: FastifyInstance, { accept, rules }: Trigg
       schema: {
         tags,
         summary: 'Set which videos that land start which jobs',
-        description: `All of them at once. The first rule that takes a blob under ${layout.arrivals} counts; no rules start nothing. What has landed before is not looked at again.`,
+        description: `All of them at once. The first rule that takes a blob under ${layout.arrivals} counts; no rules start nothing, nor does a *.trigger.json unless triggerFiles is set. What has landed before is not looked at again.`,
         body: Rules,
         response: { 200: RulesView, ...errors },
       },
@@ -79,8 +79,14 @@ export function addTriggerRoutes(root: FastifyInstance, { accept, rules }: Trigg
     async ({ body: { name } }) => {
       const none = (why: string, rule: string | null = null) => ({ rule, request: null, why })
       if (!name.startsWith(layout.arrivals)) return none(`it is not under ${layout.arrivals}`)
-      if (isTriggerFile(name)) return none('it is a trigger file, which says itself what to start')
-      const rule = ruleFor((await rules.read()).rules, name)
+      const inForce = (await rules.read()).rules
+      if (isTriggerFile(name))
+        return none(
+          inForce.triggerFiles
+            ? 'it is a trigger file, which says itself what to start'
+            : 'the rules take no trigger files',
+        )
+      const rule = ruleFor(inForce, name)
       if (!rule) return none('no rule takes it')
       if (!rule.job) return none('the rule starts none', rule.name)
       const request = requestOf(

@@ -1,14 +1,17 @@
 import { z } from 'zod'
+import { isPlainName } from '../blob-name.ts'
 
 /** What a job may be made of besides a video, and what it may become. */
 
-/** Names under it are the system's or the user's own: no way out, no leading slash. */
-const safe = (name: string) => !name.startsWith('/') && !/(^|\/)\.{1,2}(\/|$)/.test(name)
 const Prefix = z
   .string()
   .min(1)
   .max(900)
-  .refine(safe, 'must be without a leading slash, and without . and .. as folders')
+  .refine(
+    (prefix) => isPlainName(prefix.replace(/\/$/, '')),
+    'must be a path that has no empty part, no backslash, and no . or .. as folders',
+  )
+const Folder = Prefix.refine((prefix) => prefix.endsWith('/'), 'must end in a slash')
 const Column = z.string().min(1).max(200)
 const httpUrl = z.url({ protocol: /^https?$/ }).max(4_000)
 
@@ -63,7 +66,9 @@ export const extensionsOf: Record<ImageFormat, [string, ...string[]]> = {
 }
 
 export const ImagesOutput = z.strictObject({
-  prefix: Prefix.optional().describe('where to write, in the media container; below the job when absent'),
+  prefix: Folder.optional().describe(
+    'where to write, in the media container, with a slash at its end; below the job when absent',
+  ),
   format: z.enum(imageFormats).optional().describe('that of each source when absent'),
   quality: z.number().int().min(1).max(100).optional().describe('of jpeg, webp and avif'),
 })

@@ -21,11 +21,13 @@ export const forgetToken = () => sessionStorage.removeItem(kept)
 export class ApiError extends Error {
   /**
    * @param {string} message
-   * @param {number} status
+   * @param {number} status 0: there was no answer
+   * @param {string} [code]
    */
-  constructor(message, status) {
+  constructor(message, status, code = '') {
     super(message)
     this.status = status
+    this.code = code
   }
 }
 
@@ -34,7 +36,8 @@ export class ApiError extends Error {
  * @param {string} path
  * @param {{ body?: unknown, signal?: AbortSignal, headers?: Record<string, string> }} [options]
  */
-async function send(method, path, { body, signal, headers = {} } = {}) {
+export async function send(method, path, { body, signal, headers = {} } = {}) {
+  const shown = token()
   /** @type {Response} */
   let answer
   try {
@@ -43,7 +46,7 @@ async function send(method, path, { body, signal, headers = {} } = {}) {
       // Without it a browser would ask for a password by itself.
       credentials: 'omit',
       headers: {
-        authorization: `Bearer ${token() ?? ''}`,
+        authorization: `Bearer ${shown ?? ''}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
       },
@@ -56,8 +59,11 @@ async function send(method, path, { body, signal, headers = {} } = {}) {
   }
   if (answer.ok) return answer
   const said = await answer.json().catch(() => ({}))
-  if (answer.status === 401) dispatchEvent(new CustomEvent('signed-out', { detail: said.detail }))
-  throw new ApiError(said.detail ?? `framefleet answered ${answer.status}.`, answer.status)
+  const error = new ApiError(said.detail ?? `framefleet answered ${answer.status}.`, answer.status, said.code)
+  // Of all that were on their way with a token, the first that comes back says why; nobody is signed out of the next one.
+  if (answer.status === 401 && shown === token() && !signal?.aborted)
+    dispatchEvent(new CustomEvent('signed-out', { detail: error.message }))
+  throw error
 }
 
 /**
@@ -83,7 +89,7 @@ export async function ask(method, path, body, options = {}) {
 }
 
 /**
- * A picture as a URL for an `img`, which can't send a token itself; null where there is none. To be revoked.
+ * A picture as a URL for an `img`, which can't send a token itself; null where there is none. Kept until the signal is given.
  * @param {string} path
  * @param {AbortSignal} signal
  */
@@ -91,69 +97,6 @@ export async function picture(path, signal) {
   const answer = await send('GET', path, { signal })
   if (answer.status === 204) return null
   const url = URL.createObjectURL(await answer.blob())
-  signal.addEventListener('abort', () => URL.revokeObjectURL(url))
+  signal.addEventListener('abort', () => URL.revokeObjectURL(url), { once: true })
   return url
-}
-
-/**
- * Follows server-sent events until told to stop, and comes again where they end. `EventSource` can't send a token.
- * @param {string} path
- * @param {(event: string, data: any) => void} on
- * @param {{ signal: AbortSignal, onState: (isLive: boolean, error?: Error) => void, again?: () => boolean }} options
- */
-export async function follow(path, on, { signal, onState, again = () => true }) {
-  for (let failed = 0; !signal.aborted && again();) {
-    try {
-      const answer = await send('GET', path, { signal })
-      onState(true)
-      failed = 0
-      await read(/** @type {ReadableStream<Uint8Array>} */ (answer.body), on)
-    } catch (error) {
-      if (signal.aborted || (error instanceof ApiError && [401, 403, 404].includes(error.status))) {
-        if (!signal.aborted) onState(false, /** @type {Error} */ (error))
-        return
-      }
-      onState(false)
-      failed++
-    }
-    if (!signal.aborted && again()) await pause(Math.min(10_000, 500 * 2 ** failed), signal)
-  }
-}
-
-/**
- * @param {ReadableStream<Uint8Array>} body
- * @param {(event: string, data: unknown) => void} on
- */
-async function read(body, on) {
-  const decoder = new TextDecoder()
-  const reader = body.getReader()
-  let text = ''
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return
-    text += decoder.decode(value, { stream: true })
-    const parts = text.split('\n\n')
-    text = parts.pop() ?? ''
-    for (const part of parts) {
-      const event = /^event: (.*)$/m.exec(part)?.[1]
-      const data = /^data: (.*)$/m.exec(part)?.[1]
-      if (event && data) on(event, JSON.parse(data))
-    }
-  }
-}
-
-/**
- * Ends early, without complaint, where the signal is given.
- * @param {number} ms
- * @param {AbortSignal} signal
- * @returns {Promise<void>}
- */
-export async function pause(ms, signal) {
-  await new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer)
-      resolve(undefined)
-    })
-  })
 }

@@ -4,10 +4,10 @@ import { count } from './format.js'
 
 /**
  * Real frames before and after, with a line between them that can be moved.
- * @param {string} id of the job
+ * @param {string} path of the job
  * @param {AbortSignal} signal
  */
-export function compareFrames(id, signal) {
+export function compareFrames(path, signal) {
   const place = h('div', {}, h('p', { class: 'empty' }, 'Fetching frames …'))
   void show()
   return place
@@ -15,7 +15,7 @@ export function compareFrames(id, signal) {
   async function show() {
     try {
       /** @type {{ pairs: { frame: number, before: string, after: string }[] }} */
-      const { pairs } = await get(`/v1/jobs/${id}/frames`, signal)
+      const { pairs } = await get(`${path}/frames`, signal)
       if (pairs.length === 0)
         return fill(place, h('p', { class: 'empty' }, 'No frames were kept to compare.'))
       const before = h('img', { alt: '', class: 'before' })
@@ -42,12 +42,28 @@ export function compareFrames(id, signal) {
         stage.style.setProperty('--at', `${range.value}%`)
         range.setAttribute('aria-valuetext', `${range.value} % original`)
       }
+      /** @type {Map<number, Promise<(string | null)[]>>} */
+      const fetched = new Map()
+      let latest = 0
+
+      /** Each pair once, unless that failed. @param {{ frame: number, before: string, after: string }} pair */
+      async function picturesOf({ frame, before: one, after: other }) {
+        const both = fetched.get(frame) ?? Promise.all([picture(one, signal), picture(other, signal)])
+        fetched.set(frame, both)
+        return await both.catch((error) => {
+          fetched.delete(frame)
+          throw error
+        })
+      }
+
       /** @param {number} chosen */
       async function choose(chosen) {
         const pair = pairs[chosen]
         if (!pair) return
         buttons.forEach((button, i) => button.setAttribute('aria-pressed', String(i === chosen)))
-        const [one, other] = await Promise.all([picture(pair.before, signal), picture(pair.after, signal)])
+        latest = chosen
+        const [one, other] = await picturesOf(pair)
+        if (latest !== chosen) return
         before.src = one ?? ''
         after.src = other ?? ''
         before.alt = `Frame ${count(pair.frame)} before`

@@ -24,7 +24,7 @@ export function h(tag, properties = {}, ...children) {
  * @param {Element} parent
  * @param {...Child} children
  */
-export function add(parent, ...children) {
+function add(parent, ...children) {
   for (const child of children) {
     if (child === null || child === undefined || child === false) continue
     parent.append(child instanceof Node ? child : String(child))

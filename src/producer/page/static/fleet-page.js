@@ -1,5 +1,7 @@
-import { ask, get, pause } from './api.js'
+import { ask, get } from './api.js'
+import { tell } from './connection.js'
 import { announce, fill, h, problem, say } from './dom.js'
+import { pause, untilSeen } from './follow.js'
 import { count, duration, moment, rate } from './format.js'
 
 /** @typedef {import('./api.js').FleetSettings} Settings */
@@ -59,9 +61,10 @@ export function fleetPage(main, signal) {
         show(await get('/v1/fleet', signal))
         trouble.replaceChildren()
       } catch (error) {
-        if (!signal.aborted) fill(trouble, problem(error))
+        if (!signal.aborted) tell(trouble, error)
       }
       await pause(everyMs, signal)
+      await untilSeen(signal)
     }
   }
 
@@ -80,7 +83,7 @@ export function fleetPage(main, signal) {
       tile('Wanted', autoscaler ? count(autoscaler.target) : '–'),
       tile('Work in line', autoscaler ? duration(autoscaler.demandSeconds) : '–'),
     )
-    form.show(settings)
+    form.show(settings, autoscaler !== null)
     say(
       why,
       autoscaler
@@ -125,6 +128,7 @@ export function fleetPage(main, signal) {
     const paused = h('input', { type: 'checkbox', id: 'paused' })
     const outcome = h('div')
     let isTouched = false
+    let isHeeded = true
     const element = h(
       'form',
       {
@@ -153,16 +157,23 @@ export function fleetPage(main, signal) {
         /** @type {Settings} */
         const settings = await ask('PUT', '/v1/fleet', wanted, { signal })
         isTouched = false
-        show(settings)
-        fill(outcome, h('p', { class: 'good' }, 'Saved; the autoscaler heeds it at its next turn.'))
+        show(settings, isHeeded)
+        const when = isHeeded
+          ? 'the autoscaler heeds it at its next turn.'
+          : 'no autoscaler is at work, and the next one will heed it.'
+        fill(outcome, h('p', { class: 'good' }, `Saved; ${when}`))
         announce('The fleet was set.')
       } catch (error) {
         if (!signal.aborted) fill(outcome, problem(error))
       }
     }
 
-    /** @param {Settings} settings */
-    function show(settings) {
+    /**
+     * @param {Settings} settings
+     * @param {boolean} withAutoscaler
+     */
+    function show(settings, withAutoscaler) {
+      isHeeded = withAutoscaler
       // What somebody is typing is not overwritten.
       if (isTouched) return
       min.input.value = String(settings.min)

@@ -1,13 +1,17 @@
-import { ask, follow, get, picture } from './api.js'
+import { ask, get } from './api.js'
 import { compareFrames } from './compare.js'
+import { connectionSign } from './connection.js'
 import { announce, confirmed, fill, h, problem, say } from './dom.js'
-import { count, duration, fileName, isEnded, moment, size, stateWords } from './format.js'
+import { follow } from './follow.js'
+import { fileName, isEnded, stateWords } from './format.js'
 import { figuresOf, setProgress } from './jobs-view.js'
+import { player } from './player.js'
+import { reportCard } from './report-card.js'
 import { timeline } from './timeline.js'
 
 /** @typedef {import('./api.js').Job} Job */
 /** @typedef {import('./api.js').Report} Report */
-/** @typedef {Partial<Record<'source' | 'output' | 'preview' | 'report', { url: string, expires: string }>>} Links */
+/** @typedef {import('./player.js').Links} Links */
 
 /**
  * One job: how it goes, what it made, who did what, and what can be done about it.
@@ -16,28 +20,31 @@ import { timeline } from './timeline.js'
  * @param {string} id
  */
 export function jobPage(main, signal, id) {
+  const path = `/v1/jobs/${encodeURIComponent(id)}`
   const title = h('h1', { tabindex: -1 }, 'Job')
   const badge = h('span')
   const bar = h('progress', { max: 1, 'aria-label': 'Progress' })
   const figures = h('p', { class: 'figures' })
   const actions = h('div', { class: 'actions' })
   const trouble = h('div')
+  const connection = connectionSign()
   const made = h('div')
   /** @type {Job | undefined} */
   let job
   let following = true
+  const batches = timeline(path, signal, () => job && job.endedAt === null)
 
   fill(
     main,
-    h('p', { class: 'back' }, h('a', { href: '#/' }, '← Jobs')),
-    h('div', { class: 'bar' }, title, badge),
-    h('p', { class: 'figures mono' }, id),
-    ...[bar, figures, actions, trouble, made],
+    h('p', { class: 'back bar' }, h('a', { href: '#/' }, '← Jobs'), connection.element),
+    h('div', { class: 'head' }, title, badge),
+    h('div', {}, h('p', { class: 'figures mono' }, id), figures),
+    ...[bar, actions, connection.trouble, trouble, made],
     h(
       'section',
       { class: 'card', 'aria-labelledby': 'batches-title' },
       h('h2', { id: 'batches-title' }, 'Batches'),
-      timeline(id, signal, () => job === undefined || job.endedAt === null),
+      batches.element,
     ),
   )
   bar.hidden = true
@@ -45,12 +52,10 @@ export function jobPage(main, signal, id) {
 
   function watch() {
     following = true
-    void follow(`/v1/jobs/${id}/stream`, (_event, data) => update(data), {
+    void follow(`${path}/stream`, (_event, data) => update(data), {
       signal,
       again: () => following,
-      onState: (_isLive, error) => {
-        if (error) fill(trouble, problem(error))
-      },
+      onState: connection.onState,
     })
   }
 
@@ -65,6 +70,12 @@ export function jobPage(main, signal, id) {
     setProgress(bar, now)
     say(figures, figuresOf({ ...now, error: null }))
     following = now.endedAt === null
+    // Nothing changes any more.
+    connection.element.hidden = !following
+    if (following) {
+      batches.watch()
+      main.querySelector('.report')?.remove()
+    }
     if (before?.status === now.status && before.endedAt === now.endedAt) return
     if (before) announce(`${fileName(now.source)}: ${stateWords[now.status] ?? now.status}.`)
     fill(trouble, now.error ? failure(now.error) : null)
@@ -76,6 +87,7 @@ export function jobPage(main, signal, id) {
 
   /** @param {Job} now */
   function showActions(now) {
+    const hadFocus = actions.contains(document.activeElement)
     const running = !isEnded(now.status)
     const stopped = now.endedAt !== null && now.status !== 'succeeded'
     fill(
@@ -85,15 +97,16 @@ export function jobPage(main, signal, id) {
       stopped &&
         h('button', { type: 'button', class: 'primary', onclick: () => void again() }, 'Run it again'),
     )
+    if (hadFocus) title.focus()
   }
 
   async function cancel() {
     if (!(await confirmed('Cancel this job? What it has made so far is deleted.', 'Cancel the job'))) return
-    await act(() => ask('DELETE', `/v1/jobs/${id}`))
+    await act(() => ask('DELETE', path))
   }
 
   async function again() {
-    await act(() => ask('POST', `/v1/jobs/${id}/resume?again=true`))
+    await act(() => ask('POST', `${path}/resume?again=true`))
     if (!following) watch()
   }
 
@@ -110,7 +123,7 @@ export function jobPage(main, signal, id) {
   async function showMade() {
     try {
       /** @type {Links} */
-      const links = await get(`/v1/jobs/${id}/links`, signal)
+      const links = await get(`${path}/links`, signal)
       fill(
         made,
         h(
@@ -120,13 +133,13 @@ export function jobPage(main, signal, id) {
             'section',
             { class: 'card', 'aria-labelledby': 'compare-title' },
             h('h2', { id: 'compare-title' }, 'Before and after'),
-            compareFrames(id, signal),
+            compareFrames(path, signal),
           ),
           h(
             'section',
             { class: 'card', 'aria-labelledby': 'video-title' },
             h('h2', { id: 'video-title' }, 'The video'),
-            player(links),
+            player(links, path, signal),
           ),
         ),
       )
@@ -135,65 +148,12 @@ export function jobPage(main, signal, id) {
     }
   }
 
-  /** @param {Links} links */
-  function player({ output }) {
-    if (!output) return h('p', { class: 'empty' }, 'The video was removed.')
-    const download = h('a', { href: output.url, class: 'button', download: true }, 'Download the video')
-    const place = h('div', { class: 'player' })
-    let link = output
-    const video = h('video', {
-      controls: true,
-      preload: 'metadata',
-      playsinline: true,
-      src: link.url,
-      'aria-label': 'The scored video',
-    })
-    video.addEventListener('error', () => void onError())
-    async function onError() {
-      // A page that was left open for an hour asks for another link.
-      if (Date.parse(link.expires) < Date.now()) {
-        /** @type {Links} */
-        const fresh = await get(`/v1/jobs/${id}/links`, signal).catch(() => ({}))
-        if (fresh.output) {
-          link = fresh.output
-          video.src = link.url
-          download.href = link.url
-          return
-        }
-      }
-      fill(
-        place,
-        h(
-          'p',
-          { class: 'note' },
-          'This browser can not play the video, by its codec or its file type. Download it and open it with a player.',
-        ),
-      )
-    }
-    fill(place, video)
-    void showPoster(video)
-    return h('div', {}, place, h('div', { class: 'actions' }, download))
-  }
-
-  /**
-   * What is seen before it plays; a browser alone may show black until then.
-   * @param {HTMLVideoElement} video
-   */
-  async function showPoster(video) {
-    try {
-      /** @type {{ pairs: { after: string }[] }} */
-      const { pairs } = await get(`/v1/jobs/${id}/frames`, signal)
-      const first = pairs[0] && (await picture(pairs[0].after, signal))
-      if (first) video.poster = first
-    } catch {
-      // A player without a picture plays as well.
-    }
-  }
-
   async function showReport() {
     try {
       /** @type {Report} */
-      const report = await get(`/v1/jobs/${id}/report`, signal)
+      const report = await get(`${path}/report`, signal)
+      // Somebody may have run it again meanwhile.
+      if (following) return
       const there = main.querySelector('.report')
       const shown = reportCard(report)
       if (there) there.replaceWith(shown)
@@ -218,7 +178,7 @@ function failure({ code, message }) {
 const advice = {
   'source-not-found': 'Check the URL of the source, and submit the job again.',
   'source-forbidden':
-    'Give the source with a SAS, or let the system read that container, and submit the job again.',
+    'Give the source with a SAS, or bring it into the media container, and submit the job again.',
   'source-changed': 'Submit the job again: it will take the video as it is now.',
   'unscorable-frame':
     'Run it with "a frame that cannot be scored stays as it was", or with another model. Quarantine has the evidence (Queues).',
@@ -227,65 +187,4 @@ const advice = {
   'model-refuses-size': 'Choose a model that takes frames of this size.',
   'not-a-video': 'Choose a file that ffmpeg can read, and submit it anew.',
   'no-video': 'Choose a file that has a picture in it, and submit it anew.',
-}
-
-/** @param {Report} report */
-function reportCard(report) {
-  const {
-    frames,
-    framesReplaced,
-    framesPassedThrough,
-    seconds,
-    fps,
-    batches,
-    encoding,
-    output,
-    warnings,
-    incidents,
-  } = report
-  /** @type {[string, string | undefined][]} */
-  const facts = [
-    ['Frames', count(frames)],
-    ['Shown from a neighbour', framesReplaced.length > 0 ? count(framesReplaced.length) : undefined],
-    ['Left as they were', framesPassedThrough.length > 0 ? count(framesPassedThrough.length) : undefined],
-    ['Time', duration(seconds)],
-    ['Speed', fps > 0 ? `${fps} frames/s` : undefined],
-    ['Worker time', report.workerSeconds === undefined ? undefined : duration(report.workerSeconds)],
-    ['Batches', `${count(batches.planned)}${batches.failed > 0 ? `, ${count(batches.failed)} failed` : ''}`],
-    ['Model', `${report.model.name}@${report.model.version}`],
-    [
-      'Encoding',
-      encoding && `${encoding.codec} in ${encoding.container}, crf ${encoding.crf}, ${encoding.preset}`,
-    ],
-    ['Output', output && size(output.bytes)],
-    ['SHA-256', output?.sha256],
-    ['Accepted', moment(report.createdAt)],
-    ['Ended', moment(report.endedAt)],
-  ]
-  return h(
-    'section',
-    { class: 'card report', 'aria-labelledby': 'report-title' },
-    h('h2', { id: 'report-title' }, 'Report'),
-    h(
-      'dl',
-      {},
-      ...facts.flatMap(([name, value]) =>
-        value === undefined ? [] : [h('div', {}, h('dt', {}, name), h('dd', {}, value))],
-      ),
-    ),
-    warnings.length > 0 && h('ul', { class: 'note' }, ...warnings.map((warning) => h('li', {}, warning))),
-    incidents.length > 0 &&
-      h(
-        'details',
-        {},
-        h('summary', {}, `What went wrong on the way (${count(incidents.length)})`),
-        h(
-          'ul',
-          {},
-          ...incidents.map(({ at, entry, worker, message }) =>
-            h('li', {}, `${moment(at)}, ${entry} on ${worker}: ${message}`),
-          ),
-        ),
-      ),
-  )
 }

@@ -1,7 +1,8 @@
-import { follow, get } from './api.js'
+import { get } from './api.js'
+import { connectionSign } from './connection.js'
 import { announce, fill, h, problem, say } from './dom.js'
+import { follow } from './follow.js'
 import { count, duration, fileName, isEnded, moment, money, rate, stateWords } from './format.js'
-import { submitForm } from './submit-form.js'
 
 /** @typedef {import('./api.js').Job} Job */
 
@@ -9,15 +10,16 @@ import { submitForm } from './submit-form.js'
  * Every job with how it goes, and the form for the next one.
  * @param {Element} main
  * @param {AbortSignal} signal
+ * @param {Element} form
  */
-export function jobsView(main, signal) {
+export function jobsView(main, signal, form) {
   const list = h('ul', { class: 'jobs', 'aria-label': 'Jobs, newest first' })
   const empty = h(
     'p',
     { class: 'empty' },
     'No job yet. Choose a video and a model, and submit the first one.',
   )
-  const connection = h('span', { class: 'live' }, 'Connecting …')
+  const connection = connectionSign()
   const older = h(
     'button',
     { type: 'button', hidden: true, onclick: () => void showOlder() },
@@ -33,12 +35,12 @@ export function jobsView(main, signal) {
     h(
       'div',
       { class: 'split' },
-      submitForm(signal),
+      form,
       h(
         'section',
         { 'aria-labelledby': 'list-title' },
-        h('div', { class: 'bar' }, h('h2', { id: 'list-title' }, 'What is going on'), connection),
-        ...[trouble, empty, list, older],
+        h('div', { class: 'bar' }, h('h2', { id: 'list-title' }, 'What is going on'), connection.element),
+        ...[connection.trouble, trouble, empty, list, older],
       ),
     ),
   )
@@ -68,6 +70,7 @@ export function jobsView(main, signal) {
       /** @type {{ jobs: Job[] }} */
       const { jobs } = await get(`/v1/jobs?limit=50&offset=${known.size}`, signal)
       for (const job of jobs) show(job)
+      trouble.replaceChildren()
       older.hidden = jobs.length < 50
     } catch (error) {
       if (!signal.aborted) fill(trouble, problem(error))
@@ -82,15 +85,7 @@ export function jobsView(main, signal) {
       empty.hidden = known.size > 0
       older.hidden = data.jobs.length < 50 || known.size > data.jobs.length
     },
-    {
-      signal,
-      onState(isLive, error) {
-        connection.classList.toggle('on', isLive)
-        say(connection, isLive ? 'Live' : 'Connecting again …')
-        if (error) fill(trouble, problem(error))
-        else trouble.replaceChildren()
-      },
-    },
+    { signal, onState: connection.onState },
   )
 }
 

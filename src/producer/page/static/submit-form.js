@@ -1,13 +1,21 @@
-import { ask, get, picture } from './api.js'
-import { announce, fill, h, problem, say } from './dom.js'
-import { size } from './format.js'
-import { createGate, upload } from './upload.js'
+import { ApiError, ask, get, picture } from './api.js'
+import { announce, fill, h, problem } from './dom.js'
+import { sourceField } from './source-field.js'
 
 /** @typedef {import('./api.js').Model} Model */
 
+/** Codecs of file types that do not hold all. @type {Record<string, string[]>} */
+const holds = { webm: ['vp9', 'av1'] }
+
 /**
- * Brings a video, or names one, and submits a job.
- * @param {AbortSignal} signal of the view: what is being uploaded is broken off with it
+ * Brings a video, or names one, and submits a job. It outlives the view that shows it: an upload goes on while something else is
+ * looked at.
+ *
+ *   idle ──submit──► bringing ──► asking ──accepted──► idle, empty
+ *     ▲                 │            │
+ *     └──failed, cancelled, refused──┘   what was chosen and brought stays
+ *
+ * @param {AbortSignal} signal of being signed in: what is being uploaded is broken off with it
  */
 export function submitForm(signal) {
   const video = sourceField('Video', 'Choose a video file', 'video/*,.mkv,.mts,.mxf', 'source')
@@ -23,6 +31,12 @@ export function submitForm(signal) {
   const priority = h('input', { id: 'priority', type: 'number', min: 1, max: 10, value: 5, required: true })
   const submit = h('button', { class: 'primary' }, 'Submit')
   const outcome = h('div', { class: 'outcome' })
+  let isBusy = false
+  /** What came of it while something else was shown. */
+  let isNews = false
+  /** @type {{ body: string, key: string } | undefined} The same request again may meet the job that it has made. */
+  let asked
+  let modelsShown = ''
 
   const form = h(
     'form',
@@ -50,8 +64,16 @@ export function submitForm(signal) {
     outcome,
   )
 
-  void showModels()
-  return form
+  return {
+    element: form,
+    isBusy: () => isBusy,
+    /** To be called each time that it is shown. */
+    show() {
+      void showModels()
+      if (!isBusy && !isNews) outcome.replaceChildren()
+      isNews = false
+    },
+  }
 
   async function showModels() {
     try {
@@ -60,10 +82,14 @@ export function submitForm(signal) {
       // The newest version of each stands first.
       const newest = [...new Map(found.models.toReversed().map((model) => [model.name, model])).values()]
       const shown = newest.toSorted((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))
-      fill(models, ...shown.map((model, i) => modelCard(model, i === 0, signal, onModel)))
-      if (shown[0]) onModel(shown[0])
+      if (modelsShown === JSON.stringify(shown)) return
+      modelsShown = JSON.stringify(shown)
+      const before = new FormData(form).get('model')
+      const chosen = shown.find((model) => refOf(model) === before) ?? shown[0]
+      fill(models, ...shown.map((model) => modelCard(model, model === chosen, signal, onModel)))
+      if (chosen) onModel(chosen)
     } catch (error) {
-      if (!signal.aborted) fill(models, problem(error))
+      if (!signal.aborted && modelsShown === '') fill(models, problem(error))
     }
   }
 
@@ -76,39 +102,87 @@ export function submitForm(signal) {
   /** @param {Event} event */
   async function onSubmit(event) {
     event.preventDefault()
-    const model = new FormData(form).get('model')
-    submit.disabled = true
+    if (isBusy) return
+    const wish = {
+      model: new FormData(form).get('model'),
+      output: { ...container.value(), ...codec.value() },
+      ...onError.value(),
+      priority: Number(priority.value),
+    }
     outcome.replaceChildren()
+    const refusal = refusalOf(wish.output)
+    if (refusal) return fill(outcome, problem(refusal))
+    setBusy(true)
     try {
+      const withStyle = !styleBox.hidden && !style.isEmpty()
       const source = await video.bring(outcome, signal)
-      const image = styleBox.hidden || style.isEmpty() ? undefined : await style.bring(outcome, signal)
-      /** @type {{ id: string }} */
-      const { id } = await ask(
-        'POST',
-        '/v1/jobs',
-        {
-          source: { url: source },
-          model,
-          ...(image === undefined ? {} : { style: { url: image } }),
-          output: { ...container.value(), ...codec.value() },
-          ...onError.value(),
-          priority: Number(priority.value),
-        },
-        { signal, headers: { 'idempotency-key': crypto.randomUUID() } },
-      )
+      const image = withStyle ? await style.bring(outcome, signal) : undefined
+      const { id } = await askFor({
+        source: { url: source },
+        ...(image === undefined ? {} : { style: { url: image } }),
+        ...wish,
+      })
       fill(outcome, h('p', { class: 'good' }, 'Submitted. ', h('a', { href: `#/jobs/${id}` }, 'Watch it')))
       announce('The job was submitted.')
       video.clear()
     } catch (error) {
       if (signal.aborted) return
+      if (error instanceof ApiError && error.code.startsWith('source-')) {
+        video.forget()
+        style.forget()
+      }
       if (error instanceof DOMException && error.name === 'AbortError')
         fill(outcome, h('p', {}, 'Upload cancelled.'))
       else fill(outcome, problem(error))
     } finally {
-      submit.disabled = false
+      setBusy(false)
+      isNews = !form.isConnected
     }
   }
+
+  /**
+   * Under the key of before where nothing has changed: whose answer was lost makes no second job.
+   * @param {unknown} request
+   * @returns {Promise<{ id: string }>}
+   */
+  async function askFor(request) {
+    const body = JSON.stringify(request)
+    if (asked?.body !== body) asked = { body, key: crypto.randomUUID() }
+    /** @type {{ id: string }} */
+    const answer = await ask('POST', '/v1/jobs', request, {
+      signal,
+      headers: { 'idempotency-key': asked.key },
+    })
+    asked = undefined
+    return answer
+  }
+
+  /** A button that was disabled would lose the focus. @param {boolean} busy */
+  function setBusy(busy) {
+    isBusy = busy
+    submit.setAttribute('aria-disabled', String(busy))
+    video.element.disabled = busy
+    style.element.disabled = busy
+    if (busy) addEventListener('beforeunload', onUnload)
+    else removeEventListener('beforeunload', onUnload)
+  }
 }
+
+/** A browser asks whether the page may be left. @param {Event} event */
+const onUnload = (event) => event.preventDefault()
+
+/**
+ * What the API would say after the upload.
+ * @param {{ container?: string, codec?: string }} output
+ */
+function refusalOf({ container = '', codec = '' }) {
+  const fits = holds[container]
+  if (!fits || codec === '' || fits.includes(codec)) return undefined
+  return `${container} does not hold ${codec}; use ${fits.join(' or ')}, or another container.`
+}
+
+/** @param {Model} model */
+const refOf = ({ name, version }) => `${name}@${version}`
 
 /** What is there to look at first. @param {Model} model */
 const rank = ({ name }) => (name === 'passthrough' ? 2 : name === 'relief' ? 1 : 0)
@@ -121,7 +195,7 @@ const rank = ({ name }) => (name === 'passthrough' ? 2 : name === 'relief' ? 1 :
  */
 function modelCard(model, isChosen, signal, onChoice) {
   const shown = h('span', { class: 'picture' })
-  picture(`/v1/models/${model.name}@${model.version}/picture`, signal).then(
+  picture(`/v1/models/${refOf(model)}/picture`, signal).then(
     (url) =>
       fill(
         shown,
@@ -136,7 +210,7 @@ function modelCard(model, isChosen, signal, onChoice) {
       ...{
         type: 'radio',
         name: 'model',
-        value: `${model.name}@${model.version}`,
+        value: refOf(model),
         checked: isChosen,
         required: true,
       },
@@ -165,129 +239,5 @@ function choice(name, label, values) {
   return {
     element: h('div', {}, h('label', { for: name }, label), select),
     value: () => (select.value === '' ? {} : { [name]: select.value }),
-  }
-}
-
-/**
- * A file to be brought, or the URL of one that is in storage.
- * @param {string} label
- * @param {string} invitation
- * @param {string} accept
- * @param {string} id
- */
-function sourceField(label, invitation, accept, id) {
-  const file = h('input', { type: 'file', id: `${id}-file`, accept, class: 'unseen', onchange: onFile })
-  const drop = h(
-    'label',
-    { class: 'drop', for: `${id}-file` },
-    h('strong', {}, invitation),
-    ' or drop it here',
-  )
-  const url = h('input', {
-    ...{ type: 'url', id: `${id}-url`, placeholder: 'https://…', autocomplete: 'off', spellcheck: 'false' },
-    'aria-label': `${label} in storage: its URL`,
-    oninput: () => {
-      if (url.value !== '') file.value = ''
-      onFile()
-    },
-  })
-  drop.addEventListener('dragover', (event) => {
-    event.preventDefault()
-    drop.classList.add('over')
-  })
-  drop.addEventListener('dragleave', () => drop.classList.remove('over'))
-  drop.addEventListener('drop', (event) => {
-    event.preventDefault()
-    drop.classList.remove('over')
-    if (!event.dataTransfer?.files.length) return
-    file.files = event.dataTransfer.files
-    onFile()
-  })
-  const fieldset = h(
-    'fieldset',
-    {},
-    h('legend', {}, label),
-    ...[file, drop],
-    h('div', { class: 'or' }, h('label', { for: `${id}-url` }, 'or its URL in storage'), url),
-  )
-  url.required = true
-
-  function onFile() {
-    const chosen = file.files?.[0]
-    drop.classList.toggle('chosen', chosen !== undefined)
-    if (chosen) {
-      url.value = ''
-      fill(drop, h('strong', {}, chosen.name), ` ${size(chosen.size)}`)
-    } else fill(drop, h('strong', {}, invitation), ' or drop it here')
-    url.required = isNeeded && !chosen
-  }
-
-  let isNeeded = true
-  return {
-    element: fieldset,
-    isEmpty: () => url.value === '' && !file.files?.length,
-    /** @param {boolean} needed */
-    required(needed) {
-      isNeeded = needed
-      onFile()
-    },
-    clear() {
-      file.value = ''
-      url.value = ''
-      onFile()
-    },
-    /**
-     * The URL that a job names; a file is uploaded first.
-     * @param {Element} place
-     * @param {AbortSignal} signal
-     */
-    async bring(place, signal) {
-      const chosen = file.files?.[0]
-      return chosen ? await uploadShown(chosen, place, signal) : url.value.trim()
-    },
-  }
-}
-
-/**
- * @param {File} file
- * @param {Element} place
- * @param {AbortSignal} signal
- */
-async function uploadShown(file, place, signal) {
-  const gate = createGate()
-  const leaving = new AbortController()
-  const bar = h('progress', { max: Math.max(1, file.size), value: 0, 'aria-label': `Upload of ${file.name}` })
-  const text = h('span', { class: 'figures' }, `0 of ${size(file.size)}`)
-  const hold = h('button', { type: 'button', onclick: onHold }, 'Pause')
-  const cancel = h(
-    'button',
-    {
-      type: 'button',
-      onclick: () => {
-        gate.resume()
-        leaving.abort()
-      },
-    },
-    'Cancel',
-  )
-  fill(place, h('div', { class: 'uploading' }, bar, text, h('div', { class: 'actions' }, hold, cancel)))
-
-  function onHold() {
-    if (gate.isPaused()) gate.resume()
-    else gate.pause()
-    say(hold, gate.isPaused() ? 'Go on' : 'Pause')
-  }
-
-  try {
-    return await upload(file, {
-      gate,
-      signal: AbortSignal.any([signal, leaving.signal]),
-      onProgress(bytes) {
-        bar.value = bytes
-        say(text, `${size(bytes)} of ${size(file.size)}`)
-      },
-    })
-  } finally {
-    place.replaceChildren()
   }
 }

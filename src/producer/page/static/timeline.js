@@ -1,5 +1,7 @@
-import { get, pause } from './api.js'
-import { fill, h, problem, say } from './dom.js'
+import { get } from './api.js'
+import { tell } from './connection.js'
+import { fill, h, say } from './dom.js'
+import { isFinal, pause, untilSeen } from './follow.js'
 import { count, duration } from './format.js'
 
 /** @typedef {import('./api.js').Batch} Batch */
@@ -13,12 +15,16 @@ const words = { waiting: 'waiting', active: 'at work', done: 'done', failed: 'fa
 
 /**
  * Which worker had which batch, and for how long; anew every two seconds while the job runs.
- * @param {string} id of the job
+ * @param {string} path of the job
  * @param {AbortSignal} signal
- * @param {() => boolean} isRunning
+ * @param {() => boolean | undefined} isRunning undefined while nobody knows
  */
-export function timeline(id, signal, isRunning) {
+export function timeline(path, signal, isRunning) {
+  /** @type {Batch[]} */
+  let latest = []
   const chart = h('div', { class: 'chart' })
+  const trouble = h('div')
+  let isWatching = false
   const note = h('p', { class: 'figures' }, 'Looking at the batches …')
   const rows = h('tbody')
   const table = h(
@@ -46,22 +52,37 @@ export function timeline(id, signal, isRunning) {
       ),
     ),
   )
-  void watch()
-  return h('div', {}, note, chart, table)
+  table.addEventListener('toggle', () => {
+    if (table.open) fill(rows, ...latest.map(tableRow))
+  })
+  watch()
+  return { element: h('div', {}, note, trouble, chart, table), watch }
 
-  async function watch() {
+  /** Once it has ended it is looked at no more, until somebody runs it again. */
+  function watch() {
+    if (isWatching) return
+    isWatching = true
+    void look().finally(() => (isWatching = false))
+  }
+
+  async function look() {
     let last = false
     while (!signal.aborted) {
       // Once more after its end: then it is as it was written down.
-      const running = isRunning()
+      const running = isRunning() ?? true
       try {
         show(await all())
+        trouble.replaceChildren()
       } catch (error) {
-        if (!signal.aborted) fill(chart, problem(error))
+        if (signal.aborted) return
+        // Whoever shows the job says that there is none.
+        if (isFinal(error)) return say(note, 'None.')
+        tell(trouble, error)
       }
       if (!running && last) return
       last = !running
       await pause(everyMs, signal)
+      await untilSeen(signal)
     }
   }
 
@@ -71,7 +92,7 @@ export function timeline(id, signal, isRunning) {
     const batches = []
     for (;;) {
       /** @type {{ total: number, batches: Batch[] }} */
-      const page = await get(`/v1/jobs/${id}/batches?limit=${pageSize}&offset=${batches.length}`, signal)
+      const page = await get(`${path}/batches?limit=${pageSize}&offset=${batches.length}`, signal)
       batches.push(...page.batches)
       if (page.batches.length === 0 || batches.length >= Math.min(page.total, mostShown))
         return { total: page.total, batches }
@@ -85,7 +106,9 @@ export function timeline(id, signal, isRunning) {
     say(
       note,
       total === 0
-        ? 'The video is not planned yet.'
+        ? isRunning() === false
+          ? 'The video was never planned.'
+          : 'The video is not planned yet.'
         : [
             `${count(total)} ${total === 1 ? 'batch' : 'batches'}`,
             ...(total > batches.length ? [`the first ${count(batches.length)} are shown`] : []),
@@ -97,7 +120,9 @@ export function timeline(id, signal, isRunning) {
           ].join(' · '),
     )
     draw(chart, batches)
-    fill(rows, ...batches.map(tableRow))
+    latest = batches
+    // Thousands of rows are made for those only who look at them.
+    if (table.open) fill(rows, ...batches.map(tableRow))
   }
 }
 
@@ -152,7 +177,7 @@ function draw(chart, batches) {
       ['active', 'at work'],
       ['retried', 'done after a failure'],
       ['bad', 'failed, or frames unscored'],
-    ].flatMap(([look, text]) => [h('span', { class: `slot ${look}`, 'aria-hidden': 'true' }), text ?? '']),
+    ].map(([look, text]) => h('span', {}, h('span', { class: `slot ${look}`, 'aria-hidden': 'true' }), text)),
   )
   if (lanes.length === 0) chart.replaceChildren()
   else

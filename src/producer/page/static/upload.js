@@ -1,5 +1,7 @@
-import { ask, pause } from './api.js'
+import { ask } from './api.js'
+import { pause } from './follow.js'
 
+const smallestBlock = 1 << 20
 const usualBlock = 4 << 20
 const mostBlocks = 40_000
 const atOnce = 3
@@ -40,7 +42,7 @@ export async function upload(file, { signal, gate, onProgress }) {
   const renew = async () => {
     place = await ask('POST', '/v1/uploads', { source }, { signal })
   }
-  const blockSize = Math.max(usualBlock, Math.ceil(file.size / mostBlocks))
+  const blockSize = blockSizeOf(file.size)
   const blocks = Array.from({ length: Math.ceil(file.size / blockSize) }, (_, index) => index)
   const ids = blocks.map((index) => btoa(String(index).padStart(8, '0')))
   /** @type {Map<number, number>} */
@@ -81,6 +83,13 @@ export async function upload(file, { signal, gate, onProgress }) {
   await again(whole, renew, signal)
   return source
 }
+
+/**
+ * A small file has some blocks as well: they go side by side, and one that fails costs little.
+ * @param {number} bytes of the file
+ */
+const blockSizeOf = (bytes) =>
+  Math.max(smallestBlock, Math.min(usualBlock, Math.ceil(bytes / 8)), Math.ceil(bytes / mostBlocks))
 
 /**
  * @param {string} url

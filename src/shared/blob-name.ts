@@ -1,0 +1,48 @@
+import { InputError } from './errors.ts'
+import { layout } from './layout.ts'
+
+/**
+ * Whether a request for the blob of that name reaches that blob, and no other: in a URL, dots are ways to another path, and
+ * storage reads a backslash as a slash.
+ */
+export function isAddressable(name: string): boolean {
+  const leads = name.split('/').some((part) => part === '.' || part === '..')
+  return name.isWellFormed() && !name.includes('\\') && !leads
+}
+
+/** Throws InputError `bad-name` where a request for that name would be one for another. */
+export function addressable(name: string): string {
+  if (isAddressable(name)) return name
+  throw new InputError('bad-name', `${JSON.stringify(name)} can't be the name of a blob.`)
+}
+
+/** Undefined where the escapes stand for no text. */
+export function unescaped(path: string): string | undefined {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether it is a path that everybody reads alike: what comes from strangers names blobs by no other. */
+export function isPlainName(name: string): boolean {
+  return isAddressable(name) && !name.split('/').includes('')
+}
+
+/** What lies under `jobs/` and `open/` is the system's own; of it only what finished jobs made may be read, and nothing written. */
+export function isOwnName(name: string, use: 'read' | 'write'): boolean {
+  if (!own.some((prefix) => name.startsWith(prefix))) return false
+  return use === 'write' || !/^jobs\/[^/]+\/output\.\w+(?:\/.*)?$/.test(name)
+}
+
+const own = [layout.jobs, layout.openMarks]
+
+/** Throws InputError `reserved-name` for a name of the system's own. `name` is a plain one. */
+export function checkOwnName(name: string, use: 'read' | 'write'): void {
+  if (!isOwnName(name, use)) return
+  throw new InputError(
+    'reserved-name',
+    `${name} belongs to framefleet itself; names under ${own.find((prefix) => name.startsWith(prefix))} can't be used here.`,
+  )
+}
