@@ -184,7 +184,7 @@ export type JobRequest = {
     preset?: 'ultrafast' | 'superfast' | 'veryfast' | 'faster' | 'fast' | 'medium' | 'slow'
     /** of images: an image for each */
     images?: {
-      /** where to write, in the media container; below the job when absent */
+      /** where to write, in the media container, with a slash at its end; below the job when absent */
       prefix?: string
       /** that of each source when absent */
       format?: 'png' | 'jpeg' | 'webp' | 'tiff' | 'avif'

@@ -1,4 +1,5 @@
-import { type OperationExample, operations, parameters, problems, problemsOfAll } from './api-examples.ts'
+import { type OperationExample, operations, parameters } from './api-examples.ts'
+import { problems, problemsOfAll } from './api-problems.ts'
 
 type Content = Record<string, { schema?: unknown; example?: unknown; examples?: Record<string, unknown> }>
 type Answer = { description: string; content?: Content; headers?: unknown }

@@ -5,7 +5,7 @@ import { type ModelThread, startModelThread } from './model-thread.ts'
 
 type Loaded = Extract<FromThread, { outputDims: number[] }>
 
-export type Ran = { ms: number; tensors?: ScoreTensor[] }
+type Ran = { ms: number; tensors?: ScoreTensor[] }
 
 /** A second copy of the model may take this much of the memory that is free. */
 const shareOfMemory = 0.5

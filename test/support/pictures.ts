@@ -10,7 +10,7 @@ export function pixelsOf({ width, height }: { width: number; height: number }, s
   return pixels
 }
 
-export const rawOf = ({ width, height }: { width: number; height: number }) =>
+const rawOf = ({ width, height }: { width: number; height: number }) =>
   ({ raw: { width, height, channels: 3 } }) as const
 
 /** A picture from such pixels. */

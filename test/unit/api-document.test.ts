@@ -2,7 +2,8 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { expect, test } from 'vitest'
 import { readApiDocument } from '../../scripts/api-document.ts'
 import { typeOf } from '../../scripts/api-types.ts'
-import { operations, problems } from '../../src/producer/api-examples.ts'
+import { operations } from '../../src/producer/api-examples.ts'
+import { problems } from '../../src/producer/api-problems.ts'
 
 type Media = { schema?: object; example?: unknown; examples?: Record<string, { value: unknown }> }
 type Operation = {

@@ -15,7 +15,7 @@ const Folder = Prefix.refine((prefix) => prefix.endsWith('/'), 'must end in a sl
 const Column = z.string().min(1).max(200)
 const httpUrl = z.url({ protocol: /^https?$/ }).max(4_000)
 
-export const maxListed = 1_000
+const maxListed = 1_000
 
 export const ImagesSource = z
   .strictObject({

@@ -92,7 +92,7 @@ const toLines = (lines: PartLine[]) => lines.map((line) => `${JSON.stringify(lin
 
 type Failed = Extract<PartLine, { error: object }>
 
-export function tooManyFailed([first]: Failed[], allowed: number): InputError {
+function tooManyFailed([first]: Failed[], allowed: number): InputError {
   const example = first ? ` One of them is ${first.key}: ${first.error.message}` : ''
   return new InputError(
     'too-many-errors',

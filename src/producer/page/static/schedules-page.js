@@ -1,5 +1,7 @@
-import { ask, get, pause } from './api.js'
+import { ask, get } from './api.js'
+import { tell } from './connection.js'
 import { announce, fill, h, problem } from './dom.js'
+import { pause, untilSeen } from './follow.js'
 import { moment } from './format.js'
 
 /** @typedef {import('./api.js').ScheduleRun} Run */
@@ -38,6 +40,7 @@ export function schedulesPage(main, signal) {
     while (!signal.aborted) {
       await look()
       await pause(everyMs, signal)
+      await untilSeen(signal)
     }
   }
 
@@ -53,7 +56,7 @@ export function schedulesPage(main, signal) {
       if (opened !== undefined) await showRuns(opened)
       trouble.replaceChildren()
     } catch (error) {
-      if (!signal.aborted) fill(trouble, problem(error))
+      if (!signal.aborted) tell(trouble, error)
     }
   }
 
