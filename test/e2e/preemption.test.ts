@@ -101,9 +101,11 @@ test('a machine that is taken away gives its batch back within the notice; the l
       [0, null],
       [0, null],
     ])
-    expect(Date.now() - told).toBeLessThan(6_000)
+    // Half of what a spot machine is given.
+    expect(Date.now() - told).toBeLessThan(15_000)
     const entry = await queue.getJob(entryIds.batch(id, 0))
-    expect(entry).toMatchObject({ attemptsMade: 0, attemptsStarted: 1 })
+    // The idle one, which hears up to a second later, may have taken it for that long: no attempt is spent by either.
+    expect(entry).toMatchObject({ attemptsMade: 0 })
     expect(await entry?.getState()).toBe('prioritized')
     expect(acknowledged).toEqual([{ body: { StartRequests: [{ EventId: 'taken' }] }, underWay: 0 }])
     expect(await registry.list()).toEqual([])
@@ -121,7 +123,7 @@ test('with enough notice the batch is finished first; nonsense from the service 
     says = announced('later', 600)
     await leavesFor('Preempt of this machine')
     expect(await ended).toEqual([0, null])
-    expect(await queue.getJob(entryIds.batch(id, 0))).toMatchObject({ attemptsMade: 1, attemptsStarted: 2 })
+    expect(await queue.getJob(entryIds.batch(id, 0))).toMatchObject({ attemptsMade: 1 })
     expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 600, total: 600 } })
     expect(acknowledged.at(-1)).toEqual({ body: { StartRequests: [{ EventId: 'later' }] }, underWay: 0 })
     expect((await readFile(log('finishing'), 'utf8')).match(/scheduled events are not heard/g)).toHaveLength(
