@@ -316,20 +316,28 @@ export type Model = {
   title?: string
   description?: string
   licence?: string
-  input: {
-    name?: string
-    layout: 'NCHW' | 'NHWC'
-    type: 'float32' | 'uint8'
-    range:
-      | '0..1'
-      | '0..255'
-      | '-1..1'
-      | {
-          mean: [number, number, number]
-          std: [number, number, number]
-        }
-    channels: 'RGB' | 'BGR'
-  }
+  input:
+    | {
+        kind?: 'image'
+        name?: string
+        layout: 'NCHW' | 'NHWC'
+        type: 'float32' | 'uint8'
+        range:
+          | '0..1'
+          | '0..255'
+          | '-1..1'
+          | {
+              mean: [number, number, number]
+              std: [number, number, number]
+            }
+        channels: 'RGB' | 'BGR'
+      }
+    | {
+        kind: 'features'
+        name?: string
+        type: 'float32' | 'float64'
+        count: number
+      }
   output: {
     name?: string
     layout: 'NCHW' | 'NHWC'

@@ -1,6 +1,7 @@
 import select from '@inquirer/select'
 import { InputError } from '../../shared/errors.ts'
 import type { Field, Question } from '../../shared/models/draft.ts'
+import { imageInput, type ImageSpec, takesFeatures } from '../../shared/models/manifest.ts'
 import { connect, findEndpoint } from '../endpoint.ts'
 import { uploadModel } from '../local-files.ts'
 import { type ModelFile, readModelFile } from '../model-file.ts'
@@ -84,10 +85,16 @@ function asking(options: AddOptions): (question: Question) => Promise<string | u
   }
 }
 
-function describe({ manifest: { input, output, size, style }, likeness }: ModelFile): string {
+function describe({ manifest, likeness }: ModelFile): string {
+  const { output, size, style, scores } = manifest
+  if (takesFeatures(manifest)) {
+    const { type, count } = manifest.input
+    return `in ${count} ${count === 1 ? 'feature' : 'features'} a row, ${type}; out ${scores?.task}`
+  }
+  const input = imageInput(manifest)
   const half = (dB?: number) => (dB === undefined ? [] : `float16 inside, ${dB.toFixed(1)} dB of likeness`)
-  const range = ({ range }: typeof input) => (typeof range === 'string' ? range : 'mean and std')
-  const tensor = (image: typeof input) => `${image.type} ${image.layout} ${image.channels} ${range(image)}`
+  const range = ({ range }: ImageSpec) => (typeof range === 'string' ? range : 'mean and std')
+  const tensor = (image: ImageSpec) => `${image.type} ${image.layout} ${image.channels} ${range(image)}`
   const fit =
     'width' in size ? `${size.width}x${size.height}, ${size.fit}` : `multiples of ${size.multipleOf}`
   const more = [

@@ -1,5 +1,5 @@
 import { InputError } from '../errors.ts'
-import type { ImageSpec, ModelManifest, ScoresSpec } from './manifest.ts'
+import { imageInput, type ImageSpec, type ModelManifest, type ScoresSpec } from './manifest.ts'
 import {
   decodeModel,
   elementTypes,
@@ -92,12 +92,12 @@ export function checkManifest(
   const input = onlyTensor(images, 'input', manifest.input.name)
   if (manifest.scores) {
     scoreTensors(facts, manifest.scores)
-    checkTensor(input, manifest.input, 'input')
+    checkTensor(input, imageInput(manifest), 'input')
     checkInputSize(input, manifest)
     return { input, output: input }
   }
   const output = onlyTensor(facts.outputs, 'output', manifest.output.name)
-  checkTensor(input, manifest.input, 'input')
+  checkTensor(input, imageInput(manifest), 'input')
   checkTensor(output, manifest.output, 'output')
   checkSize(input, output, manifest)
   return { input, output }
@@ -188,7 +188,7 @@ const sizeWanted = ({ size }: ModelManifest) =>
   'width' in size ? { width: size.width, height: size.height } : { width: null, height: null }
 
 function checkInputSize(input: TensorFacts, manifest: ModelManifest): void {
-  const [height = null, width = null] = input.dims ? sidesOf(input, manifest.input.layout) : []
+  const [height = null, width = null] = input.dims ? sidesOf(input, imageInput(manifest).layout) : []
   const wanted = sizeWanted(manifest)
   for (const [side, has, says] of [
     ['width', width, wanted.width],

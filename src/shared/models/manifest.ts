@@ -28,7 +28,17 @@ const bytesAreBytes = (image: { type: string; range: ValueRange }) =>
   image.type !== 'uint8' || image.range === '0..255'
 const bytesAreBytesError = { path: ['range'], error: "must be '0..255' when the type is uint8" }
 
-const ImageInput = z.strictObject(imageFields).refine(bytesAreBytes, bytesAreBytesError)
+const ImageInput = z
+  .strictObject({ kind: z.literal('image').optional(), ...imageFields })
+  .refine(bytesAreBytes, bytesAreBytesError)
+/** A tensor [N, count] of numbers: N rows of a table, the columns that a job calls its features. */
+const FeaturesInput = z.strictObject({
+  kind: z.literal('features'),
+  /** The tensor's name in the graph; may be left out when there is only one. */
+  name: z.string().min(1).optional(),
+  type: z.enum(['float32', 'float64']).default('float32'),
+  count: z.int().min(1).max(4_096),
+})
 const ImageOutput = z
   .strictObject({
     ...imageFields,
@@ -113,7 +123,7 @@ export const ModelManifest = z
     title: z.string().optional(),
     description: z.string().optional(),
     licence: z.string().optional(),
-    input: ImageInput.prefault({}),
+    input: z.discriminatedUnion('kind', [ImageInput, FeaturesInput]).prefault({}),
     output: ImageOutput.prefault({}),
     style: StyleInput.optional(),
     /** Of a model that makes no image: what it makes. `output` says nothing then. */
@@ -121,9 +131,30 @@ export const ModelManifest = z
     /** Any size whose sides are padded up to a multiple, or one size only, to which frames are fitted. */
     size: z.union([AnySize, OneSize], sizeError).prefault({}),
   })
+  .refine(({ input, scores }) => input.kind !== 'features' || (scores && scores.task !== 'detection'), {
+    path: ['scores'],
+    error: 'must tell what a model of features makes: { task } with classification, vector or anomaly',
+  })
+  .refine(({ input, style }) => input.kind !== 'features' || !style, {
+    path: ['style'],
+    error: 'is of models of images only',
+  })
   .meta({ id: 'Model' })
 export type ModelManifest = z.infer<typeof ModelManifest>
-export type ImageSpec = Pick<ModelManifest['input'], 'name' | 'layout' | 'type' | 'range' | 'channels'>
+export type ImageInput = z.infer<typeof ImageInput>
+export type FeaturesInput = z.infer<typeof FeaturesInput>
+export type ImageSpec = Pick<ImageInput, 'name' | 'layout' | 'type' | 'range' | 'channels'>
+
+/** Whether a model scores rows of a table: `input.count` numbers of each. Any other takes images. */
+export const takesFeatures = <Model extends Pick<ModelManifest, 'input'>>(
+  model: Model,
+): model is Model & { input: FeaturesInput } => model.input.kind === 'features'
+
+/** The input of a model of images. Throws InputError `model-mismatch` for one of features. */
+export function imageInput({ name, input }: Pick<ModelManifest, 'name' | 'input'>): ImageInput {
+  if (input.kind !== 'features') return input
+  throw new InputError('model-mismatch', `The model ${name} takes rows of a table, not images.`)
+}
 
 /**
  * Reads a manifest and fills in its defaults. `where` is what the error calls it, such as a path or a blob's name.

@@ -59,7 +59,15 @@ const messages: Record<string, Record<string, FieldSpec>> = {
 }
 
 /** ONNX's numbers for the element types framefleet names. */
-export const elementTypes = { float32: 1, uint8: 2, int64: 7, bool: 9, float16: 10 } as const
+export const elementTypes = {
+  float32: 1,
+  uint8: 2,
+  int64: 7,
+  string: 8,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+} as const
 
 /** ONNX's numbers for the kinds of attribute framefleet writes. */
 export const attributeTypes = {

@@ -2,7 +2,7 @@ import { InputError } from '../errors.ts'
 import { type Framing, frameThrough, type Tiles } from './fit.ts'
 import { createGraphBuilder, imageValue } from './graph-builder.ts'
 import { checkManifest, factsOf, readModel, scoreTensors, type WholeModel } from './inspect.ts'
-import type { ModelManifest } from './manifest.ts'
+import { imageInput, type ModelManifest } from './manifest.ts'
 import { elementTypes, encodeModel } from './onnx-schema.ts'
 import { chain, cropTo, fromFrames, padTo, type Target, toFrames, type Write } from './wrap-steps.ts'
 import { cutTiles, joinTiles, loopOverTiles, tileIn, tileOut } from './wrap-tiles.ts'
@@ -52,8 +52,8 @@ export function wrapModel(
     const { graph } = model
     const fixed = fixStyle(target, manifest, style)
     const before = [
-      ...fromFrames(target, manifest.input),
-      ...padTo(target, manifest.input, frame, framing.padded),
+      ...fromFrames(target, imageInput(manifest)),
+      ...padTo(target, imageInput(manifest), frame, framing.padded),
     ]
     graph.node = [...fixed, ...written(target, before, framesIn, input.name), ...graph.node]
     const wanted = scoreTensors(facts, manifest.scores).map((tensor) => tensor.name)
@@ -103,8 +103,8 @@ function wrapWhole(
   { input, output, frame, framing }: Wrapping,
 ) {
   const before = [
-    ...fromFrames(target, manifest.input),
-    ...padTo(target, manifest.input, frame, framing.padded),
+    ...fromFrames(target, imageInput(manifest)),
+    ...padTo(target, imageInput(manifest), frame, framing.padded),
   ]
   const after = [
     ...cropTo(target, manifest.output.layout, uncropped(framing, manifest, frame), framing.output),
@@ -134,7 +134,7 @@ function wrapTiled(
   const own = model.graph.node
   const body = () => [
     // Something must be between the tile's names and the model's, also when there is nothing to convert.
-    ...written(target, orCopy(target, fromFrames(target, manifest.input)), tileIn, input),
+    ...written(target, orCopy(target, fromFrames(target, imageInput(manifest))), tileIn, input),
     ...own,
     ...written(target, orCopy(target, toFrames(target, manifest.output)), output, tileOut),
   ]
