@@ -149,7 +149,9 @@ export type JobRequest = {
       prefix?: string
       /** gzip is seen by its first bytes */
       format: 'csv' | 'ndjson'
-      /** their types; else numbers where they are features, text */
+      /** between the columns of CSV; a comma when absent */
+      delimiter?: string
+      /** their types; else features are numbers, and others text in CSV, or as they stand in NDJSON */
       columns?: Record<string, 'number' | 'integer' | 'text' | 'boolean' | 'time'>
       /** columns that name a row */
       key: string[]
@@ -159,6 +161,10 @@ export type JobRequest = {
       partitionBy?: string[]
       /** the column that says when */
       time?: string
+      /** rows before this time are left out */
+      from?: string
+      /** rows of this time and later are left out */
+      to?: string
     }
   }
   /** name, or name@version */
@@ -202,6 +208,10 @@ export type JobRequest = {
       top?: number
       /** least score of a detection; 0.5 when absent */
       threshold?: number
+      /** columns of a table that go along, before what the model says; those that the source names when absent */
+      columns?: string[]
+      /** other names for columns of the result, the model’s own among them: { score: "Prediction" } */
+      rename?: Record<string, string>
     }
   }
   batch?: {

@@ -118,6 +118,8 @@ const SourceRef = z.object({
 })
 export type SourceRef = z.infer<typeof SourceRef>
 
+const ModelVersion = z.object({ name: z.string(), version: z.string(), sha256: z.string() })
+
 /** `job.json`: what was accepted, for good. */
 export const JobSpec = z.object({
   v: z.literal(1),
@@ -128,7 +130,9 @@ export const JobSpec = z.object({
   /** Whose it is: a digest of the static token it came with, or tenant and object of who has a JWT. */
   client: z.string().default('-'),
   source: SourceRef,
-  model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
+  /** The first of `models`; of a job with a model for each partition the pattern, without a version. */
+  model: ModelVersion,
+  models: z.array(ModelVersion).optional(),
   style: SourceRef.optional(),
   /** The trace that it is part of, if that is kept: of the span in which it was accepted. */
   trace: TraceParent.optional(),

@@ -17,15 +17,17 @@ export const Item = z.object({
   name: z.string().optional(),
   /** ... or any other allowed URL, without its query: that lies with the job's secrets while it runs. */
   url: z.string().optional(),
-  /** A row of a table: what the model is given, and what goes along to the result. */
+  /** A row of a table: what the model is given, and what goes along to the result, in the order in which it is to come out. */
   row: Row.optional(),
+  /** What the source saw to be wrong with it: it fails by that, and no model is given it. */
+  error: z.object({ code: z.string(), message: z.string() }).optional(),
 })
 export type Item = z.infer<typeof Item>
 
 /** What a source yields. `query`: the SAS of its URL, with its `?`. `group`: a number from 0, of those the source tells of. */
 export type SourceItem = Item & { query?: string; group?: number }
 
-/** Items of one partition, or for one model. Nothing is said where there is only one of each. */
+/** Items of one partition, or for one model. Nothing is said where there is only one of each; where a partition has no model, each of its items says so. */
 export const ItemGroup = z.object({
   model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }).optional(),
   partition: z.record(z.string(), z.string()).optional(),
@@ -39,6 +41,8 @@ export type ItemSource = {
   groups?(): ItemGroup[]
   /** What is worth saying in the report; asked once all items were read. */
   warnings?(): string[]
+  /** Whether having no items is a result like any other: nothing was measured that hour. */
+  mayBeEmpty?: boolean
 }
 
 const Json = z.json()

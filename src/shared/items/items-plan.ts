@@ -10,15 +10,22 @@ export const ItemsPlan = z.object({
   v: z.literal(1),
   kind: z.literal('items'),
   jobId: z.string(),
-  /** Of all batches. */
-  frames: z.number().int().positive(),
-  /** Items in each batch, in order. */
+  /** Of all batches: an item counts once for each model that is to score it. */
+  frames: z.number().int().nonnegative(),
+  /** Items in each batch, in order; none where a table had no rows. */
   batches: z.array(z.number().int().positive()),
   /** The folder under `jobs/<id>/items/` that has them, a file a batch; another split of the same job has another. */
   folder: z.string().regex(/^[a-z0-9-]{1,40}$/),
   groups: z.array(ItemGroup).max(10_000).default([]),
   /** The group of each batch; empty where there is one at most. */
   groupOf: z.array(z.number().int().nonnegative()).default([]),
+  /** The number of the file that has a batch's items, where that is not the batch's own. */
+  fileOf: z.array(z.number().int().nonnegative()).optional(),
+  /** As workers measure rows, `FEATURESx1`; nothing is known of images before they are opened. */
+  size: z
+    .string()
+    .regex(/^\d+x1$/)
+    .optional(),
   /** Whether items came with a SAS, which lies apart. */
   hasQueries: z.boolean().default(false),
   warnings: z.array(z.string()),
@@ -26,6 +33,12 @@ export const ItemsPlan = z.object({
 export type ItemsPlan = z.infer<typeof ItemsPlan>
 
 export const isItemsPlan = (plan: object): plan is ItemsPlan => 'kind' in plan && plan.kind === 'items'
+
+/** What the pace of rows is told by, as that of frames is by their width and height. */
+export const sizeOfRows = (features: number): string => `${features}x1`
+
+/** The number of the file that has a batch's items. */
+export const fileOf = ({ fileOf: numbers }: ItemsPlan, batch: number): number => numbers?.[batch] ?? batch
 
 /** The model and the partition of a batch. */
 export function groupOf(

@@ -16,6 +16,8 @@ const Column = z.string().min(1).max(200)
 const httpUrl = z.url({ protocol: /^https?$/ }).max(4_000)
 
 const maxListed = 1_000
+const mostColumns = 10_000
+const Instant = z.iso.datetime({ offset: true })
 
 export const ImagesSource = z
   .strictObject({
@@ -41,16 +43,32 @@ export const TableSource = z
       'every file of the media container whose name begins so, in order of names',
     ),
     format: z.enum(['csv', 'ndjson']).describe('gzip is seen by its first bytes'),
+    delimiter: z
+      .string()
+      .regex(/^[^"\r\n]$/, 'must be one character, and no quote')
+      .optional()
+      .describe('between the columns of CSV; a comma when absent'),
     columns: z
       .record(Column, ColumnType)
+      .refine((columns) => Object.keys(columns).length <= mostColumns, `must name ${mostColumns} at most`)
       .optional()
-      .describe('their types; else numbers where they are features, text'),
+      .describe('their types; else features are numbers, and others text in CSV, or as they stand in NDJSON'),
     key: z.array(Column).min(1).max(16).describe('columns that name a row'),
     features: z.array(Column).min(1).max(4_096).describe('columns that the model is given, in its order'),
     partitionBy: z.array(Column).min(1).max(8).optional().describe('columns whose values tell a partition'),
     time: Column.optional().describe('the column that says when'),
+    from: Instant.optional().describe('rows before this time are left out'),
+    to: Instant.optional().describe('rows of this time and later are left out'),
   })
   .refine(({ url, prefix }) => (url === undefined) !== (prefix === undefined), 'give either url or prefix')
+  .refine(({ time, from, to }) => time !== undefined || (from ?? to) === undefined, {
+    path: ['time'],
+    error: 'from and to need the column that says when',
+  })
+  .refine(({ from, to }) => from === undefined || to === undefined || Date.parse(from) < Date.parse(to), {
+    path: ['to'],
+    error: 'must be later than from',
+  })
 export type TableSource = z.infer<typeof TableSource>
 
 export const imageFormats = ['png', 'jpeg', 'webp', 'tiff', 'avif'] as const
@@ -83,10 +101,25 @@ export const ScoresOutput = z.strictObject({
     .describe('a row for each item, which is the default, or counts only'),
   top: z.number().int().min(1).max(1_000).optional().describe('classes of each item; 5 when absent'),
   threshold: z.number().min(0).max(1).optional().describe('least score of a detection; 0.5 when absent'),
+  columns: z
+    .array(Column)
+    .max(mostColumns)
+    .optional()
+    .describe(
+      'columns of a table that go along, before what the model says; those that the source names when absent',
+    ),
+  rename: z
+    .record(Column, Column)
+    .refine((names) => Object.keys(names).length <= mostColumns, `must name ${mostColumns} at most`)
+    .optional()
+    .describe('other names for columns of the result, the model’s own among them: { score: "Prediction" }'),
 })
 export type ScoresOutput = z.infer<typeof ScoresOutput>
 
-/** `{column}` stands for the partition's value of it. */
+/**
+ * `{column}` stands for the partition's value of it, in small letters, with one hyphen for whatever is neither a letter of a to z
+ * nor a digit.
+ */
 export const ModelBy = z.strictObject({
   pattern: z
     .string()

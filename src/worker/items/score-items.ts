@@ -1,7 +1,7 @@
 import { InputError } from '../../shared/errors.ts'
 import type { BlobStore } from '../../shared/blob-store.ts'
 import { Item, type PartLine } from '../../shared/items/item.ts'
-import { type ItemsPlan, groupOf } from '../../shared/items/items-plan.ts'
+import { type ItemsPlan, fileOf, groupOf } from '../../shared/items/items-plan.ts'
 import { parseLines } from '../../shared/items/ndjson.ts'
 import type { BatchPayload, JobSpec } from '../../shared/job.ts'
 import { layout } from '../../shared/layout.ts'
@@ -42,7 +42,8 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
   const from = range.first - batch.first
   const all = await itemsOf(media, plan, batch)
   const queries = plan.hasQueries
-    ? ((await media.readJson(layout.itemSecretsOf(id, plan.folder, batch.index), Queries)) ?? [])
+    ? ((await media.readJson(layout.itemSecretsOf(id, plan.folder, fileOf(plan, batch.index)), Queries)) ??
+      [])
     : []
   const keep = async (place: number, extension: string, bytes: Buffer) => {
     const name = layout.madeImage(id, batch.index, from + place, extension)
@@ -80,7 +81,7 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
 }
 
 async function itemsOf(media: ItemsDeps['media'], plan: ItemsPlan, batch: BatchPayload): Promise<Item[]> {
-  const name = layout.itemsOf(plan.jobId, plan.folder, batch.index)
+  const name = layout.itemsOf(plan.jobId, plan.folder, fileOf(plan, batch.index))
   const bytes = await media.read(name)
   if (!bytes) throw new InputError('plan-gone', `The items of batch ${batch.index} are missing (${name}).`)
   const items = parseLines(bytes, Item)
