@@ -445,7 +445,7 @@ export type Rate = {
 export type ReadingsTaken = {
   /** readings that are kept now */
   taken: number
-  /** those of them whose own hour was closed: they are kept under the hour that is open */
+  /** those of them whose own hour was closed: they are kept under the oldest hour that is open */
   late: number
   /** lines that are no readings */
   refused: number

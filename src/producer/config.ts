@@ -115,10 +115,10 @@ export const producerSettings = {
   FRAMEFLEET_READINGS_GRACE_MINUTES: z.coerce
     .number()
     .min(0)
-    .max(60)
+    .max(2_880)
     .default(5)
     .describe(
-      'how long after its end an hour takes readings of its own; later ones go to the hour that is open, and so with the next run',
+      'how long after its end an hour takes readings of its own; later ones go to the oldest hour that is open, and so with the next run',
     ),
   FRAMEFLEET_BOARD_WRITABLE: z
     .stringbool()

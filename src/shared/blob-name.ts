@@ -30,13 +30,17 @@ export function isPlainName(name: string): boolean {
   return isAddressable(name) && !name.split('/').includes('')
 }
 
-/** What lies under `jobs/` and `open/` is the system's own; of it only what finished jobs made may be read, and nothing written. */
+/**
+ * What lies under `jobs/` and `open/` is the system's own; of it only what finished jobs made may be read, and nothing written. Nor is
+ * anything written where readings are kept: an hour that is closed never changes.
+ */
 export function isOwnName(name: string, use: 'read' | 'write'): boolean {
+  if (name.startsWith(layout.readings)) return use === 'write'
   if (!own.some((prefix) => name.startsWith(prefix))) return false
   return use === 'write' || !/^jobs\/[^/]+\/output\.\w+(?:\/.*)?$/.test(name)
 }
 
-const own = [layout.jobs, layout.openMarks]
+const own = [layout.jobs, layout.openMarks, layout.readings]
 
 /** Throws InputError `reserved-name` for a name of the system's own. `name` is a plain one. */
 export function checkOwnName(name: string, use: 'read' | 'write'): void {

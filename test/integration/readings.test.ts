@@ -42,7 +42,7 @@ async function kept(store: BlobStore): Promise<Record<string, unknown[]>> {
   return found
 }
 
-test('readings are kept under their own hour, late ones under the open one; what is no reading is named', async () => {
+test('readings are kept under their own hour, late ones under the oldest that is open; what is no reading is named', async () => {
   const media = await services.container()
   let now = at('10:02:00')
   const { post } = await start(media, { now: () => now })
@@ -72,11 +72,12 @@ test('readings are kept under their own hour, late ones under the open one; what
     '10 is longer than 4096 bytes',
   ])
   expect(await kept(media)).toEqual({
-    '2026/03/01/09': [reading('2026-03-01T09:59:59.500Z', 2)],
-    '2026/03/01/10': [
-      reading('2026-03-01T10:00:00.000Z', 1, { Unit: 'bar' }),
+    '2026/03/01/09': [
+      reading('2026-03-01T09:59:59.500Z', 2),
+      // The next run is the one over this hour.
       reading('2026-03-01T08:59:59.000Z', 3),
     ],
+    '2026/03/01/10': [reading('2026-03-01T10:00:00.000Z', 1, { Unit: 'bar' })],
   })
 
   // An hour that is closed stays as it is.
@@ -86,7 +87,8 @@ test('readings are kept under their own hour, late ones under the open one; what
     status: 200,
     late: 1,
   })
-  expect((await kept(media))['2026/03/01/09']).toHaveLength(1)
+  const { '2026/03/01/09': closed, '2026/03/01/10': next } = await kept(media)
+  expect([closed?.length, next?.length]).toEqual([2, 2])
 })
 
 test('a body that can not be read is refused whole, in one sentence', async () => {

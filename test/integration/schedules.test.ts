@@ -95,6 +95,25 @@ test('after a pause the latest run is made up for, once, and the others are coun
   expect(await jobs()).toHaveLength(1)
 })
 
+test('a clock that was far ahead, and is right again, holds no run up', async () => {
+  const { set, at, history, end, store } = await start()
+  await set()
+  await at(60 * 24 * 400)
+  await end()
+  await at(0)
+  await end()
+  await at(60)
+  expect((await history()).slice(1)).toEqual(['12:00 started', '13:00 started'])
+  // One that was set by such a clock goes on from where the others are.
+  await end()
+  await store.remove('hourly')
+  await store.set('hourly', hourly, noon + minutes(60 * 24 * 400))
+  await at(121)
+  await end()
+  await at(180)
+  expect(await history()).toEqual(['14:00 started', '15:00 started'])
+})
+
 test('while a job goes on runs are skipped', async () => {
   const { set, at, history, last, end } = await start()
   await set()

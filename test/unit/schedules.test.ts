@@ -102,6 +102,22 @@ test('a run puts its times where paths are, those of the window where there is o
   expect(requestOf(scheduled(job), at, urlOf).source.table?.prefix).toBe('readings/2026/03/01/00/')
 })
 
+test('a column may be called as people like: name, url, or something in braces', () => {
+  const columns = { name: 'text', url: 'text', '{hh}': 'number' } as const
+  const rename = { score: 'name', name: '{hh}' }
+  const request = requestOf(
+    scheduled({
+      source: { table: { prefix: 'in/{dd}/', format: 'csv', columns, key: ['name'], features: ['{hh}'] } },
+      model: 'any',
+      output: { scores: { rename } },
+    }),
+    utc('2026-03-01T09:05'),
+    urlOf,
+  )
+  expect(request.source.table).toMatchObject({ prefix: 'in/01/', columns, key: ['name'], features: ['{hh}'] })
+  expect(request.output.scores).toMatchObject({ rename })
+})
+
 test.each([
   [{ ...template, source: { name: 'in/{year}.mp4' } }, 'job: {year} stands for nothing; there are dd, from'],
   [{ ...template, source: { name: '../{dd}.mp4' } }, 'job: ../01.mp4 is no plain path'],
@@ -109,6 +125,18 @@ test.each([
     { ...template, source: { url: `${template.source.url}?sig=abc` } },
     'job: https://a.example/in.mp4 must be without a query',
   ],
+  [
+    { ...template, source: { url: ' HTTPS://a.example/in.mp4?sig=abc' } },
+    'job: https://a.example/in.mp4 must be without a query',
+  ],
+  [
+    {
+      ...template,
+      source: { images: { list: ['https://a.example/1.png', 'Http://a.example/2.png?sig=abc'] } },
+    },
+    'job: http://a.example/2.png must be without a query',
+  ],
+  [{ ...template, source: { name: 'in/a.mp4', ...template.source } }, 'job: give either a name or a url'],
   [{ ...template, priority: 11 }, 'job.priority: '],
   [{ source: template.source }, 'job.model: give a model'],
 ])('a job that would be refused is refused when it is set: %j', (job, why) => {
@@ -138,6 +166,15 @@ test('while the job of the run before goes on a run is skipped, waits or takes i
   })
   expect(addRun(begun, dueAt(1), { overlap: 'cancel' }, false).at(-1)?.instead).toBeUndefined()
   expect(addRun(skipped, dueAt(1), { overlap: 'cancel' }, true)).toBe(skipped)
+})
+
+test('of two producers the one that started the job is right, whichever says so first', () => {
+  const starting = addRun([], dueAt(0), { overlap: 'skip' }, false)
+  const { key } = dueAt(0)
+  const refused = settle(starting, key, { outcome: 'refused', why: 'The source is not there (404).' })
+  expect(refused.at(-1)).toMatchObject({ outcome: 'refused', why: 'The source is not there (404).' })
+  expect(settle(refused, key, { outcome: 'started' })).toEqual(begun)
+  expect(settle(begun, key, { outcome: 'refused', why: 'late' })).toEqual(begun)
 })
 
 test('runs that wait go one by one, in order; no more than ten wait', () => {

@@ -23,7 +23,7 @@ const Taken = z
     taken: z.int().describe('readings that are kept now'),
     late: z
       .int()
-      .describe('those of them whose own hour was closed: they are kept under the hour that is open'),
+      .describe('those of them whose own hour was closed: they are kept under the oldest hour that is open'),
     refused: z.int().describe('lines that are no readings'),
     errors: z
       .array(z.object({ line: z.int(), message: z.string() }))

@@ -9,6 +9,8 @@ export type Times = { cron: string; timezone: string }
  */
 const runUpMs = 3 * 3_600_000
 const mostMissed = 1_000
+/** Clocks of processes that are all right differ by less. */
+export const clocksDifferMs = 60_000
 
 /** Why it can't be used, in words that go on from the field's name; undefined where it can. */
 export function whyNoCron(cron: string): string | undefined {

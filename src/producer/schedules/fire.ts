@@ -4,7 +4,7 @@ import { redact } from '../../shared/redact.ts'
 import { type AcceptDeps, acceptJob, keyedId } from '../accept-job.ts'
 import { cancelJob } from '../cancel-job.ts'
 import type { ResumeDeps } from '../resume.ts'
-import { dueRun, latestRun } from './clock.ts'
+import { clocksDifferMs, dueRun, latestRun } from './clock.ts'
 import { addRun, runBefore, settle, startWaiting } from './overlap.ts'
 import type { Run, StoredSchedule } from './schedule.ts'
 import type { ScheduleStore } from './schedule-store.ts'
@@ -91,8 +91,7 @@ export function createFire({ accept, resume, store, log }: FireDeps) {
     /** Makes the run that is due at `now` (ms), of several the latest, and goes on with those before it. */
     async look(id: string, schedule: StoredSchedule, now: number): Promise<{ due: boolean; runs: Run[] }> {
       const runs = await store.runsOf(id)
-      const last = runs.filter(({ by }) => by === 'cron').map(({ at }) => Date.parse(at))
-      const due = dueRun(schedule, Math.max(Date.parse(schedule.since), ...last), now)
+      const due = dueRun(schedule, madeUpTo(schedule, runs, now), now)
       if (due) {
         const at = new Date(due.at).toISOString()
         const firedAt = new Date(now).toISOString()
@@ -115,6 +114,15 @@ export function createFire({ accept, resume, store, log }: FireDeps) {
       throw new TransientError(`The schedule ${id} was changed by others meanwhile.`)
     },
   }
+}
+
+const hourMs = 3_600_000
+
+/** Up to when runs were made, in ms. What a clock that was ahead has written down holds nothing up once it is right. */
+function madeUpTo({ since }: StoredSchedule, runs: Run[], now: number): number {
+  const began = Date.parse(since)
+  const last = runs.filter(({ by }) => by === 'cron').map(({ at }) => Date.parse(at))
+  return Math.max(began > now + clocksDifferMs ? now - hourMs : began, ...last.filter((at) => at <= now))
 }
 
 /** Refusals that are none of the request: there is no room for it yet. */

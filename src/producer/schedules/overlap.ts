@@ -46,8 +46,15 @@ export function startWaiting(runs: Run[], open: boolean, jobIdOf: (run: Run) => 
   return [...runs.filter((run) => run !== first), { ...first, outcome: 'starting', jobId: jobIdOf(first) }]
 }
 
+/** Of two producers that say what became of a run's job, who started it is right. */
 export function settle(runs: Run[], key: string, to: Pick<Run, 'outcome' | 'why'>): Run[] {
-  return runs.map((run) => (run.key === key && run.outcome === 'starting' ? { ...run, ...to } : run))
+  const isOpen = ({ outcome }: Run) =>
+    outcome === 'starting' || (outcome === 'refused' && to.outcome === 'started')
+  return runs.map((run) => {
+    if (run.key !== key || !isOpen(run)) return run
+    const { why: _, ...rest } = run
+    return { ...rest, ...to }
+  })
 }
 
 /** The job of a run that was to have one and has none. */

@@ -7,6 +7,8 @@ const minuteMs = 60_000
 
 /** Words of a job request in which times may stand: elsewhere braces mean something else. */
 const timed = new Set(['url', 'name', 'prefix', 'manifest', 'list', 'from', 'to'])
+/** Words under which people's own words stand: a column may be called name. */
+const theirs = new Set(['columns', 'rename'])
 
 /** The time that a run is about, in ms; a moment where the schedule has no window. */
 function windowOf({ window }: Pick<Schedule, 'window'>, at: number): { from: number; to: number } {
@@ -29,9 +31,10 @@ export function requestOf(schedule: Schedule, at: number, urlOf: (name: string) 
     const [issue] = read.error.issues
     throw bad(`${['job', ...(issue?.path ?? [])].join('.')}: ${issue?.message ?? 'is no job request'}`)
   }
-  const query = urlsOf(filled).find((url) => url.includes('?'))
-  if (query !== undefined)
-    throw bad(`job: ${query.split('?')[0]} must be without a query: a schedule keeps no SAS`)
+  // As it was read: that takes URLs with spaces around them, or in capitals.
+  const secret = urlsOf(read.data).find(({ search }) => search !== '')
+  if (secret)
+    throw bad(`job: ${secret.origin}${secret.pathname} must be without a query: a schedule keeps no SAS`)
   return read.data
 }
 
@@ -41,6 +44,8 @@ function fill(value: unknown, values: Values, urlOf: (name: string) => string, i
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
     Object.entries(value).map(([word, inside]) => {
+      if (theirs.has(word)) return [word, inside]
+      if (word === 'name' && 'url' in value) throw bad('job: give either a name or a url')
       const filled = fill(inside, values, urlOf, timed.has(word))
       return word === 'name' && typeof filled === 'string' ? ['url', urlOf(plain(filled))] : [word, filled]
     }),
@@ -61,8 +66,11 @@ function plain(name: string): string {
   return name
 }
 
-function urlsOf(value: unknown): string[] {
-  if (typeof value === 'string') return /^https?:/.test(value) ? [value] : []
+function urlsOf(value: unknown): URL[] {
+  if (typeof value === 'string') {
+    const url = URL.parse(value)
+    return url && /^https?:$/.test(url.protocol) ? [url] : []
+  }
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(urlsOf) : []
 }
 

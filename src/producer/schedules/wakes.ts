@@ -7,6 +7,7 @@ import { openQueue } from '../../shared/open-queue.ts'
 import { drainWorker, observeWorker } from '../../shared/queue-worker.ts'
 import { queues, workerOptions } from '../../shared/queues.ts'
 import type { Chore } from '../chores.ts'
+import { clocksDifferMs } from './clock.ts'
 import type { Fire } from './fire.ts'
 import { ScheduleId, type StoredSchedule } from './schedule.ts'
 import type { ScheduleStore } from './schedule-store.ts'
@@ -25,8 +26,6 @@ const keysAtOnce = 1_000
 const atOnce = 4
 /** A wake that is so much overdue does not come any more. */
 const overdueMs = 15_000
-/** Clocks differ: an entry may be due by Redis' clients before it is by ours. */
-const skewMs = 60_000
 
 /**
  * Takes the wakes of all schedules, from BullMQ's schedulers: each says that a schedule is to be looked at, no more. What is
@@ -44,7 +43,12 @@ export function startWakes(
       if (!success || !schedule) return {}
       const planned = timestamp + (opts.delay ?? 0)
       const seen = now()
-      await fire.look(wake.schedule, schedule, planned < seen + skewMs ? Math.max(seen, planned) : seen)
+      // Clocks differ: an entry may be due by Redis' clients before it is by ours.
+      await fire.look(
+        wake.schedule,
+        schedule,
+        planned < seen + clocksDifferMs ? Math.max(seen, planned) : seen,
+      )
       return {}
     },
     { ...workerOptions(name), connection: redis, prefix, concurrency: 2 },
