@@ -3,7 +3,7 @@ import type { AcceptedOutputs } from './accepted-outputs.ts'
 import type { BlobStore } from './blob-store.ts'
 import { InputError } from './errors.ts'
 import { isItemsPlan } from './items/items-plan.ts'
-import { JobId, JobPlan, JobSecret, JobSpec, Report } from './job.ts'
+import { JobId, JobPlan, JobSecret, JobSpec, Report, makesVideo } from './job.ts'
 import { layout } from './layout.ts'
 import { framesOfSegment } from './segment-metadata.ts'
 
@@ -88,11 +88,11 @@ export function createJobFiles(
         for await (const { name } of media.list(folder)) names.push(name)
       await media.remove(names)
     },
-    /** What was committed of a running job: batch number → frames in its segment, or items in its part. */
+    /** What was committed of a running job: batch number → frames in its segment, or lines of its part. */
     async committed(id: string): Promise<Map<number, number>> {
       const found = new Map<number, number>()
       const plan = await findPlan(id)
-      const folder = plan && isItemsPlan(plan) ? layout.parts(id) : layout.segments(id)
+      const folder = plan && !makesVideo(plan) ? layout.parts(id) : layout.segments(id)
       for await (const { name, metadata } of media.list(folder)) {
         found.set(Number(/(\d+)\.\w+$/.exec(name)?.[1]), framesOfSegment(metadata))
       }

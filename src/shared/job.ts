@@ -198,14 +198,21 @@ export const Plan = z.object({
       measured: z.boolean(),
     })
     .optional(),
-  encoding: Encoding,
+  /** Of the segments, and the video they become; absent where the model makes no pictures: each batch becomes a part then. */
+  encoding: Encoding.optional(),
   warnings: z.array(z.string()),
 })
 export type Plan = z.infer<typeof Plan>
+/** The plan of a video that becomes a video. */
+export type VideoPlan = Plan & { encoding: Encoding }
 
 /** The plan of any job. */
 export const JobPlan = z.union([ItemsPlan, Plan])
 export type JobPlan = z.infer<typeof JobPlan>
+
+/** Whether batches become segments of a video. All others become parts: a line for each item or frame. */
+export const makesVideo = (plan: JobPlan): plan is VideoPlan =>
+  'encoding' in plan && plan.encoding !== undefined
 
 /** What a batch's job on the queue carries: everything else is in the plan. */
 export const BatchPayload = z.strictObject({

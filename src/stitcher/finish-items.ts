@@ -1,17 +1,14 @@
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import pMap from 'p-map'
 import type { AcceptedOutputs } from '../shared/accepted-outputs.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
-import { InputError, TransientError } from '../shared/errors.ts'
-import { type ItemSink, PartLine } from '../shared/items/item.ts'
-import type { ItemsPlan } from '../shared/items/items-plan.ts'
-import { parseLines } from '../shared/items/ndjson.ts'
-import type { ItemsReport, JobSpec, Report } from '../shared/job.ts'
+import { InputError, TransientError, tooManyErrors } from '../shared/errors.ts'
+import type { ItemSink, PartLine } from '../shared/items/item.ts'
+import { isItemsPlan } from '../shared/items/items-plan.ts'
+import { parseLines, readPartLine } from '../shared/items/ndjson.ts'
+import type { ItemsReport, JobPlan, JobSpec, Report } from '../shared/job.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
-import { layout } from '../shared/layout.ts'
-import { framesOfSegment } from '../shared/segment-metadata.ts'
 import type { WorkContext } from '../shared/workload.ts'
+import { fetchParts } from './fetch-parts.ts'
 import { imagesSink } from './images-sink.ts'
 import { failedReport, reportOf, stopwatch } from './report.ts'
 import { scoresSink } from './scores-sink.ts'
@@ -22,16 +19,17 @@ type FinishDeps = {
   statuses: Pick<JobStatuses, 'beginPublishing'>
 }
 
-type Finishing = { spec: JobSpec; plan: ItemsPlan; dir: string; context: WorkContext }
+type Finishing = { spec: JobSpec; plan: JobPlan; dir: string; context: WorkContext }
 
 /** A report is read whole. */
 const mostNamed = 10_000
 const mostFields = 10_000
 
 /**
- * Makes the output of a job of items whose batches are all committed: images go where the job wants them, scores become one file,
- * in the order of the batches. Answers the report, also of a job of which too many items failed. Holds one part at a time. Throws
- * TransientError while a part is missing.
+ * Makes the output of a job whose batches are all committed as parts: images go where the job wants them, scores become one file,
+ * in the order of the batches. Of a video each frame is an item. Answers the report, also of a job of which too many items failed.
+ * Holds one part at a time. Throws TransientError while a part is missing, and InputError `bad-part` for one that can't be what it
+ * should be.
  */
 export async function finishItems(
   { media, outputs, statuses }: FinishDeps,
@@ -40,12 +38,13 @@ export async function finishItems(
   const { signal } = context
   const { errorThreshold, output } = spec.request
   const clock = stopwatch()
-  const paths = await fetchParts(media, plan, dir, signal)
+  const { paths, replaced, through } = await fetchParts(media, plan, dir, signal)
   const { items, fields } = await count(paths, plan, output.scores?.format ?? 'images')
   clock.lap('fetch')
   const batches = { planned: plan.batches.length, failed: 0 }
-  if (items.failed > errorThreshold) {
-    const error = tooMany(items, errorThreshold)
+  const unscored = items.failed + replaced.length
+  if (unscored > errorThreshold) {
+    const error = isItemsPlan(plan) ? tooMany(items, errorThreshold) : tooManyFrames(unscored, errorThreshold)
     return { ...(await failedReport(spec, plan, { status: 'failed', error }, context)), items }
   }
   // From here on a cancellation comes too late.
@@ -65,49 +64,29 @@ export async function finishItems(
     : imagesSink(media, { spec, signal })
   const published = await fill(sink, paths)
   clock.lap('publish')
-  const report = reportOf(spec, { status: 'succeeded', plan, output: published, batches, ms: clock.laps })
+  const warnings = [...plan.warnings, ...(replaced.length > 0 ? [damaged(replaced)] : [])]
+  const report = reportOf(spec, {
+    ...{ status: 'succeeded', plan, output: published, batches, ms: clock.laps },
+    ...{ replaced, through, warnings },
+  })
   return { ...report, items }
 }
 
-/** As files, in order; every batch must have its part, whole. */
-async function fetchParts(
-  media: BlobStore,
-  { jobId, batches }: ItemsPlan,
-  dir: string,
-  signal: AbortSignal,
-): Promise<string[]> {
-  const there = new Map<string, number>()
-  for await (const { name, metadata } of media.list(layout.parts(jobId)))
-    there.set(name, framesOfSegment(metadata))
-  const missing = batches.findIndex((size, index) => there.get(layout.part(jobId, index)) !== size)
-  // Its batch may have been lost: it is put on the queue again while this waits for the next attempt.
-  if (missing >= 0)
-    throw new TransientError(
-      `part ${missing} of job ${jobId} is missing or does not have ${batches[missing]} items`,
-    )
-  return await pMap(
-    batches,
-    async (_, index) => {
-      const path = join(dir, `part-${index}.ndjson`)
-      await media.download(layout.part(jobId, index), path, { signal })
-      return path
-    },
-    { concurrency: 8, signal },
-  )
-}
-
 async function* linesOf(paths: string[]): AsyncGenerator<PartLine> {
-  for (const path of paths) yield* parseLines(await readFile(path), PartLine)
+  for (const path of paths) yield* parseLines(await readFile(path), readPartLine)
 }
 
 async function count(
   paths: string[],
-  plan: ItemsPlan,
+  plan: JobPlan,
   format: ItemsReport['format'],
 ): Promise<{ items: ItemsReport; fields: string[] }> {
   const items: ItemsReport = { total: 0, failed: 0, format, failures: [] }
   const fields = new Set<string>()
   for await (const line of linesOf(paths)) {
+    // Of a video the lines are numbered through: a worker that names other frames has written no part of ours.
+    if (!isItemsPlan(plan) && line.key !== String(items.total))
+      throw new InputError('bad-part', `A part of job ${plan.jobId} has no line for frame ${items.total}.`)
     items.total += 1
     if ('value' in line) {
       for (const field of Object.keys(line.value)) if (fields.size < mostFields) fields.add(field)
@@ -124,6 +103,14 @@ async function count(
 async function fill(sink: ItemSink, paths: string[]) {
   for await (const line of linesOf(paths)) await sink.write(line)
   return await sink.end()
+}
+
+const damaged = ({ length }: number[]) =>
+  `${length} frames can't be decoded and have the scores of their nearest good frame (onError passthrough)`
+
+function tooManyFrames(count: number, allowed: number) {
+  const { code, message } = tooManyErrors(count, allowed)
+  return { code, message }
 }
 
 function tooMany({ failed, failures: [first] }: ItemsReport, allowed: number) {

@@ -6,7 +6,7 @@ import { checkOwnName } from '../shared/blob-name.ts'
 import { type BlobStore, connectBlob } from '../shared/blob-store.ts'
 import { muxers } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
-import type { JobSpec, Plan, Report } from '../shared/job.ts'
+import type { JobSpec, Report, VideoPlan } from '../shared/job.ts'
 import { layout, outputMark } from '../shared/layout.ts'
 
 /**
@@ -21,7 +21,7 @@ export async function publish(
     path,
     output,
     signal,
-  }: { spec: JobSpec; plan: Plan; path: string; output: Output; signal: AbortSignal },
+  }: { spec: JobSpec; plan: VideoPlan; path: string; output: Output; signal: AbortSignal },
 ): Promise<NonNullable<Report['output']>> {
   const { container } = plan.encoding
   const { contentType } = muxers[container]

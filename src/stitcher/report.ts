@@ -1,5 +1,4 @@
-import { isItemsPlan } from '../shared/items/items-plan.ts'
-import type { JobPlan, JobSpec, Report } from '../shared/job.ts'
+import { type JobPlan, type JobSpec, type Report, makesVideo } from '../shared/job.ts'
 import type { Halt } from '../shared/job-status.ts'
 import type { WorkContext } from '../shared/workload.ts'
 
@@ -36,7 +35,7 @@ export function reportOf(spec: JobSpec, ending: Ending): Report {
     framesReplaced: replaced,
     framesPassedThrough: through,
     fps: status === 'succeeded' ? Math.round((frames / seconds) * 100) / 100 : 0,
-    encoding: plan && !isItemsPlan(plan) ? plan.encoding : undefined,
+    encoding: plan && makesVideo(plan) ? plan.encoding : undefined,
     output: ending.output,
     batches: ending.batches,
     ms,

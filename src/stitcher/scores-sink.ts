@@ -25,8 +25,8 @@ const contentTypes = { ndjson: 'application/x-ndjson', csv: 'text/csv; charset=u
 const mostLabels = 10_000
 
 /**
- * Scores as one file: a line for each item that did not fail. Of an image the first field is its key; a table's rows say
- * themselves which they are. With append `summary` one line with counts: of all, of those that failed, and of each label.
+ * Scores as one file: a line for each item that did not fail. Of an image the first field is its key; a table's rows and
+ * a video's frames say themselves which they are. With append `summary` one line with counts: of all, of those that failed, and of each label.
  */
 export async function scoresSink(
   media: BlobStore,
@@ -38,7 +38,7 @@ export async function scoresSink(
   const put = async (text: string) => {
     if (!file.write(text)) await once(file, 'drain', { signal })
   }
-  const withKey = spec.request.source.table === undefined
+  const withKey = spec.request.source.images !== undefined
   const labels = new Map<string, number>()
   const columns = append === 'row' ? [...(withKey ? ['key'] : []), ...fields] : ['items', 'failed', 'labels']
   const write = async (value: Value) =>

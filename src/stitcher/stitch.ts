@@ -3,8 +3,7 @@ import type { BlobStore } from '../shared/blob-store.ts'
 import { concludeJob } from '../shared/end-job.ts'
 import { CancelledError, InputError, TransientError } from '../shared/errors.ts'
 import type { Incident } from '../shared/incident.ts'
-import { isItemsPlan } from '../shared/items/items-plan.ts'
-import type { JobPlan, Report } from '../shared/job.ts'
+import { type JobPlan, type Report, makesVideo } from '../shared/job.ts'
 import type { Incidents } from '../shared/incidents.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
@@ -59,9 +58,9 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
       const heeding = { ...context, signal: stop.signal }
       try {
         const report = await deps.scratch.within('stitch', async (dir) =>
-          isItemsPlan(plan)
-            ? await finishItems(deps, { spec, plan, dir, context: heeding })
-            : await finishVideo(deps, { spec, plan, dir, context: heeding }),
+          makesVideo(plan)
+            ? await finishVideo(deps, { spec, plan, dir, context: heeding })
+            : await finishItems(deps, { spec, plan, dir, context: heeding }),
         )
         tellParts(context.span, report.ms, Date.now())
         return await endJob(deps, report, plan)

@@ -1,7 +1,6 @@
 import type { BlobStore } from '../shared/blob-store.ts'
 import type { BatchPayload, BatchResult } from '../shared/job.ts'
-import { PartLine } from '../shared/items/item.ts'
-import { parseLines } from '../shared/items/ndjson.ts'
+import { parseLines, readPartLine } from '../shared/items/ndjson.ts'
 import { layout } from '../shared/layout.ts'
 import { readSegmentFacts } from '../shared/segment-metadata.ts'
 
@@ -29,11 +28,11 @@ export async function committedBatch(
 export async function removeCommitted(
   media: Pick<BlobStore, 'read' | 'remove'>,
   { jobId, index }: BatchPayload,
-  isOfItems: boolean,
+  isOfVideo: boolean,
 ): Promise<void> {
-  if (!isOfItems) return await media.remove([layout.segment(jobId, index)])
+  if (isOfVideo) return await media.remove([layout.segment(jobId, index)])
   const name = layout.part(jobId, index)
-  const lines = parseLines((await media.read(name)) ?? Buffer.alloc(0), PartLine)
+  const lines = parseLines((await media.read(name)) ?? Buffer.alloc(0), readPartLine)
   const made = lines.flatMap((line) =>
     'value' in line && typeof line.value['made'] === 'string' ? line.value['made'] : [],
   )

@@ -37,7 +37,7 @@ export type Ring = {
   /** Scores a slot; milliseconds of the model alone. With several lanes, runs may end in another order. */
   run(slot: number): Promise<number>
   /** The same for a model that makes no image: its outputs, of all frames of the slot. */
-  read(slot: number): Promise<ScoreTensor[]>
+  read(slot: number): Promise<{ ms: number; tensors: ScoreTensor[] }>
   /** Gives the slots back, once nothing is written into them any more. */
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -97,7 +97,10 @@ export async function startEngine(job: EngineJob): Promise<Engine> {
         return {
           slots: kept.slots,
           run: async (slot) => (await run(slot)).ms,
-          read: async (slot) => (await run(slot)).tensors ?? [],
+          read: async (slot) => {
+            const { ms, tensors = [] } = await run(slot)
+            return { ms, tensors }
+          },
           async [Symbol.asyncDispose]() {
             await turn.leave()
             idle.push(kept)

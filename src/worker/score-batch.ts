@@ -1,48 +1,29 @@
-import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import type { BlobStore } from '../shared/blob-store.ts'
-import { CancelledError, LostError, tooManyErrors } from '../shared/errors.ts'
-import { batchStarts, timesOf } from '../shared/frame-times.ts'
-import type { BatchPayload, BatchResult, JobSpec, Plan } from '../shared/job.ts'
+import { CancelledError } from '../shared/errors.ts'
+import { batchStarts } from '../shared/frame-times.ts'
+import { type BatchPayload, type BatchResult, type JobSpec, makesVideo } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
-import { resizeRgb } from '../shared/image.ts'
-import type { Device } from '../shared/models/device.ts'
-import { fitFrames, frameThrough, type Size } from '../shared/models/fit.ts'
-import type { ModelStore } from '../shared/models/model-store.ts'
 import { haltSignal } from '../shared/halt-signal.ts'
-import { layout } from '../shared/layout.ts'
 import type { Scratch } from '../shared/scratch.ts'
-import { writeSegmentFacts } from '../shared/segment-metadata.ts'
-import type { SourceReader } from '../shared/source.ts'
 import type { Logger } from '../shared/log.ts'
 import { isItemsPlan } from '../shared/items/items-plan.ts'
 import { committedBatch, removeCommitted } from './committed-batch.ts'
 import { type ItemsDeps, scoreItems } from './items/score-items.ts'
-import { ShortDecode, damagedFrames, findUndecodable } from './decode-range.ts'
-import { decoderThreads } from './decoder-threads.ts'
-import { encodeSegment } from './encode-segment.ts'
 import type { Manner } from './engine-protocol.ts'
-import type { EngineRack } from './engine-rack.ts'
-import { areKept, encodeImages, keepAsImages } from './frame-images.ts'
-import { scoreFrames, withoutFrames } from './score-frames.ts'
+import { type VideoDeps, scoreVideo } from './score-video.ts'
 
-export type ScoreDeps = {
+export type ScoreDeps = VideoDeps & {
   files: JobFiles
   statuses: JobStatuses
   media: BlobStore
-  sources: SourceReader
   scratch: Scratch
-  engines: EngineRack
-  models: Pick<ModelStore, 'resolve'>
   scorers: ItemsDeps['scorers']
-  /** ffmpeg is ended when it makes no progress for this long. */
-  stallMs?: number
 }
 
 /**
  * Scores one batch. Of a video: fetches the source (once for each machine), decodes the batch's frames, runs the model, encodes
- * and commits one segment.
+ * and commits one segment, or one part where the model makes no pictures.
  *
  *   waiting ──claim──► fetching ──► scoring ──► committing ──► done
  *      ▲                  │            │            │
@@ -97,14 +78,14 @@ export function createScorer(deps: ScoreDeps) {
                 ...{ dir, spec, plan, batch, signal, manner: steps.manner, log: steps.log },
                 ...{ onScoring: steps.onScoring, onItem: onFrame },
               })
-            : await scoreInto(deps, { dir, spec, plan, batch, steps, started, signal, onFrame }),
+            : await scoreVideo(deps, { dir, spec, plan, batch, steps, started, signal, onFrame }),
         )
       })
       // No progress may be reported any more: it would be counted beside the committed frames.
       stop.close()
       const outcome = trial ? undefined : await statuses.commit(jobId, index, count)
       // Nobody will join it any more: the end has cleared up before this segment came.
-      if (outcome === 'ended') await removeCommitted(media, batch, isItemsPlan(plan))
+      if (outcome === 'ended') await removeCommitted(media, batch, makesVideo(plan))
       if (!first) return (await committedBatch(media, batch)) ?? { ...nothing, skipped: 'committed' }
       const totalMs = performance.now() - started
       return { frames: trial?.count ?? count, ...made, ms: rounded({ ...ms, totalMs }) }
@@ -143,147 +124,6 @@ export type ScoreSteps = {
 }
 
 const nothing = { frames: 0, replaced: [], through: [], ms: {} } satisfies BatchResult
-
-type Scoring = {
-  dir: string
-  spec: JobSpec
-  plan: Plan
-  batch: BatchPayload
-  steps: ScoreSteps
-  /** When the batch was taken up. */
-  started: number
-  signal: AbortSignal
-  onFrame(done: number): void
-}
-
-async function scoreInto(
-  deps: ScoreDeps,
-  { dir, spec, plan, batch, steps, started, signal, onFrame }: Scoring,
-) {
-  const began = performance.now()
-  const path = join(dir, 'source')
-  const { sourceQuery } = await deps.files.secret(spec)
-  await deps.sources.open(spec.source, sourceQuery, path, signal)
-  const { onScoring, manner } = steps
-  const { small = false, trial } = manner
-  const range = trial ?? { first: batch.first, count: batch.count }
-  const segment = join(dir, 'segment.mp4')
-  const { stallMs } = deps
-  const times = timesOf(plan.times, range.first, range.count)
-  const encode = (scored: Size, picture: Size) =>
-    encodeSegment({ plan, signal, stallMs, picture, path: segment, scored, times })
-  // The segment is made of the images, whoever wrote them: so it shows what somebody has edited since.
-  const images =
-    spec.request.intermediate === 'frames' && !trial
-      ? { media: deps.media, jobId: spec.id, range, signal }
-      : undefined
-  const fetched = performance.now() - began
-  if (images && (await areKept(images))) {
-    const { scored, picture } = await sizesOf(deps, spec, plan)
-    await encodeImages(images, scored, encode(scored, picture))
-    return await commit({ replaced: [], ms: { encodeMs: performance.now() - began - fetched } }, fetched)
-  }
-  await using mounted = await deps.engines.open(spec, plan.video, { dir, onScoring, small })
-  const { engine, picture, size } = mounted
-  const fetchMs = performance.now() - began
-
-  let setUpMs: number | undefined
-  const score = async (missing: number[], seek: boolean) => {
-    await using ring = await engine.openRing(() => {
-      setUpMs ??= performance.now() - started
-      onScoring()
-    })
-    const encoder = images ? keepAsImages(images, engine.output) : encode(engine.output, picture)
-    const ranges = withoutFrames(range, missing)
-    const ms = await scoreFrames({
-      path,
-      plan,
-      seek,
-      ranges,
-      batch: range,
-      picture: size,
-      ring,
-      group: engine.group,
-      threads: decoderThreads(engine.device, availableParallelism()),
-      encoder,
-      stallMs: deps.stallMs,
-      through: new Set(manner.through),
-      unscored: async (pixels) => await resizeRgb(pixels, size, engine.output),
-      signal,
-      onFrame,
-      onDecoded: steps.onDecoded,
-    })
-    if (!images) return { ms, replaced: missing }
-    const since = performance.now()
-    await encodeImages(images, engine.output, encode(engine.output, picture))
-    return { ms: { ...ms, encodeMs: ms.encodeMs + performance.now() - since }, replaced: missing }
-  }
-  const made = await score([], true).catch(async (error: unknown) => {
-    if (!(error instanceof ShortDecode)) throw error
-    // Perhaps seeking went wrong: from the start of the file there is nothing to seek.
-    const missing = await findUndecodable({
-      ...{ path, plan, range, signal, picture: size, seek: false },
-      stallMs: deps.stallMs,
-    })
-    steps.log.warn(
-      { missing: missing.length, err: error.message },
-      'decoding again from the start of the source',
-    )
-    // Whether a frame can be decoded is not what a trial asks.
-    if (trial && missing.length >= range.count)
-      return { ms: { decodeMs: 0, inferMs: 0, encodeMs: 0 }, replaced: missing }
-    if (trial) return await score(missing, false)
-    const { onError, errorThreshold } = spec.request
-    if (missing.length > 0 && onError === 'fail') throw damagedFrames(plan, missing)
-    if (missing.length > errorThreshold) throw tooManyErrors(missing.length, errorThreshold)
-    // A batch without a single good frame has none to repeat.
-    if (missing.length >= range.count) throw damagedFrames(plan, missing)
-    return await score(missing, false)
-  })
-
-  const through = manner.through ?? []
-  const { device } = engine
-  if (trial) return { first: true, replaced: made.replaced, through, device, ms: { fetchMs, ...made.ms } }
-  return await commit({ ...made, through, device, setUpMs }, fetchMs)
-
-  async function commit({ replaced, through = [], device, ms, setUpMs = 0 }: Made, fetchMs: number) {
-    if (steps.signal.aborted) throw new LostError('told to leave')
-    const uploading = performance.now()
-    const first = await deps.media.uploadFile(layout.segment(spec.id, batch.index), segment, {
-      contentType: 'video/mp4',
-      metadata: writeSegmentFacts({
-        frames: batch.count,
-        replaced: replaced.map((frame) => frame - batch.first),
-        through: through.map((frame) => frame - batch.first),
-      }),
-      ifAbsent: true,
-    })
-    const { model } = spec
-    return {
-      /** Whether nobody had committed it before. */
-      ...{ first, replaced, through, device },
-      // What was not scored says nothing about how fast that is.
-      ...(device ? { model: `${model.name}@${model.version}` } : {}),
-      ...(device ? { size: `${plan.video.width}x${plan.video.height}` } : {}),
-      ms: { fetchMs, setUpMs, ...ms, uploadMs: performance.now() - uploading },
-    }
-  }
-}
-
-type Made = {
-  replaced: number[]
-  through?: number[]
-  device?: Device
-  ms: Record<string, number>
-  setUpMs?: number | undefined
-}
-
-/** What a model makes of a video's frames, and what is kept of that. */
-async function sizesOf({ models }: ScoreDeps, { model }: JobSpec, { video }: Plan) {
-  const manifest = await models.resolve(`${model.name}@${model.version}`)
-  const { frame, picture } = fitFrames(manifest, video)
-  return { scored: frameThrough(manifest, frame).output, picture }
-}
 
 function rounded(ms: Record<string, number>): Record<string, number> {
   return Object.fromEntries(

@@ -146,7 +146,7 @@ async function scoreSize({ job, manifest, some, engine, tell }: Scoring): Promis
   async function read(slot: number, good: Opened[]): Promise<void> {
     const { scores } = manifest
     if (scores) {
-      const tensors = await ring.read(slot)
+      const { tensors } = await ring.read(slot)
       for (const [n, one] of good.entries()) {
         const { width, height } = one.facts
         const size = { width: one.frame.width, height: one.frame.height }

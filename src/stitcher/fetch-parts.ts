@@ -1,0 +1,48 @@
+import { join } from 'node:path'
+import pMap from 'p-map'
+import type { BlobStore } from '../shared/blob-store.ts'
+import { TransientError } from '../shared/errors.ts'
+import { batchStarts } from '../shared/frame-times.ts'
+import type { JobPlan } from '../shared/job.ts'
+import { layout } from '../shared/layout.ts'
+import { type SegmentFacts, readSegmentFacts } from '../shared/segment-metadata.ts'
+
+type Parts = Pick<SegmentFacts, 'replaced' | 'through'> & {
+  /** Files, in the order of the batches. */
+  paths: string[]
+}
+
+/**
+ * Downloads the parts of a job into `dir`; every batch must have its own, whole: throws TransientError while one is missing. Of a
+ * video it answers which frames say what another one's picture shows, and which the model was not given.
+ */
+export async function fetchParts(
+  media: BlobStore,
+  { jobId, batches }: Pick<JobPlan, 'jobId' | 'batches'>,
+  dir: string,
+  signal: AbortSignal,
+): Promise<Parts> {
+  const wanted = new Map(batches.map((_, index) => [layout.part(jobId, index), index]))
+  const there: SegmentFacts[] = []
+  for await (const { name, metadata } of media.list(layout.parts(jobId))) {
+    const index = wanted.get(name)
+    const facts = index === undefined ? undefined : readSegmentFacts(metadata, batches[index] ?? 0)
+    if (index !== undefined && facts) there[index] = facts
+  }
+  const missing = batches.findIndex((_, index) => !there[index])
+  // Its batch may have been lost: it is put on the queue again while this waits for the next attempt.
+  if (missing >= 0)
+    throw new TransientError(
+      `part ${missing} of job ${jobId} is missing or does not have ${batches[missing]} items`,
+    )
+  const starts = batchStarts(batches)
+  const inVideo = (which: 'replaced' | 'through') =>
+    there.flatMap((facts, index) => facts[which].map((frame) => (starts[index] ?? 0) + frame))
+  const fetch = async (_: number, index: number) => {
+    const path = join(dir, `part-${index}.ndjson`)
+    await media.download(layout.part(jobId, index), path, { signal })
+    return path
+  }
+  const paths = await pMap(batches, fetch, { concurrency: 8, signal })
+  return { paths, replaced: inVideo('replaced'), through: inVideo('through') }
+}
