@@ -9,11 +9,11 @@ import type { JobRequest, JobSpec, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import type { Logger } from '../shared/log.ts'
-import type { ModelStore, StoredModel } from '../shared/models/model-store.ts'
-import { maxStyleBytes } from '../shared/models/style-image.ts'
+import type { ModelStore } from '../shared/models/model-store.ts'
 import { publicUrl } from '../shared/redact.ts'
 import type { SourceReader } from '../shared/source.ts'
 import { type Tracing, untraced } from '../shared/tracing.ts'
+import { acceptModels, modelsSaid } from './accept-models.ts'
 import { type Admission, estimateFrames } from './admission.ts'
 import type { FairOrder } from './fair-queue.ts'
 import { addFlow } from './flow.ts'
@@ -51,7 +51,7 @@ export async function acceptJob(
   caller: Caller & { trace?: string | undefined },
 ): Promise<JobSpec> {
   const { tracing = untraced } = deps
-  const attributes = { 'framefleet.model': request.model }
+  const attributes = { 'framefleet.model': request.model ?? request.models?.[0] ?? request.modelBy?.pattern }
   return await tracing.root('accept', { parent: caller.trace, attributes }, async (span) => {
     const spec = await accept(deps, request, { ...caller, trace: span?.parent })
     span?.set({ 'framefleet.job': spec.id })
@@ -77,7 +77,7 @@ async function accept(
   // Both at once: somebody waits. What is wrong with the model is said first, whichever answer comes first.
   const looking = lookAtSource(deps, request)
   looking.catch(() => {})
-  const { model, style } = await resolveModel(deps, request)
+  const models = await acceptModels(deps, request)
   const source = await looking
   if (caller.version !== undefined && source.etag !== caller.version)
     throw new TransientError(`The source ${source.url} changed while it was looked at.`)
@@ -125,8 +125,7 @@ async function accept(
       requestHash,
       client: caller.client,
       source,
-      model: { name: model.name, version: model.version, sha256: model.sha256 },
-      style,
+      ...models,
       hasSecret: sourceQuery + styleQuery + outputQuery !== '' || isListed,
       ...(caller.trace === undefined ? {} : { trace: caller.trace }),
     })
@@ -134,9 +133,12 @@ async function accept(
 }
 
 /** Throws InputError for what can be seen to be wrong with a job of whatever source. */
-export async function checkJob(deps: AcceptDeps, request: Omit<JobRequest, 'source'>): Promise<void> {
+export async function checkJob(
+  deps: AcceptDeps,
+  request: Omit<JobRequest, 'source'> & { source?: JobRequest['source'] },
+): Promise<void> {
   checkTarget(deps, request)
-  await resolveModel(deps, request)
+  await acceptModels(deps, request)
 }
 
 /** Throws InputError for what can be seen to be wrong with a job's source without looking at it. */
@@ -168,46 +170,6 @@ function checkTarget(deps: AcceptDeps, { output }: Pick<JobRequest, 'output'>): 
   const url = output.scores?.url ?? output.url
   if (url) checkUrl(url, 'write', deps)
   checkWish(output)
-}
-
-async function resolveModel(
-  deps: AcceptDeps,
-  request: Pick<JobRequest, 'model' | 'style' | 'output'> & Partial<Pick<JobRequest, 'source'>>,
-) {
-  const model = await deps.models.resolve(request.model ?? '')
-  checkKind(model, request)
-  return { model, style: await acceptStyle(deps, model, request.style?.url) }
-}
-
-/** A model makes an image, or tells something of one: the output must be of that kind. */
-function checkKind(
-  { name, scores }: StoredModel,
-  { source, output }: { source?: JobRequest['source']; output: JobRequest['output'] },
-): void {
-  if (scores && !output.scores)
-    throw new InputError('bad-output', `The model ${name} makes no images: give output.scores.`)
-  if (!scores && output.scores && source?.images)
-    throw new InputError('bad-output', `The model ${name} makes images: give output.images.`)
-}
-
-/** Looks at the style image of a job, whose model must be one that takes it. */
-async function acceptStyle(
-  { sources, policy, media }: AcceptDeps,
-  model: StoredModel,
-  url: string | undefined,
-): Promise<SourceRef | undefined> {
-  if (url === undefined && model.style && !model.style.image) {
-    throw new InputError('style-needed', `The model ${model.name} needs a style image: give style.url.`)
-  }
-  if (url === undefined) return undefined
-  if (!model.style) throw new InputError('no-style', `The model ${model.name} takes no style image.`)
-  checkUrl(url, 'read', { media, policy })
-  const style = await sources.look(url)
-  if (style.bytes <= maxStyleBytes) return style
-  throw new InputError(
-    'style-too-large',
-    `The style ${style.url} has ${style.bytes} bytes; ${maxStyleBytes} are the limit.`,
-  )
 }
 
 /** The same key again: the same request meets its job (queued anew if that never happened); another one is refused. */
@@ -245,7 +207,7 @@ async function queueJob(
 export const statusOf = (spec: JobSpec) => ({
   id: spec.id,
   createdAt: Date.parse(spec.createdAt),
-  model: `${spec.model.name}@${spec.model.version}`,
+  model: modelsSaid(spec),
   source: spec.source.url,
   client: spec.client,
   priority: spec.request.priority,
