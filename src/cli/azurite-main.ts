@@ -8,7 +8,12 @@ import { setTimeout as pause } from 'node:timers/promises'
  *
  * Everything else is as in Azurite's own main file; the options are its own.
  */
-type Books = { db: { saveDatabase(done: (error?: Error) => void): void } }
+type Collection = {
+  find(query: object): object[]
+  remove(row: object): void
+  findAndRemove(query: object): void
+}
+type Books = { db: { collections: Collection[]; saveDatabase(done: (error?: Error) => void): void } }
 type BlobServer = {
   httpServer: Server
   extentMetadataStore: Books
@@ -67,6 +72,13 @@ server.httpServer.prependListener('request', (request: IncomingMessage, response
 })
 
 await server.start()
+
+// Its own way sorts all indices anew after each row that goes: 17 ms a blob among ten thousand. One by one they are mended.
+for (const collection of server.metadataStore.db.collections)
+  collection.findAndRemove = (query) => {
+    for (const row of collection.find(query)) collection.remove(row)
+  }
+
 console.log(`Azurite successfully listens on ${server.getHttpServerAddress()}`)
 
 const stop = () => void server.close()

@@ -8,7 +8,10 @@ import { type ImageFormat, extensionsOf, imageFormats } from '../shared/items/re
 import type { JobSpec } from '../shared/job.ts'
 import { layout, outputMark } from '../shared/layout.ts'
 
-const copiedAtOnce = 16
+/** Images under way at once: these many bytes of them, by the largest there was so far, of which one is held before it is known. */
+const heldBytes = 256 << 20
+const mostAtOnce = 64
+const fewAtOnce = 16
 const Made = z.object({ made: z.string(), format: z.enum(imageFormats) })
 
 /**
@@ -24,11 +27,15 @@ export function imagesSink(
   const underWay = new Set<Promise<void>>()
   let failed: { error: unknown } | undefined
   let bytes = 0
+  let largest = 0
+  const atOnce = () =>
+    largest === 0 ? fewAtOnce : Math.max(1, Math.min(mostAtOnce, Math.floor(heldBytes / largest)))
 
   async function copy(key: string, made: string, format: ImageFormat): Promise<void> {
     const image = await media.read(made)
     if (!image) throw new TransientError(`The image of ${key} is missing (${made}).`)
     bytes += image.length
+    largest = Math.max(largest, image.length)
     await media.write(`${prefix}${nameOf(key, format)}`, image, {
       contentType: `image/${format}`,
       metadata: { [outputMark]: spec.id },
@@ -55,7 +62,7 @@ export function imagesSink(
         })
         .finally(() => underWay.delete(copying))
       underWay.add(copying)
-      if (underWay.size >= copiedAtOnce) await Promise.race(underWay)
+      while (underWay.size >= atOnce()) await Promise.race(underWay)
     },
     async end() {
       await Promise.all(underWay)

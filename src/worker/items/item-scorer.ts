@@ -24,6 +24,8 @@ export type ItemsJob = {
   log: Logger
   /** Called before a model is loaded, or run: what can kill a process. */
   onScoring(): void
+  /** Called once all that it takes is here: another batch may begin. */
+  onFetched(): void
   /** Keeps an image that was made of the item at `place`; answers its blob's name. */
   keep(place: number, extension: string, bytes: Buffer): Promise<string>
   /** So many of them are done. */
