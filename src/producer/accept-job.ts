@@ -15,6 +15,7 @@ import type { SourceReader } from '../shared/source.ts'
 import { type Tracing, untraced } from '../shared/tracing.ts'
 import { acceptModels, modelsSaid } from './accept-models.ts'
 import { type Admission, estimateFrames } from './admission.ts'
+import { withScores } from './accept-video.ts'
 import type { FairOrder } from './fair-queue.ts'
 import { addFlow } from './flow.ts'
 import { checkItems, lookAtItems } from './items/accept-items.ts'
@@ -77,7 +78,7 @@ async function accept(
   // Both at once: somebody waits. What is wrong with the model is said first, whichever answer comes first.
   const looking = lookAtSource(deps, request)
   looking.catch(() => {})
-  const models = await acceptModels(deps, request)
+  const { models, makesScores } = await acceptModels(deps, request)
   const source = await looking
   if (caller.version !== undefined && source.etag !== caller.version)
     throw new TransientError(`The source ${source.url} changed while it was looked at.`)
@@ -121,7 +122,7 @@ async function accept(
       v: 1,
       id,
       createdAt: new Date().toISOString(),
-      request: withoutSecrets(request),
+      request: withoutSecrets(makesScores ? withScores(request) : request),
       requestHash,
       client: caller.client,
       source,
@@ -146,8 +147,8 @@ export function checkSource(deps: AcceptDeps, request: JobRequest): void {
   const { url } = request.source
   if (url === undefined) return checkItems(deps, request)
   checkUrl(url, 'read', deps)
-  if (request.output.images || request.output.scores)
-    throw new InputError('bad-output', 'A video becomes a video: leave output.images and output.scores out.')
+  if (request.output.images)
+    throw new InputError('bad-output', 'A video becomes a video, or scores: leave output.images out.')
   if (request.models || request.modelBy)
     throw new InputError('bad-model', 'A video is scored by one model: give model.')
   if (request.errorThreshold > mostUnscored)

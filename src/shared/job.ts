@@ -60,7 +60,9 @@ export const JobFields = z.strictObject({
       crf: z.number().int().min(0).max(63).optional(),
       preset: Preset.optional(),
       images: ImagesOutput.optional().describe('of images: an image for each'),
-      scores: ScoresOutput.optional().describe('of images and tables: a line for each item'),
+      scores: ScoresOutput.optional().describe(
+        'of a model that makes no pictures: a line for each item, or each frame of a video, of which it need not be said',
+      ),
     })
     .default({}),
   batch: z
