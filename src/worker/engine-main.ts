@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os'
 import { openMedia, openSystem } from '../shared/stores.ts'
-import { InputError } from '../shared/errors.ts'
 import { readConfig } from '../shared/config.ts'
 import { createFileCache } from '../shared/file-cache.ts'
 import { createJobFiles } from '../shared/job-files.ts'
@@ -15,7 +14,9 @@ import { workerSettings } from './config.ts'
 import { type FromEngine, aliveMs, type ToEngine } from './engine-protocol.ts'
 import { checkDevice } from './check-device.ts'
 import { createEngineRack } from './engine-rack.ts'
+import { createRowModels } from './items/row-models.ts'
 import { createImageScorer } from './items/score-images.ts'
+import { createRowScorer } from './items/score-rows.ts'
 import { createScorer } from './score-batch.ts'
 
 /**
@@ -46,21 +47,21 @@ const wish = {
 const sources = createSourceReader(media, cache)
 const models = createModelStore(system)
 const engines = createEngineRack({ models, media, cache, log, wish })
+const rowModels = createRowModels({
+  ...{ models, cache, log, wish },
+  maxBytes: config.FRAMEFLEET_ROW_MODELS_MAX_BYTES,
+})
 const score = createScorer({
   ...{ media, sources, engines, models },
   scorers: {
     images: createImageScorer({ media, sources, models, engines }),
-    table: noTables,
+    table: createRowScorer({ rowModels }),
   },
   files: createJobFiles(media),
   statuses: createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX),
   stallMs: config.FRAMEFLEET_STALL_SECONDS * 1_000,
   scratch: await openScratch(config.FRAMEFLEET_SCRATCH_DIR),
 })
-
-async function noTables(): Promise<never> {
-  throw new InputError('bad-request', 'This version scores no tables.')
-}
 
 const running = new Map<number, AbortController>()
 

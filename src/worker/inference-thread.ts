@@ -9,7 +9,7 @@ import { openSession } from '../shared/models/session.ts'
  * The thread is never terminated during run(): that would abort the whole process.
  */
 /** An output that is no image. */
-export type ScoreTensor = { name: string; dims: number[]; data: Float32Array | BigInt64Array }
+export type ScoreTensor = { name: string; dims: number[]; data: Float32Array | Float64Array | BigInt64Array }
 export type Slot = { input: SharedArrayBuffer; output: SharedArrayBuffer }
 export type ToThread =
   | { load: { model: Uint8Array; wish: DeviceWish } }

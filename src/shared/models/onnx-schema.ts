@@ -25,7 +25,7 @@ const messages: Record<string, Record<string, FieldSpec>> = {
     valueInfo: ['bytes', 13, 'repeated'],
   },
   ValueInfo: { name: ['string', 1], type: ['Type', 2] },
-  Type: { tensorType: ['TensorType', 1] },
+  Type: { tensorType: ['TensorType', 1], sequenceType: ['bytes', 4], mapType: ['bytes', 5] },
   TensorType: { elemType: ['int32', 1], shape: ['Shape', 2] },
   Shape: { dim: ['Dim', 1, 'repeated'] },
   Dim: { dimValue: ['int64', 1], dimParam: ['string', 2] },
@@ -46,6 +46,7 @@ const messages: Record<string, Record<string, FieldSpec>> = {
     g: ['bytes', 6],
     floats: ['float', 7, 'repeated'],
     ints: ['int64', 8, 'repeated'],
+    strings: ['bytes', 9, 'repeated'],
     type: ['int32', 20],
   },
   Tensor: {
@@ -78,6 +79,7 @@ export const attributeTypes = {
   graph: 5,
   floats: 6,
   ints: 7,
+  strings: 8,
 } as const
 
 /** protobufjs gives 64-bit integers as Long objects and takes plain numbers. */
@@ -89,7 +91,11 @@ export interface DimProto {
 }
 export interface ValueInfoProto {
   name?: string
-  type?: { tensorType?: { elemType?: number; shape?: { dim?: DimProto[] } } }
+  type?: {
+    tensorType?: { elemType?: number; shape?: { dim?: DimProto[] } }
+    sequenceType?: Uint8Array
+    mapType?: Uint8Array
+  }
 }
 export interface GraphProto {
   node: Uint8Array[]
@@ -122,6 +128,7 @@ export interface AttributeProto {
   g?: Uint8Array
   floats?: number[]
   ints?: Int64[]
+  strings?: Uint8Array[]
 }
 export interface NodeProto {
   input: string[]

@@ -63,14 +63,14 @@ function rowOf(tensors: ScoreTensor[], name: string | undefined, n: number, of: 
 // JSON knows no others.
 const finite = (value: number) => (Number.isFinite(value) ? Math.round(value * 1e6) / 1e6 : 0)
 
-function softmax(values: number[]): number[] {
+export function softmax(values: number[]): number[] {
   const most = values.reduce((a, b) => Math.max(a, b), -Infinity)
   const powers = values.map((value) => Math.exp(value - most))
   const sum = powers.reduce((a, b) => a + b, 0)
   return powers.map((power) => power / sum)
 }
 
-const best = (values: number[], most: number): number[] =>
+export const best = (values: number[], most: number): number[] =>
   values
     .map((_, index) => index)
     .sort((a, b) => (values[b] ?? 0) - (values[a] ?? 0) || a - b)

@@ -1,8 +1,8 @@
 import { InputError } from '../../shared/errors.ts'
 import type { BlobStore } from '../../shared/blob-store.ts'
-import { Item, type PartLine } from '../../shared/items/item.ts'
+import type { Item, PartLine } from '../../shared/items/item.ts'
 import { type ItemsPlan, fileOf, groupOf } from '../../shared/items/items-plan.ts'
-import { parseLines } from '../../shared/items/ndjson.ts'
+import { parseLines, readItem } from '../../shared/items/ndjson.ts'
 import type { BatchPayload, JobSpec } from '../../shared/job.ts'
 import { layout } from '../../shared/layout.ts'
 import type { Logger } from '../../shared/log.ts'
@@ -10,6 +10,7 @@ import { z } from 'zod'
 import { writeSegmentFacts } from '../../shared/segment-metadata.ts'
 import type { Manner } from '../engine-protocol.ts'
 import type { ItemScorer } from './item-scorer.ts'
+import { namedValues } from './named-values.ts'
 
 export type ItemsDeps = {
   media: Pick<BlobStore, 'read' | 'readJson' | 'write'>
@@ -27,6 +28,7 @@ export type ItemsBatch = {
   signal: AbortSignal
   onScoring(): void
   onItem(done: number): void
+  onFetched(): void
 }
 
 const Queries = z.array(z.string().nullable())
@@ -52,7 +54,15 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
   }
   const score = scorers[request.source.table ? 'table' : 'images']
   const { lines, device, size, ms } = await score({
-    ...{ spec, keep, dir: job.dir, signal: job.signal, onScoring: job.onScoring, onItem: job.onItem },
+    ...{
+      spec,
+      keep,
+      dir: job.dir,
+      signal: job.signal,
+      onScoring: job.onScoring,
+      onItem: job.onItem,
+      onFetched: job.onFetched,
+    },
     group: groupOf(spec, plan, batch.index),
     items: all.slice(from, from + range.count),
     queries: queries.slice(from, from + range.count).map((query) => query ?? undefined),
@@ -67,13 +77,14 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
   const failed = lines.filter((line) => 'error' in line)
   if (failed.length > request.errorThreshold) throw tooManyFailed(failed, request.errorThreshold)
   if (failed.length > 0) job.log.info({ failed: failed.length, first: failed[0]?.key }, 'items failed')
+  const { model } = groupOf(spec, plan, batch.index)
+  const part = toPart(lines.map(namedValues(spec, model.name)))
   const uploading = performance.now()
-  const first = await media.write(layout.part(id, batch.index), Buffer.from(toLines(lines)), {
+  const first = await media.write(layout.part(id, batch.index), part, {
     ifAbsent: true,
     contentType: 'application/x-ndjson',
     metadata: writeSegmentFacts({ frames: batch.count, replaced: [], through: [] }),
   })
-  const { model } = groupOf(spec, plan, batch.index)
   return {
     ...{ first, ...facts, model: `${model.name}@${model.version}`, size },
     ms: { ...ms, uploadMs: performance.now() - uploading },
@@ -84,12 +95,29 @@ async function itemsOf(media: ItemsDeps['media'], plan: ItemsPlan, batch: BatchP
   const name = layout.itemsOf(plan.jobId, plan.folder, fileOf(plan, batch.index))
   const bytes = await media.read(name)
   if (!bytes) throw new InputError('plan-gone', `The items of batch ${batch.index} are missing (${name}).`)
-  const items = parseLines(bytes, Item)
+  const items = parseLines(bytes, readItem)
   if (items.length === batch.count) return items
   throw new InputError('plan-gone', `${name} has ${items.length} items, the plan ${batch.count}.`)
 }
 
-const toLines = (lines: PartLine[]) => lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+/** A worker holds a part whole, and so does the stitcher. */
+const maxPartBytes = 256 << 20
+
+function toPart(lines: PartLine[]): Buffer {
+  const texts: string[] = []
+  let length = 0
+  for (const line of lines) {
+    const text = `${JSON.stringify(line)}\n`
+    length += text.length
+    if (length > maxPartBytes)
+      throw new InputError(
+        'too-much-output',
+        `The scores of ${lines.length} items have more than ${maxPartBytes >> 20} MiB; ask for smaller batches (batch.items).`,
+      )
+    texts.push(text)
+  }
+  return Buffer.from(texts.join(''))
+}
 
 type Failed = Extract<PartLine, { error: object }>
 
