@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { createBacklog } from '../shared/backlog.ts'
-import { isItemsPlan } from '../shared/items/items-plan.ts'
+import { groupOf, isItemsPlan } from '../shared/items/items-plan.ts'
 import type { JobPlan, JobSpec } from '../shared/job.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
 import { entryIds, jobOfEntry } from '../shared/queues.ts'
@@ -125,13 +125,17 @@ export function createFairOrder({ redis, prefix, share }: { redis: Redis; prefix
         standingOf(spec),
         reckonLately(),
       ])
-      const { name, version } = spec.model
-      // Of items no size is known before they are opened.
-      const size = isItemsPlan(plan) ? undefined : `${plan.video.width}x${plan.video.height}`
-      const rate = reckoning({ model: `${name}@${version}`, size })
-      const costs = plan.batches.map((count, index) =>
-        isDone(index) ? 0 : count * rate.secondsPerFrame + rate.setUpSeconds,
-      )
+      // Of images no size is known before they are opened.
+      const size = isItemsPlan(plan) ? plan.size : `${plan.video.width}x${plan.video.height}`
+      const rateOf = (index: number) => {
+        const { name, version } = isItemsPlan(plan) ? groupOf(spec, plan, index).model : spec.model
+        return reckoning({ model: `${name}@${version}`, size })
+      }
+      const costs = plan.batches.map((count, index) => {
+        if (isDone(index)) return 0
+        const { secondsPerFrame, setUpSeconds } = rateOf(index)
+        return count * secondsPerFrame + setUpSeconds
+      })
       return newcomerStarts({ now, active, siblings, costs, standing })
     },
     /**

@@ -173,7 +173,7 @@ async function hasEnded(redis: Redis, parent: string, child: string): Promise<bo
 /** Wakes a stitch that waits for children it does not have. */
 export async function wakeStitch(deps: FlowDeps, spec: JobSpec, plan: JobPlan): Promise<void> {
   const id = entryIds.batch(spec.id, 0)
-  const data: BatchPayload = { jobId: spec.id, index: 0, first: 0, count: plan.batches[0] as number }
+  const data: BatchPayload = { jobId: spec.id, index: 0, first: 0, count: plan.batches[0] ?? 1 }
   await discard(deps, 'batch', id)
   await putOn(deps, spec, [{ id, data, priority: firstTag }])
   await removeAll(deps.queues.batch, [id])

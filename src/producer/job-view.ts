@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type JobSpec, type Report, isEnded, jobStates } from '../shared/job.ts'
 import type { JobStatus } from '../shared/job-status.ts'
+import { modelsSaid } from './accept-models.ts'
 
 /** A job as the API shows it. */
 export const JobView = z
@@ -72,7 +73,7 @@ export function viewOfFiles(spec: JobSpec, report: Report | undefined, hourPrice
     status: report?.status ?? 'queued',
     createdAt: spec.createdAt,
     endedAt: report?.endedAt ?? null,
-    model: `${spec.model.name}@${spec.model.version}`,
+    model: modelsSaid(spec),
     source: spec.source.url,
     frames: { done: report?.status === 'succeeded' ? report.frames : 0, total: report?.frames ?? null },
     fps: report?.fps ?? null,

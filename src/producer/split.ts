@@ -3,8 +3,9 @@ import type { Redis } from 'ioredis'
 import { chooseEncoding, keepsAudio, keepsSubtitles } from '../shared/encoding.ts'
 import { CancelledError, InputError } from '../shared/errors.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
-import type { JobPlan, JobSpec, Plan, SourceRef } from '../shared/job.ts'
+import type { JobPlan, JobSpec, Plan, SourceRef, VideoPlan } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
+import { sizeOfRows } from '../shared/items/items-plan.ts'
 import { haltSignal } from '../shared/halt-signal.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import { layout } from '../shared/layout.ts'
@@ -83,12 +84,14 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
 
 async function planJob(deps: SplitDeps, spec: JobSpec, signal: AbortSignal): Promise<JobPlan> {
   if (spec.request.source.url !== undefined) return await makePlan(deps, spec, signal)
-  const { media, sources, policy, files, scratch } = deps
+  const { media, sources, policy, models, files, scratch } = deps
   return await scratch.within('split', async (dir) => {
     const secret = await files.secret(spec)
-    const source = await openItemSource({ media, sources, policy }, { spec, secret, dir, signal })
-    const size = spec.request.batch.items ?? (spec.request.source.table ? rowsTogether : imagesTogether)
-    return await planItems(media, source, { jobId: spec.id, size, signal })
+    const source = await openItemSource({ media, sources, policy, models }, { spec, secret, dir, signal })
+    const { batch, source: from } = spec.request
+    const size = batch.items ?? (from.table ? rowsTogether : imagesTogether)
+    const plan = await planItems(media, source, { jobId: spec.id, size, models: spec.models, signal })
+    return from.table ? { ...plan, size: sizeOfRows(from.table.features.length) } : plan
   })
 }
 
@@ -107,11 +110,13 @@ async function makePlan(
     await sources.open(spec.source, sourceQuery, path, signal)
     const { facts, times, frames, keyframes, warnings } = await index(path, signal)
     const { output, batch } = spec.request
-    const encoding = chooseEncoding(output, {
-      format: facts.format,
-      videoCodec: facts.video.codec,
-      audioCodecs: facts.audio.map((stream) => stream.codec),
-    })
+    const encoding = output.scores
+      ? undefined
+      : chooseEncoding(output, {
+          format: facts.format,
+          videoCodec: facts.video.codec,
+          audioCodecs: facts.audio.map((stream) => stream.codec),
+        })
     const { format, startSeconds, audio, subtitles, video } = facts
     const { name, version } = spec.model
     const work = { model: `${name}@${version}`, size: `${video.width}x${video.height}` }
@@ -126,7 +131,11 @@ async function makePlan(
       }),
       ...(batch.frames === undefined ? { pace } : {}),
       encoding,
-      warnings: [...facts.warnings, ...warnings, ...whatIsNotCopied(facts, encoding.container)],
+      warnings: [
+        ...facts.warnings,
+        ...warnings,
+        ...(encoding ? whatIsNotCopied(facts, encoding.container) : []),
+      ],
     }
   })
 }
@@ -152,7 +161,7 @@ async function keepStyle(
 
 function whatIsNotCopied(
   { audio, subtitles }: Pick<Plan, 'audio' | 'subtitles'>,
-  container: Plan['encoding']['container'],
+  container: VideoPlan['encoding']['container'],
 ) {
   return [
     ...audio

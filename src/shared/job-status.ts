@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { backlogKeys, dropScript } from './backlog.ts'
 import { incidentKeys } from './incidents.ts'
+import type { ItemGroup } from './items/item.ts'
 import type { JobState } from './job.ts'
 import {
   commitScript,
@@ -50,7 +51,7 @@ export type JobStatus = {
   scoringAt?: number
   endedAt?: number
   model: string
-  /** `WIDTHxHEIGHT` of the video, upright, once it is planned. */
+  /** `WIDTHxHEIGHT` of the video, upright, once it is planned; of a table `FEATURESx1`. */
   size?: string
   source: string
   /** Whose it is: a digest of the token. */
@@ -70,12 +71,15 @@ export type JobStatus = {
   output?: string
 }
 
-/** What tells how much there is to do, and for whom. */
+/** What tells how much there is to do, and for whom. `model` is one whose pace is known by that name: of several, the first. */
 export type JobWork = Pick<
   JobStatus,
   'model' | 'size' | 'framesTotal' | 'batchesTotal' | 'client' | 'priority' | 'halt'
 >
-const workFields = ['model', 'size', 'framesTotal', 'batchesTotal', 'client', 'priority', 'halt'] as const
+const workFields = [
+  ...(['model', 'size', 'framesTotal', 'batchesTotal', 'client', 'priority', 'halt'] as const),
+  'paceModel',
+] as const
 
 const keepEndedIncidentsSeconds = 86_400
 
@@ -258,13 +262,22 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
      */
     async beginScoring(
       id: string,
-      plan: { frames: number; batches: number[]; video?: { width: number; height: number } },
+      plan: {
+        frames: number
+        batches: number[]
+        video?: { width: number; height: number }
+        size?: string | undefined
+        groups?: ItemGroup[]
+      },
       committed: Map<number, number>,
     ): Promise<void> {
+      const size = plan.video ? `${plan.video.width}x${plan.video.height}` : plan.size
+      const one = plan.groups?.find(({ model }) => model)?.model
       await this.advance(id, 'scoring', {
         framesTotal: plan.frames,
         batchesTotal: plan.batches.length,
-        ...(plan.video ? { size: `${plan.video.width}x${plan.video.height}` } : {}),
+        ...(size ? { size } : {}),
+        ...(one ? { paceModel: `${one.name}@${one.version}` } : {}),
         framesBefore: [...committed.values()].reduce((sum, frames) => sum + frames, 0),
         scoringAt: Date.now(),
       })
@@ -294,7 +307,8 @@ const sum = (numbers: string[]) => numbers.reduce((total, each) => total + Numbe
 
 function workOf(fields: unknown): JobWork | undefined {
   if (!Array.isArray(fields)) return undefined
-  const [model, size, frames, batches, client, priority, halt] = fields as (string | null)[]
+  const [named, size, frames, batches, client, priority, halt, paceModel] = fields as (string | null)[]
+  const model = paceModel ?? named
   if (!model) return undefined
   const count = (text?: string | null) => (text ? Number(text) : undefined)
   return {

@@ -10,7 +10,7 @@ import { ratesKey } from './worker-registry.ts'
 const Rate = z.object({
   /** `name@version` */
   model: z.string().min(1),
-  /** `WIDTHxHEIGHT` of the video, upright. */
+  /** `WIDTHxHEIGHT` of the video, upright; of a table `FEATURESx1`. */
   size: z.string().regex(/^\d+x\d+$/),
   device: z.string().min(1),
   /** Of one busy worker, without what a batch costs beside its frames. */
@@ -30,6 +30,8 @@ const mostRates = 500
 const newest = 0.2
 /** Of a batch, until one was measured that had the worker for itself: two programs start. */
 export const usualSetUpSeconds = 0.5
+/** Of a row of a table, until its model was measured. */
+const usualSecondsPerRow = 2e-5
 /** Of a million pixels, until a model was measured: between a GPU and a processor, so that neither is far off. */
 const usualSecondsPerMegapixel = 0.1
 
@@ -106,7 +108,7 @@ function parse(text: string): Rate | undefined {
 
 /**
  * How fast a batch of a model should be on a device, or else on the one that worked last: as measured; or at another size,
- * by its pixels; else as models usually are, which is `measured: false`. Devices are further apart than sizes. Pure.
+ * by its pixels, or numbers; else as models usually are, which is `measured: false`. Devices are further apart than sizes. Pure.
  */
 export function expectedRate(
   rates: Rate[],
@@ -123,7 +125,8 @@ export function expectedRate(
     return { ...costs(near), secondsPerFrame: near.secondsPerFrame * scale, measured: true }
   }
   const megapixels = pixelsOf(size ?? '1280x720') / 1e6
-  const secondsPerFrame = megapixels * usualSecondsPerMegapixel
+  const isRow = size !== undefined && /^\d+x1$/.test(size)
+  const secondsPerFrame = isRow ? usualSecondsPerRow : megapixels * usualSecondsPerMegapixel
   return { secondsPerFrame, setUpSeconds: usualSetUpSeconds, measured: false }
 }
 

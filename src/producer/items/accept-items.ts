@@ -1,6 +1,7 @@
 import type { BlobStore } from '../../shared/blob-store.ts'
 import { checkOwnName } from '../../shared/blob-name.ts'
 import { InputError } from '../../shared/errors.ts'
+import type { TableSource } from '../../shared/items/request.ts'
 import type { JobRequest, SourceRef } from '../../shared/job.ts'
 import { publicUrl } from '../../shared/redact.ts'
 import type { SourceReader } from '../../shared/source.ts'
@@ -25,8 +26,7 @@ export function checkItems(
       'bad-output',
       'A job makes images or scores: give one of output.images and output.scores.',
     )
-  if (table && !output.scores)
-    throw new InputError('bad-output', 'A table becomes scores: give output.scores.')
+  if (table) checkTable(table, output)
   for (const each of [...(images?.list ?? []), images?.manifest, table?.url]) {
     if (each !== undefined) checkUrl(each, 'read', { media, policy })
   }
@@ -38,6 +38,16 @@ export function checkItems(
     throw new InputError(
       'bad-output',
       `The output's prefix ${to} and the source's ${from} lie in each other: what is made would be read, or written over.`,
+    )
+}
+
+function checkTable({ columns = {}, features }: TableSource, output: JobRequest['output']): void {
+  if (!output.scores) throw new InputError('bad-output', 'A table becomes scores: give output.scores.')
+  const text = features.find((column) => ['text', 'time'].includes(columns[column] ?? 'number'))
+  if (text !== undefined)
+    throw new InputError(
+      'bad-request',
+      `A model is given numbers: the feature ${text} can't be of the type ${columns[text]}.`,
     )
 }
 

@@ -1,0 +1,136 @@
+import { join } from 'node:path'
+import { isOwnName } from '../../shared/blob-name.ts'
+import { InputError, TransientError } from '../../shared/errors.ts'
+import type { ItemSource, SourceItem } from '../../shared/items/item.ts'
+import type { TableSource } from '../../shared/items/request.ts'
+import type { JobSecret, JobSpec } from '../../shared/job.ts'
+import type { SourceDeps } from './open-source.ts'
+import { createPartitions } from './partitions.ts'
+import { createSeenKeys } from './seen-keys.ts'
+import { openTable } from './open-table.ts'
+import { type TableRow, createRowReader, rowColumns, wantedColumns } from './table-row.ts'
+
+type Job = { spec: JobSpec; secret: JobSecret; dir: string; signal: AbortSignal; table: TableSource }
+
+/** Rows that are read, whether they become items or not. */
+const mostRead = 50_000_000
+
+/** A file of the table, fetched. */
+type Fetched = { name: string; path: string }
+
+/**
+ * The rows of a table as items, in the order of the files' names and of their lines. A row that can't be scored is an item that
+ * says why. Left out are rows whose key was there already, and those that are outside the window.
+ */
+export function tableSource(deps: SourceDeps, job: Job): ItemSource {
+  const { table, spec } = job
+  const { modelBy, output } = spec.request
+  const carried = output.scores?.columns
+  const wanted = wantedColumns({ table, carried })
+  const readRow = createRowReader(table, wanted)
+  const partitions = table.partitionBy
+    ? createPartitions(table, { pattern: modelBy?.pattern, models: deps.models })
+    : undefined
+  const inWindow = windowOf(table)
+  const seen = createSeenKeys()
+  const counts = { read: 0, files: 0, again: 0, outside: 0 }
+
+  async function* items(signal: AbortSignal): AsyncGenerator<SourceItem> {
+    let columns: string[] | undefined
+    for await (const { name, path } of fetched(deps, job)) {
+      const file = await openTable(path, table, { name, wanted, signal })
+      if (!file) continue
+      counts.files += 1
+      columns ??= rowColumns({ table, carried }, file.columns)
+      for await (const record of file.records) {
+        if (++counts.read > mostRead) throw tooManyRows()
+        if ('bad' in record) yield await failing({ name, ...record, why: record.bad })
+        else yield* itemOf(readRow(record.cells, columns), { name, line: record.line })
+      }
+    }
+  }
+
+  async function* itemOf(read: TableRow, { name, line }: { name: string; line: number }) {
+    const { key, row, partition, at } = read
+    if (inWindow && at !== undefined && !inWindow(at)) {
+      counts.outside += 1
+      return
+    }
+    const wrong = read.wrong ?? (inWindow && at === undefined ? `${table.time} is missing` : undefined)
+    if (key !== undefined && !seen.add(key)) {
+      counts.again += 1
+      return
+    }
+    if (key === undefined || wrong !== undefined)
+      yield await failing({ name, line, key, partition, why: wrong ?? '' })
+    else {
+      const place = await partitions?.of(partition)
+      if (place?.error) yield { key, group: place.group, error: place.error }
+      else yield { key, row, group: place?.group ?? 0 }
+    }
+  }
+
+  async function failing(it: Failing): Promise<SourceItem> {
+    const { name, line, why, key = `line ${line} of ${name}`.slice(0, 1_000), partition } = it
+    const place = await partitions?.of(partition ?? (table.partitionBy ?? []).map(() => undefined))
+    const message = `${name.slice(-200)}, line ${line}: ${why}.`
+    return { key, group: place?.group ?? 0, error: { code: 'bad-row', message } }
+  }
+
+  return {
+    items,
+    groups: () => partitions?.groups() ?? [],
+    mayBeEmpty: true,
+    warnings: () => [
+      ...(counts.read > 0 ? [] : [`The table has no rows${counts.files > 0 ? '' : ': nothing is there'}.`]),
+      ...(counts.again > 0 ? [`${rows(counts.again)} left out whose key was there already.`] : []),
+      ...(counts.outside > 0
+        ? [`${rows(counts.outside)} left out that are outside the window of time.`]
+        : []),
+    ],
+  }
+}
+
+type Failing = {
+  name: string
+  line: number
+  why: string
+  key?: string | undefined
+  partition?: TableRow['partition']
+}
+
+const rows = (count: number) => (count === 1 ? '1 row was' : `${count} rows were`)
+
+/** Whether a time, in ms, is in the window; undefined where there is none. */
+function windowOf({ from, to }: TableSource): ((at: number) => boolean) | undefined {
+  if (from === undefined && to === undefined) return undefined
+  const least = from === undefined ? -Infinity : Date.parse(from)
+  const end = to === undefined ? Infinity : Date.parse(to)
+  return (at) => at >= least && at < end
+}
+
+/** The files of a table, one after the other: each is there until the next one is asked for. */
+async function* fetched({ media, sources }: SourceDeps, job: Job): AsyncGenerator<Fetched> {
+  const { spec, secret, dir, signal, table } = job
+  const path = join(dir, 'table')
+  if (table.prefix === undefined) {
+    await sources.open(spec.source, secret.sourceQuery, path, signal)
+    const { url } = spec.source
+    yield { name: media.nameOf(url) ?? decodeURIComponent(url.slice(url.lastIndexOf('/') + 1)), path }
+    return
+  }
+  for await (const { name, bytes, etag, grows } of media.list(table.prefix)) {
+    if (bytes === 0 || isOwnName(name, 'read')) continue
+    // What is appended while it is read belongs to nobody's plan.
+    const version = grows ? { upTo: bytes } : { ifMatch: etag }
+    await media.download(name, path, { ...version, signal }).catch((error: unknown) => {
+      if (error instanceof Error && 'statusCode' in error && [404, 412].includes(Number(error.statusCode)))
+        throw new TransientError(`the table ${name} changed while it was read`)
+      throw error
+    })
+    yield { name, path }
+  }
+}
+
+const tooManyRows = () =>
+  new InputError('too-many-items', `The table has more than ${mostRead} rows, which is the limit.`)
