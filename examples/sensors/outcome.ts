@@ -1,5 +1,7 @@
-import { type Fault, isFaulty, series } from './readings.ts'
-import type { Scored } from './score-hours.ts'
+import { type Fault, type Reading, isFaulty, series } from './readings.ts'
+
+/** A line of the result: `Prediction` is -1 for what is not as usual, else 1. */
+export type Scored = Pick<Reading, 'TS' | 'Device' | 'Tag' | 'Val'> & { Prediction: number }
 
 type Row = {
   series: string

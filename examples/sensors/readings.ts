@@ -1,4 +1,7 @@
-/** What a plant's devices measure: made up, but the same for the same seed. Times are in ms. */
+/**
+ * What a plant's devices measure: made up, but the same for the same seed. Times are in ms. `Hour` is that of the plant's own clock, 0 to
+ * 24: its day begins with `midnight`.
+ */
 export type Reading = { TS: string; Device: string; Tag: string; Val: number; Hour: number }
 type FaultKind = 'spike' | 'shift' | 'stuck' | 'drift'
 export type Fault = { kind: FaultKind; device: string; tag: string; from: number; to: number }
@@ -47,7 +50,7 @@ export function plantFaults(dayBegins: number): Fault[] {
   })
 }
 
-export const isFaulty = (faults: Fault[], { TS, Device, Tag }: Reading) =>
+export const isFaulty = (faults: Fault[], { TS, Device, Tag }: Pick<Reading, 'TS' | 'Device' | 'Tag'>) =>
   faults.some(
     ({ device, tag, from, to }) =>
       device === Device && tag === Tag && Date.parse(TS) >= from && Date.parse(TS) < to,
@@ -58,14 +61,15 @@ export function* measure(options: {
   seed: number
   from: number
   to: number
+  midnight: number
   stepMs?: number
   faults?: Fault[]
 }): Generator<Reading> {
-  const { seed, from, to, stepMs = 5 * minute, faults = [] } = options
+  const { seed, from, to, midnight, stepMs = 5 * minute, faults = [] } = options
   const random = createRandom(seed)
   const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
   for (let at = from; at < to; at += stepMs) {
-    const hourOfDay = (at / hour) % 24
+    const hourOfDay = clock(at, midnight)
     for (const { device, tag } of series) {
       const { noise } = tags[tag] ?? { noise: 0 }
       const steady = expected(device, tag, hourOfDay)
@@ -74,12 +78,14 @@ export function* measure(options: {
       )
       // Drawn whether it is used or not, so that a fault changes no other reading.
       const shake = normal() * noise
-      const value = fault ? broken(fault, { at, steady, shake, noise }) : steady + shake
+      const value = fault ? broken(fault, { at, midnight, steady, shake, noise }) : steady + shake
       const Val = Math.round(value * 1e4) / 1e4
       yield { TS: new Date(at).toISOString(), Device: device, Tag: tag, Val, Hour: hourOfDay }
     }
   }
 }
+
+const clock = (at: number, midnight: number) => ((((at - midnight) / hour) % 24) + 24) % 24
 
 function expected(device: string, tag: string, hourOfDay: number): number {
   const { mean, swing, peak } = tags[tag] ?? { mean: 0, swing: 0, peak: 0 }
@@ -89,27 +95,33 @@ function expected(device: string, tag: string, hourOfDay: number): number {
 
 function broken(
   { kind, device, tag, from, to }: Fault,
-  { at, steady, shake, noise }: { at: number; steady: number; shake: number; noise: number },
+  {
+    at,
+    midnight,
+    steady,
+    shake,
+    noise,
+  }: { at: number; midnight: number; steady: number; shake: number; noise: number },
 ): number {
   if (kind === 'spike') return steady + 12 * noise + shake
   if (kind === 'shift') return steady - 8 * noise + shake
   // It says what it said when it got stuck, whatever the day does.
-  if (kind === 'stuck') return expected(device, tag, (from / hour) % 24)
+  if (kind === 'stuck') return expected(device, tag, clock(from, midnight))
   return steady + shake + (14 * noise * (at - from)) / (to - from)
 }
 
 /** The identity of a reading: what is the same of two that are one. */
-export const identityOf = ({ TS, Device, Tag }: Reading) => `${TS}\t${Device}\t${Tag}`
+export const identityOf = ({ TS, Device, Tag }: Pick<Reading, 'TS' | 'Device' | 'Tag'>) =>
+  `${TS}\t${Device}\t${Tag}`
 
-/** As they come in: one in fifty twice, one in fifty some hours late; by the time they come. */
-export function deliver(readings: Iterable<Reading>, seed: number): { at: number; reading: Reading }[] {
+/** As they are sent: in the order of their times, within a second or two, and one in fifty once more within a minute. */
+export function deliver(readings: Iterable<Reading>, seed: number): Reading[] {
   const random = createRandom(seed)
-  const arrivals: { at: number; reading: Reading }[] = []
+  const sent: { at: number; reading: Reading }[] = []
   for (const reading of readings) {
-    const own = Date.parse(reading.TS) + random() * 2_000
-    const at = random() < 0.02 ? own + (1 + 2 * random()) * hour : own
-    arrivals.push({ at, reading })
-    if (random() < 0.02) arrivals.push({ at: at + random() * minute, reading })
+    const at = Date.parse(reading.TS) + random() * 2_000
+    sent.push({ at, reading })
+    if (random() < 0.02) sent.push({ at: at + random() * minute, reading })
   }
-  return arrivals.sort((a, b) => a.at - b.at)
+  return sent.sort((a, b) => a.at - b.at).map(({ reading }) => reading)
 }
