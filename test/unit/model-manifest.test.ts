@@ -126,10 +126,10 @@ test.each([
   ['channels that are free', facts(bytesIn(['n', 'c', 'h', 'w'])), 'manifest-needed', /\[n, c, h, w\]/],
   ['a shape left out', facts(bytesIn(null)), 'manifest-needed', /doesn't state the shape/],
   [
-    'one channel',
-    facts(image(['n', 1, 224, 224])),
+    'four channels',
+    facts(image(['n', 4, 224, 224])),
     'model-mismatch',
-    /\[n, 1, 224, 224\]; a frame has 3 channels/,
+    /\[n, 4, 224, 224\]; a frame has 3 channels, or 1/,
   ],
   [
     'two inputs',
@@ -184,7 +184,7 @@ test.each([
     /\[n, 3, h, w\], which is not the manifest's layout NHWC/,
   ],
   ['another fixed layout', facts(image(['n', 8, 8, 3])), {}, /\[n, 8, 8, 3\], which is not .* layout NCHW/],
-  ['one channel', facts(image(['n', 1, 'h', 'w'])), {}, /has 1 channel, a frame has 3/],
+  ['one channel', facts(image(['n', 1, 'h', 'w'])), {}, /has 1 channel, RGB are 3; channels "Y"/],
   ['no image', facts(image([1, 1000])), {}, /has 2 dimensions, an image batch has 4/],
   [
     'a fixed batch',

@@ -1,7 +1,8 @@
 import { InputError } from '../errors.ts'
-import { imageInput, type ImageSpec, type ModelManifest, type ScoresSpec } from './manifest.ts'
+import { channelsOf, imageInput, type ImageSpec, type ModelManifest, type ScoresSpec } from './manifest.ts'
 import {
   decodeModel,
+  decodeNode,
   elementTypes,
   type GraphProto,
   type ModelProto,
@@ -23,11 +24,13 @@ export interface TensorFacts {
 
 export interface ModelFacts {
   irVersion: number
-  /** Of the default domain. */
+  /** Of the default domain; 0 where it has none of its operators. */
   opset: number
   /** Without the initializers, which graphs before IR 4 list among the inputs. */
   inputs: TensorFacts[]
   outputs: TensorFacts[]
+  /** What its classifier, one of `ai.onnx.ml`, calls its classes, in order; absent where it has none. */
+  classes?: string[]
 }
 
 /** The oldest opset whose Add and Mul broadcast as the wrapping needs it. */
@@ -53,7 +56,10 @@ export function readModel(bytes: Uint8Array): WholeModel {
 }
 
 const isWhole = (model: ModelProto): model is WholeModel =>
-  !!model.graph && model.graph.node.length > 0 && toNumber(model.irVersion) >= 1 && opsetOf(model) >= 1
+  !!model.graph &&
+  model.graph.node.length > 0 &&
+  toNumber(model.irVersion) >= 1 &&
+  model.opsetImport.length > 0
 
 /** What a decoded model says of itself. Throws InputError `bad-model` when its weights lie elsewhere. */
 export function factsOf(model: WholeModel): ModelFacts {
@@ -70,6 +76,7 @@ export function factsOf(model: WholeModel): ModelFacts {
     opset: opsetOf(model),
     inputs: model.graph.input.map(tensorFacts).filter((input) => !names.has(input.name)),
     outputs: model.graph.output.map(tensorFacts),
+    ...classesOf(model),
   }
 }
 
@@ -172,14 +179,16 @@ function checkTensor(tensor: TensorFacts, spec: ImageSpec, which: 'input' | 'out
   }
   const [channels, elsewhere] =
     spec.layout === 'NCHW' ? [tensor.dims[1], tensor.dims[3]] : [tensor.dims[3], tensor.dims[1]]
-  if (channels !== 3 && elsewhere === 3) {
+  const wanted = channelsOf(spec)
+  if (channels !== wanted && elsewhere === wanted) {
     throw mismatch(
       `the ${which} "${tensor.name}" is ${shapeOf(tensor)}, which is not the manifest's layout ${spec.layout}`,
     )
   }
-  if (typeof channels === 'number' && channels !== 3) {
+  if (typeof channels === 'number' && channels !== wanted) {
+    const hint = channels === 1 ? '; channels "Y" are those of a model of brightness' : ''
     throw mismatch(
-      `the ${which} "${tensor.name}" has ${channels} ${channels === 1 ? 'channel' : 'channels'}, a frame has 3`,
+      `the ${which} "${tensor.name}" has ${channels} ${channels === 1 ? 'channel' : 'channels'}, ${spec.channels} are ${wanted}${hint}`,
     )
   }
 }
@@ -232,7 +241,7 @@ function tensorFacts(info: ValueInfoProto): TensorFacts {
   const known = Object.entries(elementTypes).find(([, number]) => number === tensor?.elemType)
   return {
     name: info.name ?? '',
-    type: known?.[0] ?? (tensor ? `type ${tensor.elemType ?? 0}` : 'not a tensor'),
+    type: known?.[0] ?? (tensor ? `type ${tensor.elemType ?? 0}` : noTensor(info)),
     // Some exporters write -1 or 0 for a free dimension.
     dims: tensor?.shape
       ? (tensor.shape.dim ?? []).map((dim) => {
@@ -241,6 +250,32 @@ function tensorFacts(info: ValueInfoProto): TensorFacts {
         })
       : null,
   }
+}
+
+const noTensor = ({ type }: ValueInfoProto) => {
+  if (type?.sequenceType) return 'a sequence'
+  return type?.mapType ? 'a map' : 'not a tensor'
+}
+
+/** Only models that say they use these operators are looked through for them. */
+const trained = 'ai.onnx.ml'
+
+function classesOf({ graph, opsetImport }: WholeModel): Pick<ModelFacts, 'classes'> {
+  if (!opsetImport.some(({ domain }) => domain === trained)) return {}
+  const classifiers = graph.node.map(decodeNode).filter((node) => {
+    return node.domain === trained && node.opType.endsWith('Classifier')
+  })
+  const [first, other] = classifiers
+  if (!first || other) return {}
+  for (const { name, strings = [], ints = [] } of first.attribute) {
+    if (!/^class(?:labels|es)_/.test(name)) continue
+    const labels =
+      strings.length > 0
+        ? strings.map((each) => Buffer.from(each).toString('utf8'))
+        : ints.map((each) => String(toNumber(each)))
+    if (labels.length > 0) return { classes: labels }
+  }
+  return {}
 }
 
 function decodeOrRefuse(bytes: Uint8Array): ModelProto {

@@ -22,15 +22,23 @@ const imageFields = {
   layout: z.enum(['NCHW', 'NHWC']).default('NHWC'),
   type: z.enum(['float32', 'uint8']).default('uint8'),
   range: ValueRange.default('0..255'),
-  channels: z.enum(['RGB', 'BGR']).default('RGB'),
+  /** Y: one channel, how bright a pixel is (BT.601); the colours of what comes out are the source's. */
+  channels: z.enum(['RGB', 'BGR', 'Y']).default('RGB'),
 }
 const bytesAreBytes = (image: { type: string; range: ValueRange }) =>
   image.type !== 'uint8' || image.range === '0..255'
 const bytesAreBytesError = { path: ['range'], error: "must be '0..255' when the type is uint8" }
 
+const oneRange = ({ channels, range }: { channels: string; range: ValueRange }) =>
+  channels !== 'Y' ||
+  typeof range === 'string' ||
+  [range.mean, range.std].every((values) => new Set(values).size === 1)
+const oneRangeError = { path: ['range'], error: 'must have one mean and one std, three times, for Y' }
+
 const ImageInput = z
   .strictObject({ kind: z.literal('image').optional(), ...imageFields })
   .refine(bytesAreBytes, bytesAreBytesError)
+  .refine(oneRange, oneRangeError)
 /** A tensor [N, count] of numbers: N rows of a table, the columns that a job calls its features. */
 const FeaturesInput = z.strictObject({
   kind: z.literal('features'),
@@ -46,6 +54,7 @@ const ImageOutput = z
     scale: z.number().positive().default(1),
   })
   .refine(bytesAreBytes, bytesAreBytesError)
+  .refine(oneRange, oneRangeError)
 
 const hex64 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits')
 
@@ -139,10 +148,22 @@ export const ModelManifest = z
     path: ['style'],
     error: 'is of models of images only',
   })
+  .refine(
+    ({ input, output, scores }) =>
+      input.kind === 'features' || scores || channelsOf(input) === channelsOf(output),
+    { path: ['output', 'channels'], error: 'must be Y where those of the input are, and nowhere else' },
+  )
+  .refine(({ style }) => !style || channelsOf(style) === 3, {
+    path: ['style', 'channels'],
+    error: 'must be RGB or BGR',
+  })
   .meta({ id: 'Model' })
 export type ModelManifest = z.infer<typeof ModelManifest>
 export type ImageInput = z.infer<typeof ImageInput>
 export type FeaturesInput = z.infer<typeof FeaturesInput>
+/** Of a tensor that is a picture. */
+export const channelsOf = ({ channels }: Pick<ImageInput, 'channels'>): 1 | 3 => (channels === 'Y' ? 1 : 3)
+
 export type ImageSpec = Pick<ImageInput, 'name' | 'layout' | 'type' | 'range' | 'channels'>
 
 /** Whether a model scores rows of a table: `input.count` numbers of each. Any other takes images. */

@@ -2,9 +2,10 @@ import { InputError } from '../errors.ts'
 import { type Framing, frameThrough, type Tiles } from './fit.ts'
 import { createGraphBuilder, imageValue } from './graph-builder.ts'
 import { checkManifest, factsOf, readModel, scoreTensors, type WholeModel } from './inspect.ts'
-import { imageInput, type ModelManifest } from './manifest.ts'
+import { channelsOf, imageInput, type ModelManifest } from './manifest.ts'
 import { elementTypes, encodeModel } from './onnx-schema.ts'
-import { chain, cropTo, fromFrames, padTo, type Target, toFrames, type Write } from './wrap-steps.ts'
+import { intoModel, outOfModel } from './wrap-luma.ts'
+import { chain, cropTo, padTo, type Target, type Write } from './wrap-steps.ts'
 import { cutTiles, joinTiles, loopOverTiles, tileIn, tileOut } from './wrap-tiles.ts'
 
 /** The one size of a wrapped model: `batch` frames of `width` by `height` pixels a run. */
@@ -52,7 +53,7 @@ export function wrapModel(
     const { graph } = model
     const fixed = fixStyle(target, manifest, style)
     const before = [
-      ...fromFrames(target, imageInput(manifest)),
+      ...intoModel(target, imageInput(manifest)),
       ...padTo(target, imageInput(manifest), frame, framing.padded),
     ]
     graph.node = [...fixed, ...written(target, before, framesIn, input.name), ...graph.node]
@@ -103,12 +104,12 @@ function wrapWhole(
   { input, output, frame, framing }: Wrapping,
 ) {
   const before = [
-    ...fromFrames(target, imageInput(manifest)),
+    ...intoModel(target, imageInput(manifest)),
     ...padTo(target, imageInput(manifest), frame, framing.padded),
   ]
   const after = [
-    ...cropTo(target, manifest.output.layout, uncropped(framing, manifest, frame), framing.output),
-    ...toFrames(target, manifest.output),
+    ...cropTo(target, shapeOf(manifest.output), uncropped(framing, manifest, frame), framing.output),
+    ...outOfModel(target, manifest.output, { frames: framesIn, frame }),
   ]
   model.graph.node = [
     ...written(target, before, framesIn, input),
@@ -134,16 +135,21 @@ function wrapTiled(
   const own = model.graph.node
   const body = () => [
     // Something must be between the tile's names and the model's, also when there is nothing to convert.
-    ...written(target, orCopy(target, fromFrames(target, imageInput(manifest))), tileIn, input),
+    ...written(target, orCopy(target, intoModel(target, imageInput(manifest))), tileIn, input),
     ...own,
-    ...written(target, orCopy(target, toFrames(target, manifest.output)), output, tileOut),
+    ...written(
+      target,
+      orCopy(target, outOfModel(target, manifest.output, { frames: tileIn, frame: tiles })),
+      output,
+      tileOut,
+    ),
   ]
   const steps = [
     ...padTo(target, bytes, frame, framing.padded),
     cutTiles(target, tiles),
     loopOverTiles(target, tiles, scale, body),
     joinTiles(target, tiles, scale),
-    ...cropTo(target, bytes.layout, uncropped(framing, manifest, frame), framing.output),
+    ...cropTo(target, { ...bytes, channels: 3 }, uncropped(framing, manifest, frame), framing.output),
   ]
   model.graph.node = written(target, steps, framesIn, framesOut)
   return { input: framesIn, output: framesOut }
@@ -167,9 +173,14 @@ function fixStyle(
   if (!spec) throw new InputError('no-style', `The model ${name} takes no style image.`)
   if (!style) throw new InputError('style-needed', `The model ${name} needs a style image.`)
   const image = target.graph.bytes(style.pixels, [1, style.height, style.width, 3])
-  chain(orCopy(target, fromFrames(target, spec)), image, spec.name)
+  chain(orCopy(target, intoModel(target, spec)), image, spec.name)
   return target.graph.take()
 }
+
+const shapeOf = ({ layout, channels }: ModelManifest['output']) => ({
+  layout,
+  channels: channelsOf({ channels }),
+})
 
 const uncropped = ({ padded }: Framing, { output: { scale } }: ModelManifest, { batch }: FrameShape) => ({
   batch,
