@@ -1,0 +1,230 @@
+import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { layout } from '../../src/shared/layout.ts'
+import { createGraphBuilder, type GraphBuilder, imageValue } from '../../src/shared/models/graph-builder.ts'
+import { elementTypes, encodeModel } from '../../src/shared/models/onnx-schema.ts'
+import { runCli } from '../support/cli.ts'
+import { damagedClip, makeClip } from '../support/clips.ts'
+import { type TestStack, startTestStack } from '../support/stack.ts'
+import { tempDir } from '../support/temp-dir.ts'
+
+const dir = tempDir()
+const frames = 60
+/** Twenty frames each of red, green and blue. */
+const coloured = (part: string) => join(dir, `${part}.mp4`)
+let stack: TestStack
+let clip: string
+beforeAll(async () => {
+  stack = await startTestStack({ workers: 2 })
+  const fill = (colour: string, when: string) => `drawbox=color=${colour}:t=fill:enable='${when}'`
+  clip = await makeClip({
+    ...{ path: coloured('film'), frames, size: '64x32', fps: '30000/1001' },
+    filter: [fill('red', 'lt(n,20)'), fill('lime', 'between(n,20,39)'), fill('blue', 'gte(n,40)')].join(','),
+  })
+  await stack.addModel(colours(), {
+    name: 'colours',
+    input: { layout: 'NCHW', type: 'float32', range: '0..1' },
+    size: { width: 16, height: 16 },
+    scores: { task: 'classification', labels: ['red', 'green', 'blue'], softmax: true },
+  })
+  await stack.addModel(faces(), {
+    name: 'faces',
+    input: { layout: 'NCHW', type: 'float32', range: '0..1' },
+    size: { width: 32, height: 32, fit: 'letterbox' },
+    scores: { task: 'detection', scores: 'scores', boxes: 'boxes', labels: ['none', 'face'], background: 0 },
+  })
+  await stack.addModel(notWhite(), {
+    name: 'not-white',
+    scores: { task: 'vector' },
+  })
+})
+afterAll(async () => await stack?.stop())
+
+type Report = {
+  status: string
+  output: { sha256: string }
+  items: { total: number; failed: number; format: string; failures: { key: string; code: string }[] }
+  framesReplaced: number[]
+  framesPassedThrough: number[]
+  warnings: string[]
+  encoding?: object
+}
+type Row = Record<string, unknown>
+const report = async (id: string) => (await stack.api.report(id)) as unknown as Report
+const linesOf = (text: string) =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Row)
+async function outputOf(id: string): Promise<string> {
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
+  // Nothing is left of how it was made.
+  expect(await stack.namesUnder(layout.segments(id))).toEqual([])
+  return await (await stack.call('GET', `/v1/jobs/${id}/output`)).text()
+}
+
+test('every frame is classified: a line each, in order, with its number and time', async () => {
+  const id = await stack.submit(clip, {
+    model: 'colours',
+    batch: { frames: 7 },
+    output: { scores: { top: 2 } },
+  })
+  const rows = linesOf(await outputOf(id))
+  expect(rows.map(({ frame }) => frame)).toEqual(Array.from({ length: frames }, (_, i) => i))
+  const label = (i: number) => (['red', 'green', 'blue'] as const)[Math.floor(i / 20)]
+  expect(rows.map((row) => row['label'])).toEqual(rows.map((_, i) => label(i)))
+  for (const [i, { time, top, score }] of rows.entries()) {
+    expect(time).toBeCloseTo((i * 1_001) / 30_000, 5)
+    expect(top).toHaveLength(2)
+    expect(score).toBeGreaterThan(0.9)
+  }
+  expect(await report(id)).toMatchObject({
+    items: { total: frames, failed: 0, format: 'ndjson', failures: [] },
+    ...{ framesReplaced: [], framesPassedThrough: [], warnings: [] },
+    batches: { planned: 9, failed: 0 },
+  })
+  expect((await report(id)).encoding).toBeUndefined()
+  // However it is cut, it says the same.
+  const whole = await stack.submit(clip, { model: 'colours', output: { scores: { top: 2 } } })
+  await outputOf(whole)
+  expect((await report(whole)).output.sha256).toBe((await report(id)).output.sha256)
+})
+
+test('what is found in a frame is told in its own pixels; as CSV, and as counts', async () => {
+  const scored = async (scores: object) =>
+    await outputOf(await stack.submit(clip, { model: 'faces', batch: { frames: 25 }, output: { scores } }))
+  const rows = linesOf(await scored({}))
+  expect(rows).toHaveLength(frames)
+  // Where the picture is red the face is half a width further to the right.
+  for (const [i, { count, boxes }] of rows.entries()) {
+    const [box] = boxes as Row[]
+    expect([count, box?.['label']]).toEqual([1, 'face'])
+    expect(box?.['x']).toBeCloseTo(i < 20 ? 32 : 0, 0)
+    expect([box?.['y'], box?.['height']]).toEqual([8, 16])
+  }
+  const [header, first] = (await scored({ format: 'csv' })).split('\n')
+  expect(header).toBe('frame,time,count,boxes')
+  expect(first).toMatch(/^0,0,1,"\[\{""label"":""face""/)
+  expect(linesOf(await scored({ append: 'summary' }))).toEqual([
+    { items: frames, failed: 0, labels: { face: frames } },
+  ])
+})
+
+test('a worker killed in the middle costs no line: the same bytes', async () => {
+  const long = await makeClip({ path: coloured('long'), frames: 400, size: '640x360', sound: false })
+  const wish = { model: 'colours', batch: { frames: 20 } }
+  const calm = await stack.submit(long, wish)
+  await outputOf(calm)
+  const id = await stack.submit(long, wish)
+  await stack.until(id, ({ frames: { done } }) => done >= 20)
+  const killed = await stack.busyWorker()
+  killed.process.kill('SIGKILL')
+  expect(linesOf(await outputOf(id))).toHaveLength(400)
+  expect((await report(id)).output.sha256).toBe((await report(calm)).output.sha256)
+})
+
+test('frames that are damaged, or that a model fails on, are the job’s to forgive', async () => {
+  const white = await makeClip({
+    ...{ path: coloured('white'), frames: 12, size: '32x16', sound: false },
+    filter: "drawbox=color=white:t=fill:enable='eq(n,5)'",
+    video: ['-c:v', 'libx264', '-qp', '0', '-preset', 'ultrafast'],
+  })
+  // It is tried some times before it is believed to be poison.
+  const forgiven = await stack.submit(white, { model: 'not-white', onError: 'passthrough' })
+  const path = await damagedClip(coloured('damaged'))
+  const strict = await stack.submit(path, { model: 'colours' })
+  expect(await stack.ends(strict)).toMatchObject({ status: 'failed', error: { code: 'damaged-source' } })
+  const id = await stack.submit(path, { model: 'colours', onError: 'passthrough' })
+  const rows = linesOf(await outputOf(id))
+  const { framesReplaced, warnings, items } = await report(id)
+  expect(framesReplaced.length).toBeGreaterThan(0)
+  expect(warnings.join()).toMatch(/nearest good frame/)
+  expect([rows.length, items.failed]).toEqual([frames, 0])
+  const [replaced = 1] = framesReplaced
+  expect(rows[replaced]?.['top']).toEqual(rows[replaced - 1]?.['top'])
+
+  expect(linesOf(await outputOf(forgiven)).map(({ frame }) => frame)).toEqual([
+    0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11,
+  ])
+  expect(await report(forgiven)).toMatchObject({
+    items: { total: 12, failed: 1, failures: [{ key: '5', code: 'unscorable' }] },
+    framesPassedThrough: [5],
+  })
+})
+
+test.each<[string, object, string]>([
+  ['a codec', { model: 'colours', output: { codec: 'h264' } }, 'bad-output'],
+  ['frames to keep', { model: 'colours', intermediate: 'frames' }, 'bad-output'],
+  ['images', { model: 'colours', output: { images: {} } }, 'bad-output'],
+  ['scores of a model that makes pictures', { model: 'passthrough', output: { scores: {} } }, 'bad-output'],
+])('a video that is to become scores is refused with %s', async (_, more, code) => {
+  const url = await stack.upload(clip)
+  const answer = await stack.call('POST', '/v1/jobs', {
+    body: JSON.stringify({ source: { url }, ...more }),
+    headers: { 'content-type': 'application/json' },
+  })
+  expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([422, code])
+})
+
+test('the command line fetches scores by a name that says so', async () => {
+  const out = join(dir, 'said.ndjson')
+  const ran = await runCli(['submit', clip, '--model', 'colours', '--wait', '--out', out], {
+    FRAMEFLEET_API_URL: stack.stack.apiUrl,
+    FRAMEFLEET_API_TOKEN: stack.stack.token,
+  })
+  expect([ran.code, ran.stderr]).toEqual([0, expect.stringContaining('60 frames')])
+  expect(linesOf(await readFile(out, 'utf8'))).toHaveLength(frames)
+})
+
+const { float32, uint8, int64 } = elementTypes
+const value = (name: string, dims: (number | string)[], type: number = float32) =>
+  imageValue(name, type, dims)
+type Values = ReturnType<typeof value>[]
+const modelOf = (graph: GraphBuilder, input: Values, output: Values) =>
+  encodeModel({
+    irVersion: 8,
+    opsetImport: [{ domain: '', version: 13 }],
+    graph: { name: 'scores', node: graph.take(), initializer: [], input, output, valueInfo: [] },
+  })
+
+/** How much there is of each colour, as logits. */
+function colours(): Uint8Array {
+  const graph = createGraphBuilder('test/')
+  const means = graph.add('ReduceMean', ['image'], { axes: [2, 3], keepdims: 0 })
+  graph.add('Mul', [means, graph.floats([8])], {}, 'scores')
+  return modelOf(graph, [value('image', ['n', 3, 16, 16])], [value('scores', ['n', 3])])
+}
+
+/** A face in every frame, from the left edge to its middle, and half a width to the right where all is red. */
+function faces(): Uint8Array {
+  const graph = createGraphBuilder('test/')
+  // Of a letterboxed frame the colours of the upper half: the rest is padding.
+  const upper = graph.add('Slice', ['image', graph.ints([0]), graph.ints([16]), graph.ints([2])])
+  const means = graph.add('ReduceMean', [upper], { axes: [2, 3], keepdims: 0 })
+  const red = graph.floats([0.5, 0, 0.5, 0, 0, 0, 0, 0, 0, 0, 0, 0], [3, 4])
+  const places = graph.add('Add', [graph.add('MatMul', [means, red]), graph.floats([0, 0.125, 0.5, 0.375])])
+  graph.add('Reshape', [places, graph.ints([-1, 1, 4])], {}, 'boxes')
+  const none = graph.add('MatMul', [means, graph.floats([0, 0, 0, 0, 0, 0], [3, 2])])
+  const scores = graph.add('Add', [none, graph.floats([0.1, 0.9])])
+  graph.add('Reshape', [scores, graph.ints([-1, 1, 2])], {}, 'scores')
+  return modelOf(
+    graph,
+    [value('image', ['n', 3, 32, 32])],
+    [value('scores', ['n', 1, 2]), value('boxes', ['n', 1, 4])],
+  )
+}
+
+/** A vector of three means, which can't be worked out for a white frame. */
+function notWhite(): Uint8Array {
+  const graph = createGraphBuilder('test/')
+  const least = graph.add('ReduceMin', ['image'], { keepdims: 0 })
+  const whole = graph.add('Reshape', [graph.add('Cast', [least], { to: int64 }), graph.ints([1])])
+  const place = graph.add('Div', [whole, graph.ints([250])])
+  const nothing = graph.add('Cast', [graph.add('Gather', [graph.ints([0]), place])], { to: float32 })
+  const means = graph.add('ReduceMean', [graph.add('Cast', ['image'], { to: float32 })], {
+    ...{ axes: [1, 2], keepdims: 0 },
+  })
+  graph.add('Add', [means, nothing], {}, 'vector')
+  return modelOf(graph, [value('image', [1, 'h', 'w', 3], uint8)], [value('vector', [1, 3])])
+}
