@@ -5,7 +5,7 @@ import { gzip } from 'node:zlib'
 import { parse } from 'csv-parse/sync'
 import { z } from 'zod'
 import { uploadModel } from '../../src/cli/local-files.ts'
-import { readModelFile } from '../../src/cli/model-file.ts'
+import { parseManifest } from '../../src/shared/models/manifest.ts'
 import type { Client, Job, Schedule } from '../../src/client/client.ts'
 import type { BlobStore } from '../../src/shared/blob-store.ts'
 import type { Scored } from './outcome.ts'
@@ -40,7 +40,10 @@ export async function addModel(
   const input = { kind: 'features', count: features.length }
   await writeFile(manifest, JSON.stringify({ name, input, scores: { task: 'anomaly' } }))
   const asked = async () => undefined
-  return await uploadModel(account, await readModelFile(model, { manifest, ask: asked }))
+  return await uploadModel(account, {
+    bytes: onnx,
+    manifest: parseManifest({ name, input, scores: { task: 'anomaly' } }, name),
+  })
 }
 
 const Taken = z.object({ taken: z.number(), late: z.number(), refused: z.number() })
@@ -87,10 +90,11 @@ export async function runOver(api: Client, schedule: Schedule, hour: number): Pr
   }
 }
 
-/** The scores of an hour, as they lie where the schedule wants them; with the first line's text. */
+/** The scores of an hour, as they lie where the schedule wants them; and their first line. */
 export async function readScores(media: Pick<BlobStore, 'read'>, hour: number) {
   const at = new Date(hour).toISOString().slice(0, 13).replaceAll(/[-T]/g, '/')
-  const text = String(await media.read(`scores/${at}.csv`))
+  const text = (await media.read(`scores/${at}.csv`))?.toString('utf8')
+  if (text === undefined) throw new Error(`there are no scores of ${at}`)
   const rows: Record<string, string>[] = parse(text, { columns: true, skip_empty_lines: true })
   return {
     head: text.split('\n', 1)[0] ?? '',
