@@ -24,7 +24,7 @@ type Open = { lines: string[]; bytes: number; queries: string[] }
 export async function planItems(
   media: Pick<BlobStore, 'write' | 'writeJson'>,
   source: ItemSource,
-  { jobId, size, models = [], signal }: Planning,
+  { jobId, size, models = [], mostItems = maxItems, signal }: Planning,
 ): Promise<ItemsPlan> {
   const folder = randomBytes(8).toString('hex')
   const open = new Map<number, Open>()
@@ -51,10 +51,10 @@ export async function planItems(
 
   for await (const { group = 0, query = '', ...item } of source.items(signal)) {
     signal.throwIfAborted()
-    if (++items > maxItems)
+    if (++items > mostItems)
       throw new InputError(
         'too-many-items',
-        `The source has more than ${maxItems} items, which is the limit.`,
+        `The source has more than ${mostItems} items, which is the limit.`,
       )
     const into = open.get(group) ?? { lines: [], bytes: 0, queries: [] }
     open.set(group, into)
@@ -88,6 +88,7 @@ type Planning = {
   size: number
   /** Each scores every item; of none, or of one, nothing is said. */
   models?: ModelRef[] | undefined
+  mostItems?: number
   signal: AbortSignal
 }
 

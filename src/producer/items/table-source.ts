@@ -83,10 +83,8 @@ export function tableSource(deps: SourceDeps, job: Job): ItemSource {
     mayBeEmpty: true,
     warnings: () => [
       ...(counts.read > 0 ? [] : [`The table has no rows${counts.files > 0 ? '' : ': nothing is there'}.`]),
-      ...(counts.again > 0 ? [`${rows(counts.again)} left out whose key was there already.`] : []),
-      ...(counts.outside > 0
-        ? [`${rows(counts.outside)} left out that are outside the window of time.`]
-        : []),
+      ...(counts.again > 0 ? [`${rows(counts.again, 'whose key was there already')} left out.`] : []),
+      ...(counts.outside > 0 ? [`${rows(counts.outside, 'outside the window of time')} left out.`] : []),
     ],
   }
 }
@@ -99,7 +97,8 @@ type Failing = {
   partition?: TableRow['partition']
 }
 
-const rows = (count: number) => (count === 1 ? '1 row was' : `${count} rows were`)
+const rows = (count: number, which: string) =>
+  count === 1 ? `1 row ${which} was` : `${count} rows ${which} were`
 
 /** Whether a time, in ms, is in the window; undefined where there is none. */
 function windowOf({ from, to }: TableSource): ((at: number) => boolean) | undefined {
