@@ -61,7 +61,7 @@ export async function finishItems(
         output: (await outputs.of(spec)) ?? { query: '' },
         signal,
       })
-    : imagesSink(media, { spec, signal })
+    : imagesSink(media, { spec, plan, signal })
   const published = await fill(sink, paths)
   clock.lap('publish')
   const warnings = [...plan.warnings, ...(replaced.length > 0 ? [damaged(replaced)] : [])]
@@ -101,7 +101,8 @@ async function count(
 }
 
 async function fill(sink: ItemSink, paths: string[]) {
-  for await (const line of linesOf(paths)) await sink.write(line)
+  for (const [batch, path] of paths.entries())
+    for await (const line of linesOf([path])) await sink.write(line, batch)
   return await sink.end()
 }
 

@@ -5,7 +5,8 @@ import type { BlobStore } from '../shared/blob-store.ts'
 import { InputError, TransientError } from '../shared/errors.ts'
 import { type ItemSink, namesImage } from '../shared/items/item.ts'
 import { type ImageFormat, extensionsOf, imageFormats } from '../shared/items/request.ts'
-import type { JobSpec } from '../shared/job.ts'
+import { groupOf, isItemsPlan } from '../shared/items/items-plan.ts'
+import type { JobPlan, JobSpec } from '../shared/job.ts'
 import { layout, outputMark } from '../shared/layout.ts'
 
 /** Images under way at once: these many bytes of them, by the largest there was so far, of which one is held before it is known. */
@@ -16,11 +17,12 @@ const Made = z.object({ made: z.string(), format: z.enum(imageFormats) })
 
 /**
  * Brings the images that workers made to where the job wants them, below its own folder by default: workers may write nowhere
- * else. An image is called what its item is; where it is of another format, that is put behind.
+ * else. An image is called what its item is; where it is of another format, that is put behind. Where several models make one of each item,
+ * each has a folder.
  */
 export function imagesSink(
   media: Pick<BlobStore, 'read' | 'write' | 'url'>,
-  { spec, signal }: { spec: JobSpec; signal: AbortSignal },
+  { spec, plan, signal }: { spec: JobSpec; plan: JobPlan; signal: AbortSignal },
 ): ItemSink {
   const prefix = spec.request.output.images?.prefix ?? layout.images(spec.id)
   const all = createHash('sha256')
@@ -31,19 +33,28 @@ export function imagesSink(
   const atOnce = () =>
     largest === 0 ? fewAtOnce : Math.max(1, Math.min(mostAtOnce, Math.floor(heldBytes / largest)))
 
-  async function copy(key: string, made: string, format: ImageFormat): Promise<void> {
+  /** By the plan and not by what a part says. */
+  const folderOf = (batch: number): string => {
+    const { models = [] } = spec
+    if (models.length < 2 || !isItemsPlan(plan)) return prefix
+    const { name, version } = groupOf(spec, plan, batch).model
+    const isAlone = models.filter((each) => each.name === name).length === 1
+    return `${prefix}${isAlone ? name : `${name}@${version}`}/`
+  }
+
+  async function copy(name: string, made: string, format: ImageFormat): Promise<void> {
     const image = await media.read(made)
-    if (!image) throw new TransientError(`The image of ${key} is missing (${made}).`)
+    if (!image) throw new TransientError(`The image for ${name} is missing (${made}).`)
     bytes += image.length
     largest = Math.max(largest, image.length)
-    await media.write(`${prefix}${nameOf(key, format)}`, image, {
+    await media.write(name, image, {
       contentType: `image/${format}`,
       metadata: { [outputMark]: spec.id },
     })
   }
 
   return {
-    async write(line) {
+    async write(line, batch) {
       if ('error' in line) return
       if (failed) throw failed.error
       signal.throwIfAborted()
@@ -55,8 +66,9 @@ export function imagesSink(
         /(^|\/)\.{1,2}(\/|$)/.test(made)
       )
         throw new InputError('bad-part', `A part of job ${spec.id} names what is not its own.`)
-      all.update(`${line.key}\n`)
-      const copying = copy(line.key, made, format)
+      const folder = folderOf(batch)
+      all.update(`${folder.slice(prefix.length)}${line.key}\n`)
+      const copying = copy(`${folder}${nameOf(line.key, format)}`, made, format)
         .catch((error: unknown) => {
           failed ??= { error }
         })

@@ -19,6 +19,10 @@ type ItemsReport = {
   output: { url: string }
 }
 const report = async (id: string) => (await stack.api.report(id)) as unknown as ItemsReport
+const outputOf = async (id: string) => {
+  const answer = await stack.call('GET', `/v1/jobs/${id}/output`)
+  return { text: await answer.text(), type: answer.headers.get('content-type') }
+}
 const put = async (name: string, bytes: Buffer) => await stack.media.write(name, bytes)
 const size = { width: 40, height: 24 }
 
@@ -175,8 +179,7 @@ test('faces are found where they are: scores of a detector, as NDJSON and as CSV
   const scored = async (scores: object) => {
     const { id } = await stack.api.submit({ source, model, output: { scores } })
     expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
-    const answer = await stack.call('GET', `/v1/jobs/${id}/output`)
-    return { text: await answer.text(), type: answer.headers.get('content-type') }
+    return await outputOf(id)
   }
   const { text, type } = await scored({})
   expect(type).toMatch(/ndjson/)
@@ -203,6 +206,90 @@ test('faces are found where they are: scores of a detector, as NDJSON and as CSV
   })
 })
 
+test('several models make one of each image, each in a folder of its own, or a line that says which it was', async () => {
+  await put('both/a.png', await picture(size).png().toBuffer())
+  await put('both/b.gif', await picture(size).gif().toBuffer())
+  await put('both/broken.png', Buffer.from('no image'))
+  const source = { images: { prefix: 'both/' } }
+  const models = ['passthrough', 'relief']
+  const prefix = 'made/both/'
+  const { id } = await stack.api.submit({ source, models, output: { images: { prefix } } })
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { total: 6, done: 6 } })
+  expect((await report(id)).items).toMatchObject({ total: 6, failed: 2 })
+  const names = models.flatMap((model) => ['a.png', 'b.gif.png'].map((name) => `${prefix}${model}/${name}`))
+  expect(await stack.namesUnder(prefix)).toEqual(names.toSorted())
+  const [same, looked] = await Promise.all(
+    models.map(async (model) => shownPixels((await stack.media.read(`${prefix}${model}/a.png`)) as Buffer)),
+  )
+  expect(same?.data).toEqual(pixelsOf(size))
+  expect(difference(looked?.data as Buffer, pixelsOf(size)).mean).toBeGreaterThan(5)
+
+  const shades = await Promise.all(
+    ['shade-a', 'shade-b'].map(async (name) => stack.addModel(shade(), { ...shadeManifest, name })),
+  )
+  const list = ['both/a.png', 'both/b.gif'].map((name) => stack.media.url(name))
+  const scores = { format: 'csv', rename: { score: 'Shade' } }
+  const listed = await stack.api.submit({ source: { images: { list } }, models: shades, output: { scores } })
+  expect(await stack.ends(listed.id)).toMatchObject({ status: 'succeeded', frames: { total: 4 } })
+  const rows = (await outputOf(listed.id)).text.trim().split('\n')
+  expect(rows[0]).toBe('key,Shade,model')
+  expect(rows.slice(1).map((row) => row.split(',').toSpliced(1, 1))).toEqual(
+    ['shade-a', 'shade-b'].flatMap((model) => ['a.png', 'b.gif'].map((key) => [key, model])),
+  )
+  // A manifest's keys come out as it says, in its order.
+  const lines = [{ key: 'second', name: 'both/b.gif' }, { url: list[0] }]
+  await put('both.ndjson', Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join('')))
+  const manifest = { manifest: stack.media.url('both.ndjson') }
+  const [model] = shades
+  const named = await stack.api.submit({ source: { images: manifest }, model, output: { scores: {} } })
+  expect(await stack.ends(named.id)).toMatchObject({ status: 'succeeded' })
+  const said = (await outputOf(named.id)).text
+  expect(
+    said
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { key: string }).key),
+  ).toEqual(['second', 'both/a.png'])
+})
+
+test('a model of brightness makes pictures of three times the size, in the colours that they had', async () => {
+  const spec = { layout: 'NCHW', type: 'float32', range: '0..1', channels: 'Y' }
+  const model = await stack.addModel(
+    buildModel({
+      opset: 10,
+      write: (graph) =>
+        graph.add(
+          'ConvTranspose',
+          ['image', graph.floats(Array<number>(9).fill(1), [1, 1, 3, 3])],
+          { strides: [3, 3] },
+          'scored',
+        ),
+      dims: ['n', 1, 32, 32],
+      outputDims: ['n', 1, 96, 96],
+    }),
+    {
+      name: 'luma-thrice',
+      input: spec,
+      output: { ...spec, scale: 3 },
+      size: { width: 32, height: 32, fit: 'tile' },
+    },
+  )
+  const plain = sharp({
+    create: { width: 70, height: 45, channels: 3, background: { r: 180, g: 60, b: 20 } },
+  })
+  await put('grow/plain.png', await plain.png().toBuffer())
+  const { id } = await stack.api.submit({ source: { images: { prefix: 'grow/' } }, model })
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
+  const { data, width, height } = await shownPixels(
+    (await stack.media.read(`${layout.images(id)}plain.png`)) as Buffer,
+  )
+  expect({ width, height }).toEqual({ width: 210, height: 135 })
+  expect(new Set([0, 1, 2].map((channel) => new Set(data.filter((_, i) => i % 3 === channel)).size))).toEqual(
+    new Set([1]),
+  )
+  expect([...data.subarray(0, 3)]).toEqual([180, 60, 20])
+})
+
 test.each<[string, object, string]>([
   ['scores of a model that makes images', { output: { scores: {} } }, 'bad-output'],
   ['a codec', { output: { codec: 'h264' } }, 'bad-output'],
@@ -225,6 +312,18 @@ test('a folder without images fails with one sentence', async () => {
   })
   expect(await stack.ends(id)).toMatchObject({ status: 'failed', error: { code: 'no-items' } })
 })
+
+/** One number an image: how bright it is. */
+const shadeManifest = {
+  input: { layout: 'NCHW', type: 'float32', range: '0..1' },
+  scores: { task: 'anomaly' },
+}
+const shade = (): Uint8Array =>
+  buildModel({
+    opset: 13,
+    write: (graph) => graph.add('ReduceMean', ['image'], { axes: [1, 2, 3], keepdims: 0 }, 'scored'),
+    outputDims: ['n'],
+  })
 
 /** A detector that finds one face and, beside it, one that is nearly the same, whatever it is shown. */
 function boxes(): Uint8Array {

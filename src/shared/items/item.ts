@@ -54,9 +54,9 @@ export const PartLine = z.union([
 ])
 export type PartLine = z.infer<typeof PartLine>
 
-/** Takes what became of a job's items, in order; at the end it has published all of it. */
+/** Takes what became of a job's items, in order, each with the number of its batch; at the end it has published all of it. */
 export type ItemSink = {
-  write(line: PartLine): Promise<void>
+  write(line: PartLine, batch: number): Promise<void>
   /** Where the result is, its bytes, and its digest in hex. */
   end(): Promise<{ url: string; bytes: number; sha256: string }>
 }
