@@ -197,7 +197,7 @@ export type JobRequest = {
       /** of jpeg, webp and avif */
       quality?: number
     }
-    /** of images and tables: a line for each item */
+    /** of a model that makes no pictures: a line for each item, or each frame of a video, of which it need not be said */
     scores?: {
       /** where to write; the job keeps its own copy when absent */
       url?: string
@@ -340,7 +340,7 @@ export type Model = {
               mean: [number, number, number]
               std: [number, number, number]
             }
-        channels: 'RGB' | 'BGR'
+        channels: 'RGB' | 'BGR' | 'Y'
       }
     | {
         kind: 'features'
@@ -360,7 +360,7 @@ export type Model = {
           mean: [number, number, number]
           std: [number, number, number]
         }
-    channels: 'RGB' | 'BGR'
+    channels: 'RGB' | 'BGR' | 'Y'
     scale: number
   }
   style?: {
@@ -375,7 +375,7 @@ export type Model = {
           mean: [number, number, number]
           std: [number, number, number]
         }
-    channels: 'RGB' | 'BGR'
+    channels: 'RGB' | 'BGR' | 'Y'
     size:
       | {
           longSide: number

@@ -47,7 +47,7 @@ function model({ nodes, input, output, weights = [] }: Graph): Uint8Array {
   })
 }
 
-const rows = (count: number, type: 'float32' | 'float64' = 'float32', n: number | string = 'n') =>
+const rows = (count: number | string, type: 'float32' | 'float64' = 'float32', n: number | string = 'n') =>
   imageValue('features', elementTypes[type], [n, count])
 const made = (name: string, count: number, type: keyof typeof elementTypes = 'float32') =>
   imageValue(name, elementTypes[type], ['n', count])
@@ -172,15 +172,14 @@ export function lookup(table = [10, 20, 30, 40]): Uint8Array {
   })
 }
 
-/** Gives two features back as they are, in the type it takes: also what is no number. One row at a time where `n` is 1. */
-export function echo({
-  type = 'float64',
-  n = 'n',
-}: { type?: 'float32' | 'float64'; n?: number | string } = {}) {
+type Echo = { type?: 'float32' | 'float64'; n?: number | string; count?: number | string }
+
+/** Gives features back as they are, in the type it takes: also what is no number. One row at a time where `n` is 1. */
+export function echo({ type = 'float64', n = 'n', count = 2 }: Echo = {}): Uint8Array {
   return model({
     nodes: [node('Identity', [['features'], ['same']])],
-    input: rows(2, type, n),
-    output: [imageValue('same', elementTypes[type], [n, 2])],
+    input: rows(count, type, n),
+    output: [imageValue('same', elementTypes[type], [n, count])],
   })
 }
 

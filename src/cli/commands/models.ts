@@ -28,6 +28,8 @@ type AddOptions = Common & {
   channels?: string
   layout?: string
   fit?: string
+  features?: number
+  task?: string
 }
 
 /**
@@ -36,13 +38,15 @@ type AddOptions = Common & {
  */
 export async function addModel(path: string, options: AddOptions, env: NodeJS.ProcessEnv): Promise<number> {
   const [name, version] = options.as?.split('@') ?? []
-  const { manifest: given, style, half } = options
+  const { manifest: given, style, half, features, task } = options
   const file = await readModelFile(path, {
     manifest: given,
     style,
     half,
     name,
     version,
+    features,
+    task,
     ask: asking(options),
   })
   for (const warning of file.warnings) tell(`note: ${warning}`)
@@ -62,6 +66,7 @@ const flags: Record<Field, string> = {
   'input.channels': '--channels',
   'output.range': '--output-range',
   'size.fit': '--fit',
+  'scores.task': '--task',
 }
 
 /** The options answer first, then whoever sits at the terminal. */
@@ -72,6 +77,7 @@ function asking(options: AddOptions): (question: Question) => Promise<string | u
     'input.channels': options.channels,
     'output.range': options.outputRange ?? options.range,
     'size.fit': options.fit,
+    'scores.task': options.task,
   }
   const somebody = process.stdin.isTTY && process.stderr.isTTY && !options.json
   return async ({ field, text, choices, assumed }) => {

@@ -2,8 +2,9 @@ import { availableParallelism } from 'node:os'
 import { Tensor } from 'onnxruntime-node'
 import { InputError } from '../errors.ts'
 import { expectOutput, fitFrames, frameThrough, type Size } from './fit.ts'
-import type { ModelManifest } from './manifest.ts'
+import { type ModelManifest, takesFeatures } from './manifest.ts'
 import { openSession } from './session.ts'
+import { tryRows } from './try-rows.ts'
 import { type StyleImage, wrapModel } from './wrap.ts'
 
 /** What a person who adds a model should look at again. */
@@ -23,6 +24,7 @@ export async function tryModel(
   free: { multipleOf: boolean; scale: boolean },
   style?: StyleImage,
 ): Promise<Trial> {
+  if (takesFeatures(manifest)) return await tryRows(bytes, manifest)
   if (manifest.scores) return await tryScores(bytes, manifest, style)
   const anySize = 'multipleOf' in manifest.size
   let refusal: unknown
