@@ -77,7 +77,7 @@ export function schedulesPage(main, signal) {
       'tr',
       {},
       h('th', { scope: 'row' }, open),
-      h('td', {}, h('code', {}, cron), ` ${timezone ?? 'UTC'}`),
+      h('td', { class: 'wide' }, h('code', {}, cron), ` ${timezone ?? 'UTC'}`),
       h('td', {}, h('time', { datetime: nextRun }, moment(nextRun))),
       h('td', {}, ...(lastRun ? outcomeOf(lastRun) : ['none yet'])),
       h('td', {}, { skip: 'skipped', queue: 'waits', cancel: 'cancels it' }[overlap ?? 'skip']),
@@ -117,7 +117,7 @@ export function schedulesPage(main, signal) {
         { class: 'card', 'aria-labelledby': 'runs-title' },
         h('h2', { id: 'runs-title', tabindex: -1 }, `Runs of ${id}`),
         runs.length > 0
-          ? table('Runs', ['Of', 'What became of it', 'Why'], body)
+          ? table('Runs', ['Of', 'What became of it'], body)
           : h('p', {}, 'There was none yet.'),
       ),
     )
@@ -127,13 +127,19 @@ export function schedulesPage(main, signal) {
 
 /** @param {Run} run */
 function runRow(run) {
+  const byHand = run.by === 'hand' ? 'By hand.' : ''
   const missed = run.missed ? `${run.missed} before it were missed. ` : ''
   return h(
     'tr',
     {},
     h('th', { scope: 'row' }, h('time', { datetime: run.at }, moment(run.at))),
-    h('td', {}, ...outcomeOf(run)),
-    h('td', {}, `${missed}${run.why ?? (run.by === 'hand' ? 'By hand.' : '')}` || '–'),
+    // One below the other: on a phone there is no room beside it.
+    h(
+      'td',
+      { class: 'wide' },
+      ...outcomeOf(run),
+      h('div', { class: 'note' }, `${missed}${run.why ?? byHand}`),
+    ),
   )
 }
 
