@@ -1,4 +1,4 @@
-// A folder of images through the whole system, one in a hundred of them broken.   npm run example:images -- --images 500
+// A folder of images through the whole system, one in a hundred of them broken:   npm run example:images -- --images 500
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -47,8 +47,13 @@ try {
     batch: { items: 50 },
     errorThreshold: broken.length,
   })
+  let said = ''
   const job = await api.waitFor(id, {
-    onChange: ({ status, frames }) => say(`${status} ${frames.done} of ${frames.total ?? '?'}`),
+    onChange({ status, frames }) {
+      const line = `${status} ${frames.done} of ${frames.total ?? '?'}`
+      if (line !== said) say(line)
+      said = line
+    },
   })
   const seconds = (performance.now() - began) / 1_000
   const report = await api.report(id)
@@ -57,22 +62,22 @@ try {
   const named = new Set(report.items?.failures.map(({ key }) => key))
   const missed = broken.filter((name) => !named.has(name))
 
-  console.table({
-    images: count,
-    broken: broken.length,
-    outputs,
-    'named in the report': named.size,
-    seconds: Math.round(seconds),
-    'images a second': Math.round(count / seconds),
-  })
-  for (const { key, message } of (report.items?.failures ?? []).slice(0, 5)) console.log(`${key}: ${message}`)
+  console.log(`
+${count} images went in, ${broken.length} of them broken on purpose.
+${outputs} images came out, and ${named.size} are named in the report, such as`)
+  for (const { key, message } of (report.items?.failures ?? []).slice(0, 4))
+    console.log(`  ${key}   ${message}`)
+  console.log(
+    `It took ${Math.round(seconds)} s with ${values.workers} workers: ${Math.round(count / seconds)} images a second.`,
+  )
   const isRight =
     job.status === 'succeeded' &&
     outputs === count - broken.length &&
     named.size === broken.length &&
     missed.length === 0
-  if (!isRight) {
-    console.error(`not as it should be: ${JSON.stringify({ status: job.status, error: job.error, missed })}`)
+  if (isRight) console.log('All of it is as it should be.')
+  else {
+    console.error(`Not as it should be: ${JSON.stringify({ status: job.status, error: job.error, missed })}`)
     process.exitCode = 1
   }
 } finally {

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { z } from 'zod'
 import { checkOwnName, isOwnName, isPlainName } from '../../shared/blob-name.ts'
 import { InputError } from '../../shared/errors.ts'
-import { type ItemSource, type SourceItem, namesImage } from '../../shared/items/item.ts'
+import { type ItemSource, type SourceItem, imageName, namesImage } from '../../shared/items/item.ts'
 import type { ImagesSource } from '../../shared/items/request.ts'
 import type { JobSecret, JobSpec } from '../../shared/job.ts'
 import { publicUrl } from '../../shared/redact.ts'
@@ -13,8 +13,6 @@ import type { SourceDeps } from './open-source.ts'
 
 type Job = { spec: JobSpec; secret: JobSecret; dir: string; signal: AbortSignal; images: ImagesSource }
 
-/** What files are called that hold images; others under a prefix are no items. */
-const imageName = /\.(?:jpe?g|png|webp|tiff?|avif|heif|heic|gif)$/i
 export const maxItems = 2_000_000
 const longestLine = 16 << 10
 

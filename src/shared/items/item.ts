@@ -66,3 +66,6 @@ const longestKey = 500
 /** Whether a key can name an image's blob: folders of these names would lead elsewhere. */
 export const namesImage = (key: string): boolean =>
   key.length <= longestKey && !/(^|\/)\.{0,2}(\/|$)/.test(key) && !/[\p{Cc}\\]/u.test(key)
+
+/** What files are called that hold images; others under a prefix are no items. */
+export const imageName = /\.(?:jpe?g|png|webp|tiff?|avif|heif|heic|gif)$/i
