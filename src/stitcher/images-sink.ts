@@ -5,7 +5,7 @@ import type { BlobStore } from '../shared/blob-store.ts'
 import { InputError, TransientError } from '../shared/errors.ts'
 import { type ItemSink, namesImage } from '../shared/items/item.ts'
 import { type ImageFormat, extensionsOf, imageFormats } from '../shared/items/request.ts'
-import { groupOf, isItemsPlan } from '../shared/items/items-plan.ts'
+import { groupOf, isItemsPlan, nameInResult } from '../shared/items/items-plan.ts'
 import type { JobPlan, JobSpec } from '../shared/job.ts'
 import { layout, outputMark } from '../shared/layout.ts'
 
@@ -35,11 +35,8 @@ export function imagesSink(
 
   /** By the plan and not by what a part says. */
   const folderOf = (batch: number): string => {
-    const { models = [] } = spec
-    if (models.length < 2 || !isItemsPlan(plan)) return prefix
-    const { name, version } = groupOf(spec, plan, batch).model
-    const isAlone = models.filter((each) => each.name === name).length === 1
-    return `${prefix}${isAlone ? name : `${name}@${version}`}/`
+    if ((spec.models?.length ?? 0) < 2 || !isItemsPlan(plan)) return prefix
+    return `${prefix}${nameInResult(spec, groupOf(spec, plan, batch).model)}/`
   }
 
   async function copy(name: string, made: string, format: ImageFormat): Promise<void> {

@@ -40,6 +40,14 @@ export const sizeOfRows = (features: number): string => `${features}x1`
 /** The number of the file that has a batch's items. */
 export const fileOf = ({ fileOf: numbers }: ItemsPlan, batch: number): number => numbers?.[batch] ?? batch
 
+/** What a model is called in a job's result: its name, and its version as well where the job has two of one name. */
+export function nameInResult(
+  { models = [] }: Pick<JobSpec, 'models'>,
+  { name, version }: JobSpec['model'],
+): string {
+  return models.filter((each) => each.name === name).length > 1 ? `${name}@${version}` : name
+}
+
 /** The model and the partition of a batch. */
 export function groupOf(
   spec: Pick<JobSpec, 'model'>,

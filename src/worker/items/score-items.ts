@@ -1,7 +1,7 @@
 import { InputError } from '../../shared/errors.ts'
 import type { BlobStore } from '../../shared/blob-store.ts'
 import type { Item, PartLine } from '../../shared/items/item.ts'
-import { type ItemsPlan, fileOf, groupOf } from '../../shared/items/items-plan.ts'
+import { type ItemsPlan, fileOf, groupOf, nameInResult } from '../../shared/items/items-plan.ts'
 import { parseLines, readItem } from '../../shared/items/ndjson.ts'
 import type { BatchPayload, JobSpec } from '../../shared/job.ts'
 import { layout } from '../../shared/layout.ts'
@@ -78,7 +78,7 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
   if (failed.length > request.errorThreshold) throw tooManyFailed(failed, request.errorThreshold)
   if (failed.length > 0) job.log.info({ failed: failed.length, first: failed[0]?.key }, 'items failed')
   const { model } = groupOf(spec, plan, batch.index)
-  const part = toPart(lines.map(namedValues(spec, model.name)))
+  const part = toPart(lines.map(namedValues(spec, nameInResult(spec, model))))
   const uploading = performance.now()
   const first = await media.write(layout.part(id, batch.index), part, {
     ifAbsent: true,
