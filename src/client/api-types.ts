@@ -99,11 +99,14 @@ export type Job = {
   endedAt: string | null
   model: string
   source: string
+  /** what is counted as frames: those of a video, images, or rows */
+  unit: 'frames' | 'images' | 'rows'
+  makes: 'video' | 'images' | 'scores'
   frames: {
     done: number
     total: number | null
   }
-  /** frames a second since scoring began */
+  /** frames, images or rows a second since scoring began */
   fps: number | null
   etaSeconds: number | null
   /** how long workers were busy with it so far, also for nothing */
@@ -114,7 +117,7 @@ export type Job = {
     code: string
     message: string
   } | null
-  /** URL of the finished video in storage */
+  /** where it is in storage: the video, the scores, or what the images are under */
   output: string | null
   links: Record<string, string>
 }
@@ -126,6 +129,14 @@ export type JobLinks = {
   output?: Link
   preview?: Link
   report?: Link
+  /** the first few of the images it made */
+  images?: {
+    /** opens it without a token until then */
+    url: string
+    expires: string
+    /** what it is called where the job wants it */
+    name: string
+  }[]
 }
 
 export type JobRequest = {
@@ -933,7 +944,15 @@ export type paths = {
       parameters: { path: { id: string } }
       requestBody?: never
       responses: {
-        200: { content: { 'video/mp4': string; 'video/x-matroska': string; 'video/webm': string } }
+        200: {
+          content: {
+            'video/mp4': string
+            'video/x-matroska': string
+            'video/webm': string
+            'application/x-ndjson': string
+            'text/csv': string
+          }
+        }
         400: { content: { 'application/problem+json': Problem } }
         401: { content: { 'application/problem+json': Problem } }
         403: { content: { 'application/problem+json': Problem } }

@@ -7,6 +7,7 @@ import { checkWish } from '../shared/encoding.ts'
 import { InputError, TransientError } from '../shared/errors.ts'
 import type { JobRequest, JobSpec, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
+import { kindOf } from '../shared/job-kind.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import type { Logger } from '../shared/log.ts'
 import type { ModelStore } from '../shared/models/model-store.ts'
@@ -212,6 +213,7 @@ export const statusOf = (spec: JobSpec) => ({
   source: spec.source.url,
   client: spec.client,
   priority: spec.request.priority,
+  kind: kindOf(spec),
 })
 
 function withoutSecrets(request: JobRequest): JobRequest {

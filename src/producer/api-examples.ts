@@ -59,7 +59,7 @@ export const operations: Record<string, OperationExample> = {
   'GET /v1/jobs/{id}/report': { id: 'getReport', answer: report, problems: ['bad-request', 'not-there'] },
   'GET /v1/jobs/{id}/output': {
     id: 'getOutput',
-    media: ['video/mp4', 'video/x-matroska', 'video/webm'],
+    media: ['video/mp4', 'video/x-matroska', 'video/webm', 'application/x-ndjson', 'text/csv'],
     problems: ['bad-request', 'not-there'],
   },
   'GET /v1/jobs/{id}/preview': {

@@ -7,7 +7,15 @@ export const links = {
 }
 export const running = {
   ...{ id, status: 'scoring', createdAt: '2026-03-01T09:30:00.000Z', endedAt: null, model, source: film },
-  ...{ frames: { done: 1_840, total: 10_883 }, fps: 92.4, etaSeconds: 97.87, error: null, output: null },
+  ...{
+    unit: 'frames',
+    makes: 'video',
+    frames: { done: 1_840, total: 10_883 },
+    fps: 92.4,
+    etaSeconds: 97.87,
+    error: null,
+    output: null,
+  },
   ...{ workerSeconds: 41.2, cost: 0.0062, links },
 }
 const source = { url: film, kind: 'own', etag: '"0x8DC1F2"', bytes: 48_210_334 }

@@ -141,7 +141,7 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
         const why = halt === 'failed' ? 'is failing already' : `can't be cancelled any more (${status})`
         throw new InputError('job-ended', `The job ${id} ${why}.`)
       }
-      return await reply.code(202).send({ id, status: 'cancelled', links: linksOf(id, false, false) })
+      return await reply.code(202).send({ id, status: 'cancelled', links: linksOf(id, { ended: false }) })
     },
   )
 

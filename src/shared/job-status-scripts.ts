@@ -55,7 +55,8 @@ export const createScript = `
 if redis.call('HSETNX', KEYS[1], 'createdAt', ARGV[1]) == 0 then return 0 end
 redis.call('HSETNX', KEYS[1], 'state', 'queued')
 redis.call('HSETNX', KEYS[1], 'framesDone', 0)
-redis.call('HSET', KEYS[1], 'model', ARGV[2], 'source', ARGV[3], 'client', ARGV[4], 'priority', ARGV[6])
+redis.call('HSET', KEYS[1], 'model', ARGV[2], 'source', ARGV[3], 'client', ARGV[4], 'priority', ARGV[6],
+  'unit', ARGV[7], 'makes', ARGV[8])
 if ARGV[5] ~= '' then redis.call('HSETNX', KEYS[1], 'halt', ARGV[5]) end
 return 1`
 

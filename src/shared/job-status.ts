@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import { backlogKeys, dropScript } from './backlog.ts'
 import { incidentKeys } from './incidents.ts'
 import type { ItemGroup } from './items/item.ts'
+import { type JobKind, products, units, videoKind } from './job-kind.ts'
 import type { JobState } from './job.ts'
 import {
   commitScript,
@@ -58,6 +59,8 @@ export type JobStatus = {
   client?: string
   /** As it was asked for. */
   priority?: number
+  /** What its frames are, and what is made of them. */
+  kind?: JobKind
   framesTotal?: number
   framesDone: number
   /** Of these, the ones that were done before scoring began, the last time it did. */
@@ -101,10 +104,12 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
       source: string
       client?: string
       priority?: number
+      kind?: JobKind
       halt?: Halt
     }): Promise<void> {
-      const { createdAt, model, source, client = '-', halt = '', priority = 5 } = job
-      await run(createScript, job.id, createdAt, model, source, client, halt, priority)
+      const { createdAt, model, source, client = '-', halt = '', priority = 5, kind = videoKind } = job
+      const { unit, makes } = kind
+      await run(createScript, job.id, createdAt, model, source, client, halt, priority, unit, makes)
       await redis.zadd(list, 'NX', job.createdAt, job.id)
     },
     async get(id: string): Promise<JobStatus | undefined> {
@@ -318,6 +323,11 @@ function workOf(fields: unknown): JobWork | undefined {
   }
 }
 
+function readKind(unit = '', makes = ''): JobKind {
+  const known = { unit: units.find((each) => each === unit), makes: products.find((each) => each === makes) }
+  return { unit: known.unit ?? videoKind.unit, makes: known.makes ?? videoKind.makes }
+}
+
 function parse(id: string, fields: Record<string, string>, underWay: number): JobStatus {
   const number = (name: string) => (fields[name] === undefined ? undefined : Number(fields[name]))
   const total = number('framesTotal')
@@ -332,6 +342,7 @@ function parse(id: string, fields: Record<string, string>, underWay: number): Jo
     source: fields['source'] ?? '',
     client: fields['client'],
     priority: number('priority'),
+    kind: readKind(fields['unit'], fields['makes']),
     framesTotal: total,
     framesDone: Math.min(total ?? Infinity, (number('framesDone') ?? 0) + underWay),
     framesBefore: number('framesBefore'),

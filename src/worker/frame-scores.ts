@@ -23,6 +23,8 @@ type Scores = {
   range: Range
   /** Ticks of the range's frames. */
   times: number[]
+  /** Gives a line the names that the job wants. */
+  named(line: PartLine): PartLine
   /** The file to write. */
   path: string
 }
@@ -62,9 +64,9 @@ export function scoresOfFrames(job: Scores): FrameSink {
     async take({ slot, place, unseen }, frames) {
       for (const frame of frames) {
         const key = String(range.first + frame)
-        const line: PartLine = unseen
+        const line = unseen
           ? { key, error: unscorable }
-          : { key, value: valueOf(slot, place, frame) }
+          : job.named({ key, value: valueOf(slot, place, frame) })
         if (file.destroyed) throw file.errored ?? new Error('the part was ended')
         if (!file.write(`${JSON.stringify(line)}\n`)) await once(file, 'drain')
       }

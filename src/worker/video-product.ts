@@ -12,6 +12,7 @@ import { type SegmentEncoder, encodeSegment } from './encode-segment.ts'
 import type { Engine, Ring } from './engine.ts'
 import { areKept, encodeImages, keepAsImages } from './frame-images.ts'
 import { scoresOfFrames } from './frame-scores.ts'
+import { namedValues } from './items/named-values.ts'
 import { pictureSink } from './picture-sink.ts'
 import type { FrameSink } from './score-frames.ts'
 
@@ -109,6 +110,7 @@ async function partOf({ models, dir, spec, plan, batch, range }: Making): Promis
         ...{ plan, engine, ring, range, times, path, decoded: size },
         manifest: { ...manifest, scores },
         wish: spec.request.output.scores ?? {},
+        named: namedValues(spec, name),
       })
     },
   }

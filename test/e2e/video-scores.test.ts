@@ -103,8 +103,9 @@ test('what is found in a frame is told in its own pixels; as CSV, and as counts'
     expect(box?.['x']).toBeCloseTo(i < 20 ? 32 : 0, 0)
     expect([box?.['y'], box?.['height']]).toEqual([8, 16])
   }
-  const [header, first] = (await scored({ format: 'csv' })).split('\n')
-  expect(header).toBe('frame,time,count,boxes')
+  const csv = await scored({ format: 'csv', rename: { time: 'seconds', count: 'faces' } })
+  const [header, first] = csv.split('\n')
+  expect(header).toBe('frame,seconds,faces,boxes')
   expect(first).toMatch(/^0,0,1,"\[\{""label"":""face""/)
   expect(linesOf(await scored({ append: 'summary' }))).toEqual([
     { items: frames, failed: 0, labels: { face: frames } },
