@@ -5,7 +5,7 @@ import { gzip } from 'node:zlib'
 import { parse } from 'csv-parse/sync'
 import { z } from 'zod'
 import { uploadModel } from '../../src/cli/local-files.ts'
-import { parseManifest } from '../../src/shared/models/manifest.ts'
+import { readModelFile } from '../../src/cli/model-file.ts'
 import type { Client, Job, Schedule } from '../../src/client/client.ts'
 import type { BlobStore } from '../../src/shared/blob-store.ts'
 import type { Scored } from './outcome.ts'
@@ -39,11 +39,9 @@ export async function addModel(
   await writeFile(model, onnx)
   const input = { kind: 'features', count: features.length }
   await writeFile(manifest, JSON.stringify({ name, input, scores: { task: 'anomaly' } }))
-  const asked = async () => undefined
-  return await uploadModel(account, {
-    bytes: onnx,
-    manifest: parseManifest({ name, input, scores: { task: 'anomaly' } }, name),
-  })
+  // The manifest leaves nothing open.
+  const ask = async () => undefined
+  return await uploadModel(account, await readModelFile(model, { manifest, ask }))
 }
 
 const Taken = z.object({ taken: z.number(), late: z.number(), refused: z.number() })
