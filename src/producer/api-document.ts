@@ -44,7 +44,7 @@ function finishOperation(operation: Operation, known: OperationExample): Operati
       ? { parameters: operation.parameters.map((each) => shown(each, known.id)) }
       : {}),
     ...(requestBody
-      ? { requestBody: { ...requestBody, content: withExample(requestBody.content, known.request) } }
+      ? { requestBody: { ...requestBody, content: withRequests(requestBody.content, known) } }
       : {}),
     responses: { ...goodAnswers(responses, known), ...badAnswers(known, operation.security?.length === 0) },
   }
@@ -53,6 +53,12 @@ function finishOperation(operation: Operation, known: OperationExample): Operati
 const shown = (parameter: { name: string }, operation: string) => {
   const example = parameters[parameter.name]?.(operation)
   return example === undefined ? parameter : { ...parameter, example }
+}
+
+const withRequests = (content: Content, { request, requests }: OperationExample): Content => {
+  if (!requests) return withExample(content, request)
+  const examples = Object.fromEntries(Object.entries(requests).map(([name, value]) => [name, { value }]))
+  return Object.fromEntries(Object.entries(content).map(([type, media]) => [type, { ...media, examples }]))
 }
 
 const withExample = (content: Content, example: unknown): Content =>

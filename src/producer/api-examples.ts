@@ -19,6 +19,7 @@ import {
   upload,
   link,
   batch,
+  readingsJob,
 } from './api-samples.ts'
 
 /**
@@ -30,6 +31,8 @@ export type OperationExample = {
   id: string
   /** Of the body. */
   request?: unknown
+  /** Of bodies of several kinds, by what they are. */
+  requests?: Record<string, unknown>
   /** Of the good answer; several kinds of bytes where it is no JSON. */
   answer?: unknown
   media?: string[]
@@ -41,10 +44,18 @@ export type OperationExample = {
 export const operations: Record<string, OperationExample> = {
   'POST /v1/jobs': {
     id: 'submitJob',
-    request: {
-      source: { url: film },
-      model: 'great-wave',
-      output: { container: 'mp4', codec: 'h264', crf: 20 },
+    requests: {
+      video: {
+        source: { url: film },
+        model: 'great-wave',
+        output: { container: 'mp4', codec: 'h264', crf: 20 },
+      },
+      images: {
+        source: { images: { prefix: 'photos/' } },
+        models: ['great-wave', 'starry-night'],
+        output: { images: { prefix: 'painted/', format: 'webp' } },
+      },
+      table: readingsJob,
     },
     answer: { id, status: 'queued', links },
     problems: ['bad-request', 'source-not-found', 'too-much-queued'],

@@ -104,3 +104,17 @@ export const batch = {
   ...{ startedAt: '2026-03-01T09:31:11.000Z', seconds: 8.4, failures: 1, error: incident.message },
   ...{ unscored: [4_911], ms: { decode: 1_610, model: 7_020, encode: 2_900 } },
 }
+
+/** An hour of what sensors measured, each device's by a model of its own. */
+export const readingsJob = {
+  source: {
+    table: {
+      ...{ prefix: 'readings/2026/03/01/09/', format: 'ndjson' },
+      ...{ key: ['TS', 'Device', 'Tag'], partitionBy: ['Device', 'Tag'], time: 'TS', features: ['Val'] },
+      ...{ from: '2026-03-01T09:00:00Z', to: '2026-03-01T10:00:00Z' },
+    },
+  },
+  modelBy: { pattern: 'svm-{Device}-{Tag}' },
+  output: { scores: { format: 'csv', rename: { score: 'Prediction' } } },
+  errorThreshold: 1_000,
+}

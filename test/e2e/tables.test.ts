@@ -1,7 +1,11 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { layout } from '../../src/shared/layout.ts'
+import { runCli } from '../support/cli.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { echo, forest, lookup } from '../support/table-models.ts'
 
@@ -179,6 +183,25 @@ async function inMidBatch() {
     await queue.close()
   }
 }
+
+test('the command line submits a job that a file describes, with a table from here', async () => {
+  const [job, file, out] = ['job.json', 'levels.csv', 'scores.csv'].map((name) => join(stack.dir, name)) as [
+    ...[string, string, string],
+  ]
+  const described = {
+    source: { table: { format: 'csv', key: ['id'], features: ['x'] } },
+    ...{ model: 'double', output: { scores: { format: 'csv' } } },
+  }
+  await writeFile(job, JSON.stringify(described))
+  await writeFile(file, gzipSync('id,x\none,0.5\n'))
+  const env = { FRAMEFLEET_API_URL: stack.stack.apiUrl, FRAMEFLEET_API_TOKEN: stack.stack.token }
+  expect(await runCli(['submit', file, '--job', job, '--wait', '--out', out], env)).toMatchObject({ code: 0 })
+  expect(await readFile(out, 'utf8')).toBe('id,x,score\none,0.5,4\n')
+  const both = await runCli(['submit', '--job', job, '--model', 'double'], env)
+  expect([both.code, both.stderr]).toEqual([2, expect.stringContaining('--job')])
+  const none = await runCli(['submit', '--job', file], env)
+  expect([none.code, none.stderr]).toEqual([1, expect.stringContaining('holds no JSON')])
+})
 
 const features = { prefix: 'small/', format: 'csv', key: ['TS'], features: ['Val'] }
 const by = (pattern: string) => ({ modelBy: { pattern } })

@@ -57,10 +57,14 @@ test.each(routes)('%s shows a call and an answer, which its own schemas take', (
   const good = Object.entries(responses).filter(([status]) => Number(status) < 300)
   expect(good.length).toBeGreaterThan(0)
   for (const content of [requestBody?.content ?? {}, ...good.map(([, { content = {} }]) => content)])
-    for (const [type, { schema = {}, example }] of Object.entries(content)) {
+    for (const [type, { schema = {}, example: only, examples }] of Object.entries(content)) {
       // Of bytes there is nothing to show.
       if ('format' in schema && schema.format === 'binary') continue
-      expect({ type, example, misfit: misfit(schema, example) }).toEqual({ type, example: expect.anything() })
+      for (const example of examples ? Object.values(examples).map(({ value }) => value) : [only])
+        expect({ type, example, misfit: misfit(schema, example) }).toEqual({
+          type,
+          example: expect.anything(),
+        })
     }
 })
 

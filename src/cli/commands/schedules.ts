@@ -1,8 +1,6 @@
-import { readFile } from 'node:fs/promises'
-import { text } from 'node:stream/consumers'
 import type { Schedule, ScheduleHistory, ScheduleRun, ScheduleView } from '../../client/client.ts'
-import { InputError } from '../../shared/errors.ts'
 import { connect } from '../endpoint.ts'
+import { readJson } from '../given-file.ts'
 import { type Common, print } from '../output.ts'
 
 type Env = NodeJS.ProcessEnv
@@ -23,7 +21,8 @@ export async function showSchedule(id: string, options: Common, env: Env): Promi
 }
 
 export async function setSchedule(id: string, file: string, options: Common, env: Env): Promise<number> {
-  const schedule = await readSchedule(file)
+  // The API says what is wrong with it.
+  const schedule = (await readJson(file)) as Schedule
   const { api } = await connect(env, options.dir)
   const view = await api.setSchedule(id, schedule)
   print(options.json ? view : describeSchedule(view))
@@ -67,16 +66,4 @@ function describeRun({ at, by, outcome, jobId, missed, why }: ScheduleRun): stri
     ...(missed ? [`${missed} before it were missed`] : []),
     ...(why === undefined ? [] : [why]),
   ].join('  ')
-}
-
-/** The API says what is wrong with it; here only what is no JSON at all. */
-async function readSchedule(file: string): Promise<Schedule> {
-  const read = await (file === '-' ? text(process.stdin) : readFile(file, 'utf8')).catch(() => {
-    throw new InputError('no-file', `There is no file ${file}.`)
-  })
-  try {
-    return JSON.parse(read) as Schedule
-  } catch {
-    throw new InputError('no-json', `${file === '-' ? 'standard input' : file} holds no JSON.`)
-  }
 }

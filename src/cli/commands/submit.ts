@@ -1,7 +1,8 @@
 import type { Client, JobRequest } from '../../client/client.ts'
+import { InputError } from '../../shared/errors.ts'
 import { type Endpoint, connect } from '../endpoint.ts'
 import { UsageError } from '../failure.ts'
-import { mustBeFile } from '../given-file.ts'
+import { mustBeFile, readJson } from '../given-file.ts'
 import { type Common, print, tell } from '../output.ts'
 import { showUpload } from '../show-upload.ts'
 import { follow } from './jobs.ts'
@@ -12,15 +13,19 @@ type SubmitOptions = Common & {
   priority: number
   wait: boolean
   out?: string
+  job?: string
   style?: string
   container?: Output['container']
   codec?: Output['codec']
   onError?: JobRequest['onError']
 }
 
-/** Submits a local file (uploaded first) or a URL. With `wait`, follows it to its end, and fetches its video into `out`. */
+/**
+ * Submits a local file (uploaded first) or a URL, or the job that a file describes. With `wait`, follows it to its end, and fetches
+ * what came of it into `out`.
+ */
 export async function submit(
-  source: string,
+  source: string | undefined,
   options: SubmitOptions,
   env: NodeJS.ProcessEnv,
   signal: AbortSignal,
@@ -28,18 +33,7 @@ export async function submit(
   if (options.out !== undefined && !options.wait) throw new UsageError('--out is of use with --wait')
   const { api, endpoint } = await connect(env, options.dir)
   const urlOf = async (what: string) => await bring(what, api, endpoint, { quiet: options.json, signal })
-  const url = await urlOf(source)
-  const { model, container, codec, onError, priority } = options
-  const job = await api.submit(
-    {
-      source: { url },
-      model,
-      ...(options.style === undefined ? {} : { style: { url: await urlOf(options.style) } }),
-      output: { container, codec },
-      ...{ onError, priority },
-    },
-    { signal },
-  )
+  const job = await api.submit(await requestOf(source, options, urlOf), { signal })
   if (options.wait) {
     // Known at once, whatever becomes of the waiting; what is answered is how it ends.
     tell(`job ${job.id}`)
@@ -47,6 +41,39 @@ export async function submit(
   }
   print(options.json ? job : job.id)
   return 0
+}
+
+type UrlOf = (what: string) => Promise<string>
+
+async function requestOf(
+  source: string | undefined,
+  options: SubmitOptions,
+  urlOf: UrlOf,
+): Promise<JobRequest> {
+  if (options.job !== undefined) return await described(options.job, source, urlOf)
+  if (source === undefined) throw new UsageError('name a file or a URL, or a job with --job')
+  const { model, container, codec, onError, priority } = options
+  return {
+    source: { url: await urlOf(source) },
+    model,
+    ...(options.style === undefined ? {} : { style: { url: await urlOf(options.style) } }),
+    output: { container, codec },
+    ...{ onError, priority },
+  }
+}
+
+/** A job as its file has it; what is named beside is its table, or else its video. The API says what is wrong with it. */
+async function described(file: string, source: string | undefined, urlOf: UrlOf): Promise<JobRequest> {
+  const request = (await readJson(file)) as JobRequest
+  if (typeof request !== 'object' || request === null || Array.isArray(request))
+    throw new InputError(
+      'no-job',
+      `${file} describes no job: it must hold an object, such as { source, model }.`,
+    )
+  if (source === undefined) return request
+  const url = await urlOf(source)
+  const { table } = request.source ?? {}
+  return { ...request, source: table ? { table: { ...table, url } } : { ...request.source, url } }
 }
 
 /** The URL of a source: as it is, or of a local file once it is in storage. */
