@@ -4,7 +4,7 @@ import type { BlobStore } from '../shared/blob-store.ts'
 import { InputError, TransientError, tooManyErrors } from '../shared/errors.ts'
 import type { ItemSink, PartLine } from '../shared/items/item.ts'
 import { isItemsPlan } from '../shared/items/items-plan.ts'
-import { parseLines, readPartLine } from '../shared/items/ndjson.ts'
+import { linesIn, readPartLine } from '../shared/items/ndjson.ts'
 import type { ItemsReport, JobPlan, JobSpec, Report } from '../shared/job.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import type { WorkContext } from '../shared/workload.ts'
@@ -72,9 +72,9 @@ export async function finishItems(
   return { ...report, items }
 }
 
-async function* linesOf(paths: string[]): AsyncGenerator<PartLine> {
-  for (const path of paths) yield* parseLines(await readFile(path), readPartLine)
-}
+/** The lines of a part. It is in memory whole, and nothing is waited for between them: there may be millions. */
+const linesOf = async (path: string): Promise<Iterable<PartLine>> =>
+  linesIn(await readFile(path), readPartLine)
 
 async function count(
   paths: string[],
@@ -83,18 +83,19 @@ async function count(
 ): Promise<{ items: ItemsReport; fields: string[] }> {
   const items: ItemsReport = { total: 0, failed: 0, format, failures: [] }
   const fields = new Set<string>()
-  for await (const line of linesOf(paths)) {
+  const note = (line: PartLine) => {
     // Of a video the lines are numbered through: a worker that names other frames has written no part of ours.
     if (!isItemsPlan(plan) && line.key !== String(items.total))
       throw new InputError('bad-part', `A part of job ${plan.jobId} has no line for frame ${items.total}.`)
     items.total += 1
     if ('value' in line) {
       for (const field of Object.keys(line.value)) if (fields.size < mostFields) fields.add(field)
-      continue
+      return
     }
     items.failed += 1
     if (items.failures.length < mostNamed) items.failures.push({ key: line.key, ...line.error })
   }
+  for (const path of paths) for (const line of await linesOf(path)) note(line)
   if (items.total !== plan.frames)
     throw new Error(`the parts have ${items.total} items, the plan ${plan.frames}`)
   return { items, fields: [...fields] }
@@ -102,7 +103,7 @@ async function count(
 
 async function fill(sink: ItemSink, paths: string[]) {
   for (const [batch, path] of paths.entries())
-    for await (const line of linesOf([path])) await sink.write(line, batch)
+    for (const line of await linesOf(path)) await sink.write(line, batch)
   return await sink.end()
 }
 

@@ -1,6 +1,4 @@
-import { createWriteStream } from 'node:fs'
-import { finished } from 'node:stream/promises'
-import { once } from 'node:events'
+import { appendFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Output } from '../shared/accepted-outputs.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
@@ -34,38 +32,54 @@ export async function scoresSink(
 ): Promise<ItemSink> {
   const { format = 'ndjson', append = 'row' } = spec.request.output.scores ?? {}
   const path = join(dir, `output.${format}`)
-  const file = createWriteStream(path)
-  const put = async (text: string) => {
-    if (!file.write(text)) await once(file, 'drain', { signal })
-  }
+  const file = await textFile(path)
   const withKey = spec.request.source.images !== undefined
   const labels = new Map<string, number>()
   const columns = append === 'row' ? [...(withKey ? ['key'] : []), ...fields] : ['items', 'failed', 'labels']
   const write = async (value: Value) =>
-    await put(
+    await file.put(
       format === 'csv'
         ? `${columns.map((column) => field(value[column])).join(',')}\n`
         : `${JSON.stringify(value)}\n`,
     )
-  if (format === 'csv') await put(`${columns.map(field).join(',')}\n`)
+  if (format === 'csv') await file.put(`${columns.map(field).join(',')}\n`)
 
   return {
     async write(line) {
       if ('error' in line) return
-      if (append === 'row') return await write({ ...(withKey ? { key: line.key } : {}), ...line.value })
+      if (append === 'row') return await write(withKey ? { key: line.key, ...line.value } : line.value)
       for (const label of labelsOf(line.value))
         if (labels.has(label) || labels.size < mostLabels) labels.set(label, (labels.get(label) ?? 0) + 1)
     },
     async end() {
       if (append === 'summary')
         await write({ items: items.total, failed: items.failed, labels: Object.fromEntries(labels) })
-      file.end()
-      await finished(file)
+      await file.end()
       const contentType = contentTypes[format]
       return await publishFile(media, {
         ...{ spec, path, output, signal, contentType, name: layout.output(spec.id, format) },
       })
     },
+  }
+}
+
+const writtenAtOnce = 1 << 20
+
+/** A file that is written in large pieces, and not held open between them: whoever fails on the way leaves nothing to be closed. */
+async function textFile(path: string) {
+  await writeFile(path, '')
+  let texts = ''
+  const flush = async () => {
+    const piece = texts
+    texts = ''
+    await appendFile(path, piece)
+  }
+  return {
+    async put(text: string): Promise<void> {
+      texts += text
+      if (texts.length >= writtenAtOnce) await flush()
+    },
+    end: flush,
   }
 }
 
@@ -83,6 +97,7 @@ function labelsOf({ label, boxes }: Value): string[] {
 /** A value as CSV has it (RFC 4180); what is no plain value as JSON. */
 function field(value: unknown): string {
   if (value === null || value === undefined) return ''
+  if (typeof value === 'number') return String(value)
   const text = typeof value === 'string' ? value : JSON.stringify(value)
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }

@@ -1,20 +1,22 @@
 import type { Item, PartLine } from './item.ts'
 
 /**
- * The lines of a file of ours. `read` says what is one: a schema of zod would do, but takes three times as long as reading the
- * JSON, and a table has millions of lines. Throws where one is not as it was written.
+ * The lines of a file of ours, one after the other. `read` says what is one: a schema of zod would do, but takes three times as
+ * long as reading the JSON, and a table has millions of lines. Throws where one is not as it was written.
  */
-export function parseLines<Line>(bytes: Buffer, read: (json: unknown) => Line | undefined): Line[] {
-  return bytes
-    .toString('utf8')
-    .split('\n')
-    .filter(Boolean)
-    .map((text, i) => {
-      const line = read(JSON.parse(text))
-      if (line === undefined) throw new Error(`line ${i + 1} is not as it was written`)
-      return line
-    })
+export function* linesIn<Line>(bytes: Buffer, read: (json: unknown) => Line | undefined): Generator<Line> {
+  for (const [i, text] of bytes.toString('utf8').split('\n').entries()) {
+    if (text === '') continue
+    const line = read(JSON.parse(text))
+    if (line === undefined) throw new Error(`line ${i + 1} is not as it was written`)
+    yield line
+  }
 }
+
+/** All of them. */
+export const parseLines = <Line>(bytes: Buffer, read: (json: unknown) => Line | undefined): Line[] => [
+  ...linesIn(bytes, read),
+]
 
 /** An item as `Item` has it; undefined for anything else. */
 export function readItem(json: unknown): Item | undefined {
