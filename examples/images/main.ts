@@ -12,6 +12,7 @@ import { type MadeImage, makeImage } from './make-images.ts'
 const { values } = parseArgs({
   options: {
     images: { type: 'string', default: '5000' },
+    sizes: { type: 'string', default: '1' },
     workers: { type: 'string', default: '2' },
     model: { type: 'string', default: 'relief' },
   },
@@ -31,11 +32,11 @@ try {
   const made = await pMap(
     Array.from({ length: count }, (_, i) => i),
     async (i): Promise<MadeImage> => {
-      const image = await makeImage(i)
+      const image = await makeImage(i, Number(values.sizes))
       await media.write(`photos/${image.name}`, image.bytes)
       return image
     },
-    { concurrency: 16 },
+    { concurrency: 64 },
   )
   const broken = made.filter(({ isBroken }) => isBroken).map(({ name }) => name)
 

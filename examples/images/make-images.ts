@@ -2,16 +2,18 @@ import sharp from 'sharp'
 
 export type MadeImage = { name: string; bytes: Buffer; isBroken: boolean }
 
-const size = { width: 96, height: 64 }
+/** The n-th of so many sizes. */
+const sizeOf = (n: number, sizes: number) => ({ width: 96 + 2 * (n % sizes), height: 64 + (n % sizes) })
 
 /**
- * The n-th image of the folder: JPEG, PNG and WebP by turns, each of its own colours. One in a hundred is broken: by turns cut
+ * The n-th image of the folder: JPEG, PNG and WebP by turns, each of its own colours, of so many sizes by turns. One in a hundred is broken: by turns cut
  * off in the middle, empty, a text, or noise. The same number always gives the same bytes.
  */
-export async function makeImage(n: number): Promise<MadeImage> {
+export async function makeImage(n: number, sizes = 1): Promise<MadeImage> {
   const kinds = ['jpg', 'png', 'webp'] as const
   const kind = kinds[n % 3] ?? 'png'
-  const image = sharp(Buffer.from(pixels(n)), { raw: { ...size, channels: 3 } })
+  const size = sizeOf(n, sizes)
+  const image = sharp(Buffer.from(pixels(n, size)), { raw: { ...size, channels: 3 } })
   const encoded = kind === 'jpg' ? image.jpeg() : kind === 'png' ? image.png() : image.webp()
   const whole = await encoded.toBuffer()
   const isBroken = n % 100 === 42
@@ -28,8 +30,7 @@ function broken(whole: Buffer, how: number): Buffer {
   return noisy
 }
 
-function pixels(n: number): Uint8Array {
-  const { width, height } = size
+function pixels(n: number, { width, height }: { width: number; height: number }): Uint8Array {
   return Uint8Array.from({ length: width * height * 3 }, (_, i) => {
     const [x, y, channel] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width), i % 3]
     const inside = (x - width / 2) ** 2 + (y - height / 2) ** 2 < (10 + (n % 20)) ** 2
