@@ -119,6 +119,10 @@ param keepJobsDays int = 0
 @minValue(0)
 param keepLogsDays int = 30
 
+@description('After so many days readings of devices are removed; 0 keeps them for ever.')
+@minValue(0)
+param keepReadingsDays int = 0
+
 @description('What an hour of one worker costs, in your currency, which is shown with the fleet and each job; 0 shows no cost. See prices/.')
 param workerHourPrice string = '0'
 
@@ -222,6 +226,16 @@ var oldLogs = {
   definition: {
     filters: { blobTypes: ['blockBlob', 'appendBlob'], prefixMatch: ['${systemContainer}/logs/'] }
     actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: keepLogsDays + 30 } } }
+  }
+}
+// Nobody but storage itself removes them.
+var oldReadings = {
+  name: 'old-readings'
+  enabled: true
+  type: 'Lifecycle'
+  definition: {
+    filters: { blobTypes: ['appendBlob'], prefixMatch: ['${mediaContainer}/readings/'] }
+    actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: keepReadingsDays } } }
   }
 }
 var undelivered = {
@@ -350,7 +364,11 @@ module media 'modules/storage.bicep' = {
     sku: storageSku
     containers: [mediaContainer, privateContainer, 'undelivered']
     queues: [arrivalsQueue]
-    lifecycleRules: keepJobsDays > 0 ? [oldJobs, undelivered] : [undelivered]
+    lifecycleRules: concat(
+      [undelivered],
+      keepJobsDays > 0 ? [oldJobs] : [],
+      keepReadingsDays > 0 ? [oldReadings] : []
+    )
     // Segments come and go by the hundred thousand: each would be paid for once more.
     undeleteDays: 0
     openToEventGrid: true

@@ -42,7 +42,7 @@ export async function scoresSink(
         ? `${columns.map((column) => field(value[column])).join(',')}\n`
         : `${JSON.stringify(value)}\n`,
     )
-  if (format === 'csv') await file.put(`${columns.map(field).join(',')}\n`)
+  if (format === 'csv' && columns.length > 0) await file.put(`${columns.map(field).join(',')}\n`)
 
   return {
     async write(line) {
