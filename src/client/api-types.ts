@@ -489,6 +489,11 @@ export type Report = {
     version: string
     sha256: string
   }
+  models?: {
+    name: string
+    version: string
+    sha256: string
+  }[]
   style?: {
     url: string
     kind: 'own' | 'http' | 'many'

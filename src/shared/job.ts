@@ -282,7 +282,9 @@ export const Report = z
     endedAt: z.iso.datetime(),
     seconds: z.number(),
     source: SourceRef,
-    model: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
+    model: ModelVersion,
+    /** Where there are several; `model` is the first. Of a model for each partition only the pattern is told. */
+    models: z.array(ModelVersion).optional(),
     style: SourceRef.optional(),
     frames: z.number().int(),
     framesReplaced: z.array(z.number().int()),

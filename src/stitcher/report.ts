@@ -30,6 +30,7 @@ export function reportOf(spec: JobSpec, ending: Ending): Report {
     seconds,
     source: spec.source,
     model: spec.model,
+    models: spec.models,
     style: spec.style,
     frames,
     framesReplaced: replaced,

@@ -69,8 +69,8 @@ export function createCarefulScorer({ shared, openLone, spec, onUnfit, onUnscore
       })
     if (care === 'alone') return await score({})
 
-    const { request, model } = await spec(batch.jobId)
-    const modelName = request.model ?? model.name
+    const { request } = await spec(batch.jobId)
+    const modelName = request.model ?? `of batch ${batch.index}`
     const { errorThreshold } = request
     // Of items each is its own failure.
     const onError = request.source.url === undefined ? 'passthrough' : request.onError
