@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import pMap from 'p-map'
 import type { BlobStore } from '../shared/blob-store.ts'
-import { TransientError } from '../shared/errors.ts'
+import { InputError, TransientError } from '../shared/errors.ts'
 import { batchStarts } from '../shared/frame-times.ts'
+import { maxPartBytes } from '../shared/items/ndjson.ts'
 import type { JobPlan } from '../shared/job.ts'
 import { layout } from '../shared/layout.ts'
 import { type SegmentFacts, readSegmentFacts } from '../shared/segment-metadata.ts'
@@ -13,8 +14,8 @@ type Parts = Pick<SegmentFacts, 'replaced' | 'through'> & {
 }
 
 /**
- * Downloads the parts of a job into `dir`; every batch must have its own, whole: throws TransientError while one is missing. Of a
- * video it answers which frames say what another one's picture shows, and which the model was not given.
+ * Downloads the parts of a job into `dir`; every batch must have its own, whole: throws TransientError while one is missing, and
+ * InputError `bad-part` for one that is larger than any may be. Of a video it answers which frames say what another one's picture shows, and which the model was not given.
  */
 export async function fetchParts(
   media: BlobStore,
@@ -24,10 +25,16 @@ export async function fetchParts(
 ): Promise<Parts> {
   const wanted = new Map(batches.map((_, index) => [layout.part(jobId, index), index]))
   const there: SegmentFacts[] = []
-  for await (const { name, metadata } of media.list(layout.parts(jobId))) {
+  for await (const { name, metadata, bytes } of media.list(layout.parts(jobId))) {
     const index = wanted.get(name)
     const facts = index === undefined ? undefined : readSegmentFacts(metadata, batches[index] ?? 0)
-    if (index !== undefined && facts) there[index] = facts
+    if (index === undefined || !facts) continue
+    if (bytes > maxPartBytes)
+      throw new InputError(
+        'bad-part',
+        `Part ${index} of job ${jobId} has ${bytes} bytes; ${maxPartBytes} are the limit.`,
+      )
+    there[index] = facts
   }
   const missing = batches.findIndex((_, index) => !there[index])
   // Its batch may have been lost: it is put on the queue again while this waits for the next attempt.

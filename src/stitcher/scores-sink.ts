@@ -97,7 +97,7 @@ function labelsOf({ label, boxes }: Value): string[] {
 /** A value as CSV has it (RFC 4180); what is no plain value as JSON. */
 function field(value: unknown): string {
   if (value === null || value === undefined) return ''
-  if (typeof value === 'number') return String(value)
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : ''
   const text = typeof value === 'string' ? value : JSON.stringify(value)
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }

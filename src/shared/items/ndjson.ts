@@ -1,5 +1,8 @@
 import type { Item, PartLine } from './item.ts'
 
+/** What a batch's scores may have: whoever writes a part, and whoever joins them, holds it whole. */
+export const maxPartBytes = 256 << 20
+
 /**
  * The lines of a file of ours, one after the other. `read` says what is one: a schema of zod would do, but takes three times as
  * long as reading the JSON, and a table has millions of lines. Throws where one is not as it was written.
@@ -46,6 +49,10 @@ const isFault = (json: unknown): json is { code: string; message: string } =>
 function isMaybeRow(json: unknown): boolean {
   if (json === undefined) return true
   if (!isObject(json)) return false
-  for (const column in json) if (typeof json[column] === 'object' && json[column] !== null) return false
+  for (const column in json) {
+    const value = json[column]
+    // 1e999 is a number in JSON, and Infinity here.
+    if (typeof value === 'object' ? value !== null : value === Infinity || value === -Infinity) return false
+  }
   return true
 }

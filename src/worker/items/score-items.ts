@@ -2,7 +2,7 @@ import { InputError } from '../../shared/errors.ts'
 import type { BlobStore } from '../../shared/blob-store.ts'
 import type { Item, PartLine } from '../../shared/items/item.ts'
 import { type ItemsPlan, fileOf, groupOf, nameInResult } from '../../shared/items/items-plan.ts'
-import { parseLines, readItem } from '../../shared/items/ndjson.ts'
+import { maxPartBytes, parseLines, readItem } from '../../shared/items/ndjson.ts'
 import type { BatchPayload, JobSpec } from '../../shared/job.ts'
 import { layout } from '../../shared/layout.ts'
 import type { Logger } from '../../shared/log.ts'
@@ -99,9 +99,6 @@ async function itemsOf(media: ItemsDeps['media'], plan: ItemsPlan, batch: BatchP
   if (items.length === batch.count) return items
   throw new InputError('plan-gone', `${name} has ${items.length} items, the plan ${batch.count}.`)
 }
-
-/** A worker holds a part whole, and so does the stitcher. */
-const maxPartBytes = 256 << 20
 
 function toPart(lines: PartLine[]): Buffer {
   const texts: string[] = []

@@ -84,7 +84,7 @@ function faultOf(
   return { key, error: { code: 'bad-row', message: `Its ${bad} is no number.` } }
 }
 
-const isNumber = (value: Row[string] | undefined) => typeof value === 'number' || typeof value === 'boolean'
+const isNumber = (value: Row[string] | undefined) => typeof value === 'boolean' || Number.isFinite(value)
 
 const whole = (lines: (PartLine | undefined)[]) => lines.filter((line) => line !== undefined)
 
