@@ -51,7 +51,7 @@ export function createAcceptedOutputs(hidden: BlobStore) {
         if ((await namesOf(id)).length === 0) return undefined
         throw new InputError(
           'output-changed',
-          `The job ${id} is not as it was accepted (${layout.spec(id)} was written over): its video goes nowhere. Submit it anew.`,
+          `The job ${id} is not as it was accepted (${layout.spec(id)} was written over): its output goes nowhere. Submit it anew.`,
         )
       }
       return { url: accepted.url ?? undefined, query: secret?.jobId === id ? secret.query : '' }
