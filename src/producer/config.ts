@@ -189,6 +189,13 @@ export const producerSettings = {
     .describe(
       'jobs that ended longer ago are removed with their own copy of the output; 0 keeps them for ever',
     ),
+  FRAMEFLEET_KEEP_FRAMES_DAYS: z.coerce
+    .number()
+    .nonnegative()
+    .default(30)
+    .describe(
+      'frames that a job kept as images go so long after its end, or the last edit of one; 0 keeps them with the job',
+    ),
   FRAMEFLEET_KEEP_LOGS_DAYS: z.coerce
     .number()
     .int()

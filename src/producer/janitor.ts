@@ -20,6 +20,8 @@ type JanitorPlan = {
   everyMs: number
   /** Jobs that ended longer ago are removed with all they made; 0 keeps them for ever. */
   keepDays: number
+  /** Frames that a job kept as images go so long after its end, or after somebody has last edited one; 0 keeps them with the job. */
+  keepFramesDays?: number
   /** Requests for a listing in one turn, and blobs in each. */
   pages?: number
   pageSize?: number
@@ -29,10 +31,10 @@ const dayMs = 86_400_000
 
 /**
  * Goes round all jobs in storage, some each turn, and removes what nobody needs: what late workers left behind a job
- * that has ended, what an accept left that broke off, and jobs that are older than they are kept.
+ * that has ended, what an accept left that broke off, frames that were kept long enough, and jobs that are older than they are kept.
  */
 export function janitorChore(deps: JanitorDeps, plan: JanitorPlan): Chore {
-  const { everyMs, keepDays, pages = 4, pageSize } = plan
+  const { everyMs, keepDays, keepFramesDays = 0, pages = 4, pageSize } = plan
   /** Where the round is; a restart begins a new one. */
   let from: string | undefined
   /** The last job of a page may go on in the next. */
@@ -41,7 +43,7 @@ export function janitorChore(deps: JanitorDeps, plan: JanitorPlan): Chore {
     name: 'janitor',
     everyMs,
     async run(signal) {
-      const done = { leftovers: 0, expired: 0 }
+      const done = { leftovers: 0, frames: 0, expired: 0 }
       for (let page = 0; page < pages && !signal.aborted; page++) {
         const { items, next } = await deps.media.listPage(layout.jobs, { from, size: pageSize })
         const jobs = byJob([...carried, ...items])
@@ -51,7 +53,7 @@ export function janitorChore(deps: JanitorDeps, plan: JanitorPlan): Chore {
         await pMap(
           jobs,
           async ([id, blobs]) => {
-            const fate = fateOf(id, blobs, { now: Date.now(), keepDays })
+            const fate = fateOf(id, blobs, { now: Date.now(), keepDays, keepFramesDays })
             const what = fate === 'kept' ? undefined : await removeWhat(deps, id, { fate, blobs })
             if (what) done[what]++
           },
@@ -65,13 +67,13 @@ export function janitorChore(deps: JanitorDeps, plan: JanitorPlan): Chore {
   }
 }
 
-export type Fate = 'kept' | 'leftovers' | 'forsaken' | 'expired'
+export type Fate = 'kept' | 'leftovers' | 'frames' | 'forsaken' | 'expired'
 
 /** What is to become of a job's blobs, by the blobs alone. `forsaken`: it has a spec, but was perhaps never accepted. */
 export function fateOf(
   id: string,
   blobs: Pick<BlobItem, 'name' | 'modified'>[],
-  { now, keepDays }: { now: number; keepDays: number },
+  { now, keepDays, keepFramesDays }: { now: number; keepDays: number; keepFramesDays: number },
 ): Fate {
   const ended = blobs.find(({ name }) => name === layout.report(id))?.modified.getTime()
   const leftovers = blobs.some(({ name }) => isLeftover(id)(name))
@@ -80,7 +82,11 @@ export function fateOf(
     return leftovers && now - newest > dayMs ? 'forsaken' : 'kept'
   }
   if (keepDays > 0 && now - ended > keepDays * dayMs) return 'expired'
-  return leftovers ? 'leftovers' : 'kept'
+  if (leftovers) return 'leftovers'
+  const frames = blobs.filter(({ name }) => name.startsWith(layout.frames(id)))
+  const newest = frames.reduce((latest, { modified }) => Math.max(latest, modified.getTime()), ended)
+  const isOld = keepFramesDays > 0 && frames.length > 0 && now - newest > keepFramesDays * dayMs
+  return isOld ? 'frames' : 'kept'
 }
 
 /** What only a running job needs. */
@@ -92,12 +98,13 @@ async function removeWhat(
   deps: JanitorDeps,
   id: string,
   { fate, blobs }: { fate: Fate; blobs: BlobItem[] },
-): Promise<'expired' | 'leftovers' | undefined> {
+): Promise<'expired' | 'leftovers' | 'frames' | undefined> {
   try {
     if (!(await isOver(deps, id, fate))) return undefined
     if (fate === 'expired') return (await expire(deps, id)) ? 'expired' : undefined
-    await deps.media.remove(blobs.map(({ name }) => name).filter(isLeftover(id)))
-    return 'leftovers'
+    const isGone = fate === 'frames' ? (name: string) => name.startsWith(layout.frames(id)) : isLeftover(id)
+    await deps.media.remove(blobs.map(({ name }) => name).filter(isGone))
+    return fate === 'frames' ? 'frames' : 'leftovers'
   } catch (err) {
     deps.log.warn({ err, job: id }, 'a job could not be cleared up')
     return undefined

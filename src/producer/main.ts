@@ -224,6 +224,7 @@ await runRole({ log, shipping, drainMs }, async () => {
         {
           everyMs: config.FRAMEFLEET_JANITOR_MINUTES * 60_000,
           keepDays: config.FRAMEFLEET_KEEP_JOBS_DAYS,
+          keepFramesDays: config.FRAMEFLEET_KEEP_FRAMES_DAYS,
         },
       ),
       tidyOutputsChore({ media, hidden }, { everyMs: config.FRAMEFLEET_JANITOR_MINUTES * 60_000 }),

@@ -85,3 +85,16 @@ test('nothing that was marked open again is touched', async () => {
   expect(await names('untidy-01')).toEqual([...documents, 'secret.json', ...segments])
   await deps.close()
 })
+
+test('frames that were kept go after their time, and nothing else of their job', async () => {
+  const { deps, names } = await storage()
+  for (const frame of [0, 1]) await deps.media.write(layout.frame('tidy-0001', frame), Buffer.from('png'))
+  const kept = janitorChore(deps, { everyMs: 1, keepDays: 0, keepFramesDays: 1 })
+  expect(await kept.run(signal)).toMatchObject({ frames: 0 })
+  expect(await names('tidy-0001')).toHaveLength(documents.length + 2)
+  const chore = janitorChore(deps, { everyMs: 1, keepDays: 0, keepFramesDays: 1e-9 })
+  await expect
+    .poll(async () => await chore.run(signal).then(async () => await names('tidy-0001')))
+    .toEqual(documents)
+  await deps.close()
+})

@@ -18,5 +18,17 @@ test.each([
   ['is kept for a while yet', ago(6, 'job.json', 'report.json', 'output.mp4'), 7, 'kept'],
   ['has run for longer than jobs are kept', ago(0.1, 'job.json', 'plan.json', segment), 0.01, 'kept'],
 ] as const)('what becomes of a job that %s', (_, blobs, keepDays, fate) => {
-  expect(fateOf('j', [...blobs], { now, keepDays })).toBe(fate)
+  expect(fateOf('j', [...blobs], { now, keepDays, keepFramesDays: 0 })).toBe(fate)
+})
+
+const video = ['job.json', 'report.json', 'output.mp4']
+const frame = 'frames/000000001.png'
+test.each([
+  ['long ago', ago(31, ...video, frame), 30, 'frames'],
+  ['lately', ago(29, ...video, frame), 30, 'kept'],
+  ['long ago, and one was edited since', ago(31, ...video, frame).concat(ago(2, frame)), 30, 'kept'],
+  ['long ago, where they are kept with the job', ago(31, ...video, frame), 0, 'kept'],
+  ['never: it runs', ago(31, 'job.json', 'plan.json', frame), 30, 'kept'],
+] as const)('what becomes of the frames that a job kept which ended %s', (_, blobs, keepFramesDays, fate) => {
+  expect(fateOf('j', [...blobs], { now, keepDays: 0, keepFramesDays })).toBe(fate)
 })
