@@ -5,6 +5,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { renderSampleClip } from '../../src/cli/sample-clip.ts'
 import { seriousFindings, startBrowser } from '../support/browser.ts'
 import { makeClip } from '../support/clips.ts'
+import { colourManifest, colourModel } from '../support/score-models.ts'
+import { picture } from '../support/pictures.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -16,6 +18,8 @@ let browser: Browser
 let page: Page
 let done = ''
 let failed = ''
+let images = ''
+let scores = ''
 
 beforeAll(async () => {
   const env = { FRAMEFLEET_WORKER_HOUR_PRICE: '0.5' }
@@ -275,7 +279,7 @@ test('a job that can not be done says why, and what to do', async () => {
   await alert.waitFor()
   expect(await alert.textContent()).toMatch(/not a video.*Choose a file that ffmpeg can read/)
   await page.getByRole('button', { name: 'Run it again' }).waitFor()
-  await page.getByText('The video was never planned.').waitFor()
+  await page.getByText('It was never planned.').waitFor()
 })
 
 test('what the API refuses is said where it was asked for', async () => {
@@ -337,6 +341,41 @@ test('the fleet: who is there, why so many, and what people set', async () => {
   expect((await stack.api.fleet()).settings).toMatchObject({ min: 2, max: 3, size: null, paused: false })
 })
 
+test('a job without a video: what it made, and which of its images failed; scores to be fetched', async () => {
+  const file = await picture({ width: 160, height: 120 }).png().toBuffer()
+  for (const [i, name] of ['a.png', 'b.png', 'broken.png', 'c.png'].entries())
+    await stack.media.write(`holiday/${name}`, i === 2 ? file.subarray(0, 200) : file)
+  images = (await stack.api.submit({ source: { images: { prefix: 'holiday/' } }, model: 'relief' })).id
+  expect(await stack.ends(images)).toMatchObject({ status: 'succeeded' })
+  await page.goto(at(`#/jobs/${images}`))
+  await page.getByRole('heading', { name: 'holiday/' }).waitFor()
+  await page.locator('.report').waitFor()
+  const shown = page.locator('.pictures img')
+  const widths = async () =>
+    await shown.evaluateAll((all) => all.map((image) => ('naturalWidth' in image ? image.naturalWidth : 0)))
+  await expect.poll(widths).toEqual([160, 160, 160])
+  expect(await page.locator('.report dl').textContent()).toMatch(/Images4Failed1.*images\/s/)
+  await page.getByText('What failed (1)').click()
+  expect(await page.locator('.report li').first().textContent()).toMatch(/^broken\.png: It can't be read/)
+  // Nothing is said of frames, and nothing is played or compared.
+  const main = (await page.locator('main').textContent()) ?? ''
+  expect(main).toMatch(/4 images · in/)
+  expect(main).not.toMatch(/frame|video/i)
+
+  await stack.addModel(colourModel(), colourManifest)
+  const film = await makeClip({ path: join(dir, 'colours.mp4'), frames: 12 })
+  scores = await stack.submit(film, { model: 'colours' })
+  expect(await stack.ends(scores)).toMatchObject({ status: 'succeeded' })
+  await page.goto(at(`#/jobs/${scores}`))
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('link', { name: 'Download the scores' }).click(),
+  ])
+  expect(download.suggestedFilename()).toBe('colours.scored.ndjson')
+  expect((await readFile(await download.path(), 'utf8')).trim().split('\n')).toHaveLength(12)
+  expect(await page.locator('video, .compare').count()).toBe(0)
+})
+
 test('schedules: when each runs, what became of its runs, and a run by hand', async () => {
   const { source } = await stack.api.job(done)
   await stack.api.setSchedule('nightly', {
@@ -362,6 +401,8 @@ test('everybody can use it: nothing serious on any view, in either theme, on a p
   const views = {
     ...{ jobs: '#/', job: `#/jobs/${done}`, failure: `#/jobs/${failed}`, fleet: '#/fleet' },
     schedules: '#/schedules',
+    images: `#/jobs/${images}`,
+    scores: `#/jobs/${scores}`,
   }
   const ready = {
     jobs: '.job',
@@ -369,6 +410,8 @@ test('everybody can use it: nothing serious on any view, in either theme, on a p
     failure: '.problem',
     fleet: '.decisions li',
     schedules: 'tbody time',
+    images: '.report',
+    scores: '.report',
   }
   const found: string[] = []
   const manners = [

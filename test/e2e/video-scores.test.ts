@@ -2,10 +2,9 @@ import { join } from 'node:path'
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { layout } from '../../src/shared/layout.ts'
-import { createGraphBuilder, type GraphBuilder, imageValue } from '../../src/shared/models/graph-builder.ts'
-import { elementTypes, encodeModel } from '../../src/shared/models/onnx-schema.ts'
 import { runCli } from '../support/cli.ts'
 import { damagedClip, makeClip } from '../support/clips.ts'
+import { colourManifest, colourModel, faceModel, notWhiteModel } from '../support/score-models.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -22,19 +21,14 @@ beforeAll(async () => {
     ...{ path: coloured('film'), frames, size: '64x32', fps: '30000/1001' },
     filter: [fill('red', 'lt(n,20)'), fill('lime', 'between(n,20,39)'), fill('blue', 'gte(n,40)')].join(','),
   })
-  await stack.addModel(colours(), {
-    name: 'colours',
-    input: { layout: 'NCHW', type: 'float32', range: '0..1' },
-    size: { width: 16, height: 16 },
-    scores: { task: 'classification', labels: ['red', 'green', 'blue'], softmax: true },
-  })
-  await stack.addModel(faces(), {
+  await stack.addModel(colourModel(), colourManifest)
+  await stack.addModel(faceModel(), {
     name: 'faces',
     input: { layout: 'NCHW', type: 'float32', range: '0..1' },
     size: { width: 32, height: 32, fit: 'letterbox' },
     scores: { task: 'detection', scores: 'scores', boxes: 'boxes', labels: ['none', 'face'], background: 0 },
   })
-  await stack.addModel(notWhite(), {
+  await stack.addModel(notWhiteModel(), {
     name: 'not-white',
     scores: { task: 'vector' },
   })
@@ -177,55 +171,3 @@ test('the command line fetches scores by a name that says so', async () => {
   expect([ran.code, ran.stderr]).toEqual([0, expect.stringContaining('60 frames')])
   expect(linesOf(await readFile(out, 'utf8'))).toHaveLength(frames)
 })
-
-const { float32, uint8, int64 } = elementTypes
-const value = (name: string, dims: (number | string)[], type: number = float32) =>
-  imageValue(name, type, dims)
-type Values = ReturnType<typeof value>[]
-const modelOf = (graph: GraphBuilder, input: Values, output: Values) =>
-  encodeModel({
-    irVersion: 8,
-    opsetImport: [{ domain: '', version: 13 }],
-    graph: { name: 'scores', node: graph.take(), initializer: [], input, output, valueInfo: [] },
-  })
-
-/** How much there is of each colour, as logits. */
-function colours(): Uint8Array {
-  const graph = createGraphBuilder('test/')
-  const means = graph.add('ReduceMean', ['image'], { axes: [2, 3], keepdims: 0 })
-  graph.add('Mul', [means, graph.floats([8])], {}, 'scores')
-  return modelOf(graph, [value('image', ['n', 3, 16, 16])], [value('scores', ['n', 3])])
-}
-
-/** A face in every frame, from the left edge to its middle, and half a width to the right where all is red. */
-function faces(): Uint8Array {
-  const graph = createGraphBuilder('test/')
-  // Of a letterboxed frame the colours of the upper half: the rest is padding.
-  const upper = graph.add('Slice', ['image', graph.ints([0]), graph.ints([16]), graph.ints([2])])
-  const means = graph.add('ReduceMean', [upper], { axes: [2, 3], keepdims: 0 })
-  const red = graph.floats([0.5, 0, 0.5, 0, 0, 0, 0, 0, 0, 0, 0, 0], [3, 4])
-  const places = graph.add('Add', [graph.add('MatMul', [means, red]), graph.floats([0, 0.125, 0.5, 0.375])])
-  graph.add('Reshape', [places, graph.ints([-1, 1, 4])], {}, 'boxes')
-  const none = graph.add('MatMul', [means, graph.floats([0, 0, 0, 0, 0, 0], [3, 2])])
-  const scores = graph.add('Add', [none, graph.floats([0.1, 0.9])])
-  graph.add('Reshape', [scores, graph.ints([-1, 1, 2])], {}, 'scores')
-  return modelOf(
-    graph,
-    [value('image', ['n', 3, 32, 32])],
-    [value('scores', ['n', 1, 2]), value('boxes', ['n', 1, 4])],
-  )
-}
-
-/** A vector of three means, which can't be worked out for a white frame. */
-function notWhite(): Uint8Array {
-  const graph = createGraphBuilder('test/')
-  const least = graph.add('ReduceMin', ['image'], { keepdims: 0 })
-  const whole = graph.add('Reshape', [graph.add('Cast', [least], { to: int64 }), graph.ints([1])])
-  const place = graph.add('Div', [whole, graph.ints([250])])
-  const nothing = graph.add('Cast', [graph.add('Gather', [graph.ints([0]), place])], { to: float32 })
-  const means = graph.add('ReduceMean', [graph.add('Cast', ['image'], { to: float32 })], {
-    ...{ axes: [1, 2], keepdims: 0 },
-  })
-  graph.add('Add', [means, nothing], {}, 'vector')
-  return modelOf(graph, [value('image', [1, 'h', 'w', 3], uint8)], [value('vector', [1, 3])])
-}

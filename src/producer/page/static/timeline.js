@@ -18,8 +18,9 @@ const words = { waiting: 'waiting', active: 'at work', done: 'done', failed: 'fa
  * @param {string} path of the job
  * @param {AbortSignal} signal
  * @param {() => boolean | undefined} isRunning undefined while nobody knows
+ * @param {() => string} unit what its batches are made of
  */
-export function timeline(path, signal, isRunning) {
+export function timeline(path, signal, isRunning, unit) {
   /** @type {Batch[]} */
   let latest = []
   const chart = h('div', { class: 'chart' })
@@ -43,7 +44,7 @@ export function timeline(path, signal, isRunning) {
           h(
             'tr',
             {},
-            ...['Batch', 'Frames', 'State', 'Worker', 'Time', 'Failures', 'What went wrong'].map((name) =>
+            ...['Batch', 'From, to', 'State', 'Worker', 'Time', 'Failures', 'What went wrong'].map((name) =>
               h('th', { scope: 'col' }, name),
             ),
           ),
@@ -107,8 +108,8 @@ export function timeline(path, signal, isRunning) {
       note,
       total === 0
         ? isRunning() === false
-          ? 'The video was never planned.'
-          : 'The video is not planned yet.'
+          ? 'It was never planned.'
+          : 'It is not planned yet.'
         : [
             `${count(total)} ${total === 1 ? 'batch' : 'batches'}`,
             ...(total > batches.length ? [`the first ${count(batches.length)} are shown`] : []),
@@ -116,10 +117,10 @@ export function timeline(path, signal, isRunning) {
             ...(of('active') > 0 ? [`${count(of('active'))} at work`] : []),
             ...(of('waiting') > 0 ? [`${count(of('waiting'))} waiting`] : []),
             ...(of('failed') > 0 ? [`${count(of('failed'))} failed`] : []),
-            ...(unscored > 0 ? [`${count(unscored)} frames unscored`] : []),
+            ...(unscored > 0 ? [`${count(unscored)} ${unit()} unscored`] : []),
           ].join(' · '),
     )
-    draw(chart, batches)
+    draw(chart, batches, unit())
     latest = batches
     // Thousands of rows are made for those only who look at them.
     if (table.open) fill(rows, ...batches.map(tableRow))
@@ -129,8 +130,9 @@ export function timeline(path, signal, isRunning) {
 /**
  * @param {Element} chart
  * @param {Batch[]} batches
+ * @param {string} unit
  */
-function draw(chart, batches) {
+function draw(chart, batches, unit) {
   const timed = batches.flatMap((batch) =>
     batch.startedAt === null || batch.seconds === null
       ? []
@@ -161,7 +163,7 @@ function draw(chart, batches) {
             'aria-label': `${worker}: ${its.length} ${its.length === 1 ? 'batch' : 'batches'}`,
           },
           ...its.map(({ batch, from, to }) => {
-            const bar = h('span', { class: `slot ${lookOf(batch)}`, title: sentenceOf(batch) })
+            const bar = h('span', { class: `slot ${lookOf(batch)}`, title: sentenceOf(batch, unit) })
             bar.style.setProperty('left', `${((from - start) / span) * 100}%`)
             bar.style.setProperty('width', `${Math.max(0.3, ((to - from) / span) * 100)}%`)
             return bar
@@ -176,7 +178,7 @@ function draw(chart, batches) {
       ['done', 'done'],
       ['active', 'at work'],
       ['retried', 'done after a failure'],
-      ['bad', 'failed, or frames unscored'],
+      ['bad', `failed, or ${unit} unscored`],
     ].map(([look, text]) => h('span', {}, h('span', { class: `slot ${look}`, 'aria-hidden': 'true' }), text)),
   )
   if (lanes.length === 0) chart.replaceChildren()
@@ -197,10 +199,13 @@ function lookOf({ state, unscored, failures }) {
   return failures > 0 ? 'retried' : 'done'
 }
 
-/** @param {Batch} batch */
-function sentenceOf({ index, first, frames, state, seconds, failures, error, unscored }) {
+/**
+ * @param {Batch} batch
+ * @param {string} unit
+ */
+function sentenceOf({ index, first, frames, state, seconds, failures, error, unscored }, unit) {
   return [
-    `Batch ${count(index)}: frames ${count(first)} to ${count(first + frames - 1)}, ${words[state]}`,
+    `Batch ${count(index)}: ${unit} ${count(first)} to ${count(first + frames - 1)}, ${words[state]}`,
     ...(seconds === null ? [] : [duration(seconds)]),
     ...(failures > 0 ? [`${failures} ${failures === 1 ? 'failure' : 'failures'}: ${error ?? ''}`] : []),
     ...(unscored.length > 0 ? [`unscored: ${unscored.slice(0, 10).join(', ')}`] : []),
