@@ -232,7 +232,7 @@ test('what is longest unused makes room and comes back; what is in use stays', a
   expect(fetched).toEqual(['a', 'b', 'c', 'b'])
   expect(rowModels.held()).toBeLessThan(10e6)
 
-  const options = { dir, small: false, onScoring() {} }
+  const options = { dir, onScoring() {} }
   using first = await rowModels.open(a, options)
   using second = await rowModels.open(b, options)
   using third = await rowModels.open(c, options)

@@ -39,21 +39,20 @@ type OpenOptions = {
   dir: string
   /** Called before the runtime loads a model, which can kill the process. */
   onScoring(): void
-  /** On one thread. */
-  small: boolean
 }
 
 /**
  * What a loaded model takes. The growth of the process, which is what frames' models are measured by, says nothing of small
  * ones: most come out of memory that was there already. Measured over many of one kind it was 3.1 times the file for SVMs, 5.6 times
- * for forests, whose file is the densest, and 4 MB beside that, most of it the runtime's threads.
+ * for forests, whose file is the densest, and 4 MB beside that.
  */
 const memoryOf = (fileBytes: number) => 6 * fileBytes + (4 << 20)
 
 /**
  * Models of features that stay loaded from batch to batch and from job to job, until others need their memory: the one that
  * was longest unused goes first, and one that a batch is at stays. On the processor, unless a GPU is asked for by name: what
- * is to be worked out of a row is little beside its way there.
+ * is to be worked out of a row is little beside its way there. On one thread: on several a forest's trees are summed up in another
+ * order, and a batch must give the same bytes anywhere.
  */
 export function createRowModels({ models, cache, log, wish, maxBytes }: Deps) {
   const device = wish.device === 'auto' ? 'cpu' : wish.device
@@ -100,9 +99,8 @@ export function createRowModels({ models, cache, log, wish, maxBytes }: Deps) {
     makeRoom(memoryOf(model.length))
     onBytes(memoryOf(model.length))
     options.onScoring()
-    const threads = options.small ? 1 : wish.threads
     const answer = await living()
-      .ask({ load: key, model, wish: { ...wish, device, threads } })
+      .ask({ load: key, model, wish: { ...wish, device, threads: 1 } })
       .catch((error: unknown) => {
         if (classify(error) !== 'unknown') throw error
         const [why] = (error as Error).message.split('\n')
@@ -130,7 +128,7 @@ export function createRowModels({ models, cache, log, wish, maxBytes }: Deps) {
     held: () => [...places.values()].reduce((sum, { bytes }) => sum + bytes, 0),
     /** A model for as long as a batch is at it. Throws InputError for one that is gone, or that is none of features. */
     async open(ref: ModelRef, options: OpenOptions): Promise<RowModel & Disposable> {
-      const key = `${ref.name}@${ref.version} ${ref.sha256}${options.small ? ' small' : ''}`
+      const key = `${ref.name}@${ref.version} ${ref.sha256}`
       const asked = living()
       const place = placeOf(key, (onBytes) => load(ref, key, { ...options, onBytes }))
       place.users += 1

@@ -9,12 +9,13 @@ import type { RowModel, RowModels } from './row-models.ts'
 
 type Value = Extract<PartLine, { value: object }>['value']
 
-/** Rows of one run at most, so that other batches have their turn soon ... */
+/**
+ * Rows of one run at most, so that other batches have their turn soon, and little memory is asked for. As many for a batch that
+ * is suspected: what becomes of a row may depend on how many come with it, and it must come out the same.
+ */
 const mostRows = 2_048
-/** ... and numbers in them: 8 MB of float64. */
+/** Numbers in them: 8 MB of float64. */
 const mostNumbers = 1 << 20
-/** Of a batch that is suspected, so that a run asks little of memory. */
-const fewRows = 256
 
 /**
  * Scores a batch of rows: those that can be scored go to the model some thousand at a time, as one tensor.
@@ -33,7 +34,7 @@ export function createRowScorer({ rowModels }: { rowModels: Pick<RowModels, 'ope
     // A partition that has no model has no row that could be scored.
     if (good.length === 0) return { lines: whole(lines), ms }
     const began = performance.now()
-    using model = await rowModels.open(group.model, { dir: job.dir, onScoring, small: job.small })
+    using model = await rowModels.open(group.model, { dir: job.dir, onScoring })
     if (model.manifest.input.count !== features.length)
       throw new InputError(
         'model-mismatch',
@@ -43,7 +44,7 @@ export function createRowScorer({ rowModels }: { rowModels: Pick<RowModels, 'ope
     if (!scores) throw new InputError('model-mismatch', `The manifest of ${group.model.name} has no scores.`)
     const valueOf = valueMaker(spec)
     const { top } = spec.request.output.scores ?? {}
-    const size = runSize(model, features.length, job.small)
+    const size = runSize(model, features.length)
     for (let from = 0; from < good.length; from += size) {
       signal.throwIfAborted()
       const run = good.slice(from, from + size)
@@ -88,9 +89,8 @@ const isNumber = (value: Row[string] | undefined) => typeof value === 'boolean' 
 
 const whole = (lines: (PartLine | undefined)[]) => lines.filter((line) => line !== undefined)
 
-function runSize({ rows }: RowModel, features: number, small: boolean): number {
-  return rows ?? Math.max(1, Math.min(small ? fewRows : mostRows, Math.floor(mostNumbers / features)))
-}
+const runSize = ({ rows }: RowModel, features: number): number =>
+  rows ?? Math.min(mostRows, Math.floor(mostNumbers / features))
 
 type Run = { items: Item[]; features: string[]; run: number[]; rows: number; blank: ReadonlySet<number> }
 
