@@ -5,6 +5,7 @@ import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { layout } from '../../src/shared/layout.ts'
+import { createRates } from '../../src/shared/rates.ts'
 import { runCli } from '../support/cli.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { echo, forest, lookup } from '../support/table-models.ts'
@@ -96,6 +97,10 @@ test('each row goes to the model of its partition, and comes out with what it ca
     frames: { done: 5, total: 5 },
   })
   for (const left of [layout.segments(id), layout.items(id)]) expect(await stack.namesUnder(left)).toEqual([])
+  // What the next such table is reckoned by.
+  const rates = async () =>
+    (await createRates(redis, '{framefleet}').all()).map(({ model, size }) => `${model} ${size}`)
+  await expect.poll(rates).toContain('level-a-1@1 1x1')
 })
 
 test('CSV with the columns and names that were asked for', async () => {

@@ -43,11 +43,13 @@ export function checkItems(
 
 function checkTable({ columns = {}, features }: TableSource, output: JobRequest['output']): void {
   if (!output.scores) throw new InputError('bad-output', 'A table becomes scores: give output.scores.')
-  const text = features.find((column) => ['text', 'time'].includes(columns[column] ?? 'number'))
-  if (text !== undefined)
+  const text = Object.entries(columns).find(
+    ([column, type]) => ['text', 'time'].includes(type) && features.includes(column),
+  )
+  if (text)
     throw new InputError(
       'bad-request',
-      `A model is given numbers: the feature ${text} can't be of the type ${columns[text]}.`,
+      `A model is given numbers: the feature ${text[0]} can't be of the type ${text[1]}.`,
     )
 }
 

@@ -46,7 +46,7 @@ export function noSuchColumn(name: string, missing: string[], there: string[]): 
 }
 
 /** Whatever it is, it is to be read by people. */
-export function shown(columns: string[], most = 20): string {
+function shown(columns: string[], most = 20): string {
   const some = columns
     .slice(0, most)
     .map((each) => each.replaceAll(/[\p{C}]/gu, '?').slice(0, 60) || '(none)')

@@ -54,9 +54,10 @@ export function createRowReader(
   const partitions = partitionBy.map(placeOf)
   const timed = time === undefined ? undefined : placeOf(time)
   const isFeature = new Set(features)
+  const types = new Map(Object.entries(table.columns ?? {}))
   const isCsv = table.format === 'csv'
   const typeOf = (column: string) =>
-    table.columns?.[column] ??
+    types.get(column) ??
     (isFeature.has(column) ? 'number' : column === time ? 'time' : isCsv ? 'text' : undefined)
   const present = (text: string) => (text === '' ? undefined : text)
 

@@ -16,7 +16,7 @@ export const ItemsPlan = z.object({
   batches: z.array(z.number().int().positive()),
   /** The folder under `jobs/<id>/items/` that has them, a file a batch; another split of the same job has another. */
   folder: z.string().regex(/^[a-z0-9-]{1,40}$/),
-  groups: z.array(ItemGroup).max(10_000).default([]),
+  groups: z.array(ItemGroup).max(20_000).default([]),
   /** The group of each batch; empty where there is one at most. */
   groupOf: z.array(z.number().int().nonnegative()).default([]),
   /** The number of the file that has a batch's items, where that is not the batch's own. */

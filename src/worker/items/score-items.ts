@@ -40,6 +40,9 @@ const Queries = z.array(z.string().nullable())
 export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch) {
   const { spec, plan, batch, manner } = job
   const { request, id } = spec
+  const began = performance.now()
+  let setUpMs = 0
+  let isUnderWay = false
   const range = manner.trial ?? { first: batch.first, count: batch.count }
   const from = range.first - batch.first
   const all = await itemsOf(media, plan, batch)
@@ -59,8 +62,15 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
       keep,
       dir: job.dir,
       signal: job.signal,
-      onScoring: job.onScoring,
-      onItem: job.onItem,
+      onScoring() {
+        // The last time before an item is done is that of the first run.
+        if (!isUnderWay) setUpMs = performance.now() - began
+        job.onScoring()
+      },
+      onItem(done: number) {
+        isUnderWay = true
+        job.onItem(done)
+      },
       onFetched: job.onFetched,
     },
     group: groupOf(spec, plan, batch.index),
@@ -87,7 +97,7 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
   })
   return {
     ...{ first, ...facts, model: `${model.name}@${model.version}`, size },
-    ms: { ...ms, uploadMs: performance.now() - uploading },
+    ms: { fetchMs: 0, setUpMs, ...ms, uploadMs: performance.now() - uploading },
   }
 }
 
