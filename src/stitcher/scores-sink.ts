@@ -30,12 +30,15 @@ export async function scoresSink(
   media: BlobStore,
   { spec, items, fields, dir, output, signal }: ScoresJob,
 ): Promise<ItemSink> {
-  const { format = 'ndjson', append = 'row' } = spec.request.output.scores ?? {}
+  const { format = 'ndjson', append = 'row', rename = {} } = spec.request.output.scores ?? {}
+  // Workers have named all else.
+  const named = (field: string) => (Object.hasOwn(rename, field) ? (rename[field] ?? field) : field)
   const path = join(dir, `output.${format}`)
   const file = await textFile(path)
   const withKey = spec.request.source.images !== undefined
   const labels = new Map<string, number>()
-  const columns = append === 'row' ? [...(withKey ? ['key'] : []), ...fields] : ['items', 'failed', 'labels']
+  const columns =
+    append === 'row' ? [...(withKey ? [named('key')] : []), ...fields] : ['items', 'failed', 'labels']
   const write = async (value: Value) =>
     await file.put(
       format === 'csv'
@@ -47,8 +50,9 @@ export async function scoresSink(
   return {
     async write(line) {
       if ('error' in line) return
-      if (append === 'row') return await write(withKey ? { key: line.key, ...line.value } : line.value)
-      for (const label of labelsOf(line.value))
+      if (append === 'row')
+        return await write(withKey ? { [named('key')]: line.key, ...line.value } : line.value)
+      for (const label of labelsOf(line.value[named('label')], line.value[named('boxes')]))
         if (labels.has(label) || labels.size < mostLabels) labels.set(label, (labels.get(label) ?? 0) + 1)
     },
     async end() {
@@ -84,12 +88,12 @@ async function textFile(path: string) {
 }
 
 /** What a summary counts: the label of an item, or of each thing that was found in it. */
-function labelsOf({ label, boxes }: Value): string[] {
+function labelsOf(label: unknown, boxes: unknown): string[] {
   if (typeof label === 'string') return [label]
   const found = Array.isArray(boxes) ? boxes : []
-  return found.flatMap((box) =>
-    typeof box === 'object' && box !== null && !Array.isArray(box) && typeof box['label'] === 'string'
-      ? [box['label']]
+  return found.flatMap((box: unknown) =>
+    typeof box === 'object' && box !== null && 'label' in box && typeof box.label === 'string'
+      ? [box.label]
       : [],
   )
 }

@@ -195,11 +195,12 @@ test('faces are found where they are: scores of a detector, as NDJSON and as CSV
       boxes: [{ label: 'face', score: 0.9, x: 16, y: 8, width: 16, height: 16 }],
     },
   ])
-  const csv = await scored({ format: 'csv' })
+  const csv = await scored({ format: 'csv', rename: { key: 'file', boxes: 'faces' } })
   expect(csv.type).toMatch(/csv/)
-  expect(csv.text.split('\n')[0]).toBe('key,count,boxes')
+  expect(csv.text.split('\n')[0]).toBe('file,count,faces')
   expect(csv.text.split('\n')[2]).toMatch(/^"b,""c"".png",1,"\[\{""label"":""face""/)
-  expect(JSON.parse((await scored({ append: 'summary' })).text)).toEqual({
+  const summary = { append: 'summary', rename: { boxes: 'faces' } }
+  expect(JSON.parse((await scored(summary)).text)).toEqual({
     items: 2,
     failed: 0,
     labels: { face: 2 },

@@ -108,5 +108,5 @@ function describe({ manifest, likeness }: ModelFile): string {
     style ? 'takes a style' : [],
     half(likeness),
   ].flat()
-  return [`in ${tensor(input)}`, `out ${tensor(output)}`, fit, ...more].join('; ')
+  return [`in ${tensor(input)}`, `out ${scores ? scores.task : tensor(output)}`, fit, ...more].join('; ')
 }
