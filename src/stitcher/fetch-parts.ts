@@ -7,6 +7,7 @@ import { maxPartBytes } from '../shared/items/ndjson.ts'
 import type { JobPlan } from '../shared/job.ts'
 import { layout } from '../shared/layout.ts'
 import { type SegmentFacts, readSegmentFacts } from '../shared/segment-metadata.ts'
+import { expectRoom } from './check-segments.ts'
 
 type Parts = Pick<SegmentFacts, 'replaced' | 'through'> & {
   /** Files, in the order of the batches. */
@@ -15,7 +16,8 @@ type Parts = Pick<SegmentFacts, 'replaced' | 'through'> & {
 
 /**
  * Downloads the parts of a job into `dir`; every batch must have its own, whole: throws TransientError while one is missing, and
- * InputError `bad-part` for one that is larger than any may be. Of a video it answers which frames say what another one's picture shows, and which the model was not given.
+ * InputError `bad-part` for one that is larger than any may be. Of a video it answers which frames have another one's scores, and
+ * which the model was not given.
  */
 export async function fetchParts(
   media: BlobStore,
@@ -24,7 +26,7 @@ export async function fetchParts(
   signal: AbortSignal,
 ): Promise<Parts> {
   const wanted = new Map(batches.map((_, index) => [layout.part(jobId, index), index]))
-  const there: SegmentFacts[] = []
+  const there: (SegmentFacts & { bytes: number })[] = []
   for await (const { name, metadata, bytes } of media.list(layout.parts(jobId))) {
     const index = wanted.get(name)
     const facts = index === undefined ? undefined : readSegmentFacts(metadata, batches[index] ?? 0)
@@ -34,7 +36,7 @@ export async function fetchParts(
         'bad-part',
         `Part ${index} of job ${jobId} has ${bytes} bytes; ${maxPartBytes} are the limit.`,
       )
-    there[index] = facts
+    there[index] = { ...facts, bytes }
   }
   const missing = batches.findIndex((_, index) => !there[index])
   // Its batch may have been lost: it is put on the queue again while this waits for the next attempt.
@@ -45,11 +47,15 @@ export async function fetchParts(
   const starts = batchStarts(batches)
   const inVideo = (which: 'replaced' | 'through') =>
     there.flatMap((facts, index) => facts[which].map((frame) => (starts[index] ?? 0) + frame))
-  const fetch = async (_: number, index: number) => {
+  await expectRoom(
+    dir,
+    there.map(({ bytes }) => bytes),
+  )
+  const fetch = async ({ bytes }: { bytes: number }, index: number) => {
     const path = join(dir, `part-${index}.ndjson`)
-    await media.download(layout.part(jobId, index), path, { signal })
+    await media.download(layout.part(jobId, index), path, { most: bytes, signal })
     return path
   }
-  const paths = await pMap(batches, fetch, { concurrency: 8, signal })
+  const paths = await pMap(there, fetch, { concurrency: 8, signal })
   return { paths, replaced: inVideo('replaced'), through: inVideo('through') }
 }

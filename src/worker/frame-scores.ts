@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { finished } from 'node:stream/promises'
+import { InputError } from '../shared/errors.ts'
 import { toMicroseconds } from '../shared/frame-times.ts'
 import type { PartLine } from '../shared/items/item.ts'
+import { maxPartBytes } from '../shared/items/ndjson.ts'
 import type { Plan } from '../shared/job.ts'
 import type { Range } from '../shared/media/frame-range.ts'
 import { type Size, frameThrough } from '../shared/models/fit.ts'
@@ -32,11 +34,12 @@ type Scores = {
 /**
  * Writes what a model says of frames: a line for each, whose key is the frame's number in the video. A value begins with that number
  * and the frame's time, in seconds as players count them. A frame that the model was not shown is one that failed. Throws
- * InputError `model-refuses` where the model gives something else than its manifest says.
+ * InputError `model-refuses` where the model gives something else than its manifest says, and `too-much-output`.
  */
 export function scoresOfFrames(job: Scores): FrameSink {
   const { plan, manifest, engine, ring, decoded, range, times } = job
   const { video } = plan
+  let bytes = 0
   const said: ScoreTensor[][] = ring.slots.map(() => [])
   const file = createWriteStream(job.path)
   // Who writes waits for it, or sees it fail at the end; until then it must not end the process.
@@ -68,7 +71,10 @@ export function scoresOfFrames(job: Scores): FrameSink {
           ? { key, error: unscorable }
           : job.named({ key, value: valueOf(slot, place, frame) })
         if (file.destroyed) throw file.errored ?? new Error('the part was ended')
-        if (!file.write(`${JSON.stringify(line)}\n`)) await once(file, 'drain')
+        const text = `${JSON.stringify(line)}\n`
+        bytes += Buffer.byteLength(text)
+        if (bytes > maxPartBytes) throw tooMuch(range)
+        if (!file.write(text)) await once(file, 'drain')
       }
     },
     async finish() {
@@ -79,5 +85,11 @@ export function scoresOfFrames(job: Scores): FrameSink {
     kill: () => file.destroy(new Error('the part was ended')),
   }
 }
+
+const tooMuch = ({ count }: Range) =>
+  new InputError(
+    'too-much-output',
+    `The scores of ${count} frames have more than ${maxPartBytes >> 20} MiB; ask for smaller batches (batch.frames).`,
+  )
 
 const unscorable = { code: 'unscorable', message: 'The model fails on it alone.' }
