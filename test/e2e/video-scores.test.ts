@@ -153,6 +153,11 @@ test.each<[string, object, string]>([
   ['frames to keep', { model: 'colours', intermediate: 'frames' }, 'bad-output'],
   ['images', { model: 'colours', output: { images: {} } }, 'bad-output'],
   ['scores of a model that makes pictures', { model: 'passthrough', output: { scores: {} } }, 'bad-output'],
+  [
+    'a column that is there already',
+    { model: 'colours', output: { scores: { rename: { score: 'frame' } } } },
+    'bad-output',
+  ],
 ])('a video that is to become scores is refused with %s', async (_, more, code) => {
   const url = await stack.upload(clip)
   const answer = await stack.call('POST', '/v1/jobs', {

@@ -28,12 +28,13 @@ export function checkResult(
     throw new InputError('bad-output', 'Only a table has columns that go along (output.scores.columns).')
   const carried = source?.table
     ? (columns ?? wantedColumns({ table: source.table, carried: undefined }))
-    : ['key']
+    : source?.url === undefined
+      ? ['key']
+      : ['frame', 'time']
   const told = new Set(models?.flatMap((model) => (model.scores ? fieldsOf[model.scores.task] : [])))
   const fields = [...carried, ...told, ...((models?.length ?? 0) > 1 ? ['model'] : [])]
-  // Of a video each line has its frame and time as well.
   const unknown = Object.keys(rename).find((name) => !fields.includes(name))
-  if (unknown !== undefined && models && (source?.table ?? source?.images))
+  if (unknown !== undefined && models && source)
     throw new InputError(
       'bad-output',
       `The result has no column ${unknown} that could be renamed; it has ${fields.slice(0, 50).join(', ')}.`,
