@@ -31,9 +31,26 @@ export async function submit(
   signal: AbortSignal,
 ): Promise<number> {
   if (options.out !== undefined && !options.wait) throw new UsageError('--out is of use with --wait')
+  if (options.job !== undefined) {
+    const request = await readRequest(options.job)
+    return await send(async (urlOf) => await withSource(request, source, urlOf), options, env, signal)
+  }
+  if (source === undefined) throw new UsageError('name a file or a URL, or a job with --job')
+  return await send(async (urlOf) => await asOptioned(source, options, urlOf), options, env, signal)
+}
+
+/** Brings a local file into storage, and answers its URL. */
+type UrlOf = (what: string) => Promise<string>
+
+async function send(
+  request: (urlOf: UrlOf) => Promise<JobRequest>,
+  options: SubmitOptions,
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+): Promise<number> {
   const { api, endpoint } = await connect(env, options.dir)
   const urlOf = async (what: string) => await bring(what, api, endpoint, { quiet: options.json, signal })
-  const job = await api.submit(await requestOf(source, options, urlOf), { signal })
+  const job = await api.submit(await request(urlOf), { signal })
   if (options.wait) {
     // Known at once, whatever becomes of the waiting; what is answered is how it ends.
     tell(`job ${job.id}`)
@@ -43,15 +60,7 @@ export async function submit(
   return 0
 }
 
-type UrlOf = (what: string) => Promise<string>
-
-async function requestOf(
-  source: string | undefined,
-  options: SubmitOptions,
-  urlOf: UrlOf,
-): Promise<JobRequest> {
-  if (options.job !== undefined) return await described(options.job, source, urlOf)
-  if (source === undefined) throw new UsageError('name a file or a URL, or a job with --job')
+async function asOptioned(source: string, options: SubmitOptions, urlOf: UrlOf): Promise<JobRequest> {
   const { model, container, codec, onError, priority } = options
   return {
     source: { url: await urlOf(source) },
@@ -62,14 +71,22 @@ async function requestOf(
   }
 }
 
-/** A job as its file has it; what is named beside is its table, or else its video. The API says what is wrong with it. */
-async function described(file: string, source: string | undefined, urlOf: UrlOf): Promise<JobRequest> {
-  const request = (await readJson(file)) as JobRequest
-  if (typeof request !== 'object' || request === null || Array.isArray(request))
-    throw new InputError(
-      'no-job',
-      `${file} describes no job: it must hold an object, such as { source, model }.`,
-    )
+/** A job as its file has it: the API says what is wrong with it. */
+async function readRequest(file: string): Promise<JobRequest> {
+  const request = await readJson(file)
+  if (typeof request === 'object' && request !== null && !Array.isArray(request)) return request as JobRequest
+  throw new InputError(
+    'no-job',
+    `${file} describes no job: it must hold an object, such as { source, model }.`,
+  )
+}
+
+/** What is named beside the job's file is its table, or else its video. */
+async function withSource(
+  request: JobRequest,
+  source: string | undefined,
+  urlOf: UrlOf,
+): Promise<JobRequest> {
   if (source === undefined) return request
   const url = await urlOf(source)
   const { table } = request.source ?? {}
