@@ -28,6 +28,8 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   redis?.disconnect()
+  // An engine that is ended in mid-work leaves its folder to whoever starts next.
+  await stack?.ends(poisoned)
   await stack?.stop()
 })
 
