@@ -5,6 +5,7 @@ import { layout } from '../../src/shared/layout.ts'
 import { runCli } from '../support/cli.ts'
 import { damagedClip, makeClip } from '../support/clips.ts'
 import { colourManifest, colourModel, faceModel, notWhiteModel } from '../support/score-models.ts'
+import { picture } from '../support/pictures.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -167,12 +168,30 @@ test.each<[string, object, string]>([
   expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([422, code])
 })
 
-test('the command line fetches scores by a name that says so', async () => {
-  const out = join(dir, 'said.ndjson')
-  const ran = await runCli(['submit', clip, '--model', 'colours', '--wait', '--out', out], {
+const cli = async (...args: string[]) =>
+  await runCli(args, {
     FRAMEFLEET_API_URL: stack.stack.apiUrl,
     FRAMEFLEET_API_TOKEN: stack.stack.token,
   })
+
+test('the command line fetches scores by a name that says so, and says of images where they are and what failed', async () => {
+  const out = join(dir, 'said.ndjson')
+  const ran = await cli('submit', clip, '--model', 'colours', '--wait', '--out', out)
   expect([ran.code, ran.stderr]).toEqual([0, expect.stringContaining('60 frames')])
   expect(linesOf(await readFile(out, 'utf8'))).toHaveLength(frames)
+
+  const file = await picture({ width: 20, height: 10 }).png().toBuffer()
+  await stack.media.write('album/good.png', file)
+  await stack.media.write('album/torn.png', file.subarray(0, 60))
+  const { id } = await stack.api.submit({ source: { images: { prefix: 'album/' } }, model: 'passthrough' })
+  const watched = await cli('watch', id)
+  expect(watched).toMatchObject({
+    code: 0,
+    stdout: `succeeded: images under ${stack.media.url(layout.images(id))}\n`,
+  })
+  expect(watched.stderr).toMatch(/2\/2 images[^]*1 of 2 images failed, torn\.png: It can't be read/)
+  expect(await cli('download', id)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/look under http/),
+  })
 })
