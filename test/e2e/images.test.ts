@@ -229,7 +229,7 @@ test('several models make one of each image, each in a folder of its own, or a l
     ['shade-a', 'shade-b'].map(async (name) => stack.addModel(shade(), { ...shadeManifest, name })),
   )
   const list = ['both/a.png', 'both/b.gif'].map((name) => stack.media.url(name))
-  const scores = { format: 'csv', rename: { score: 'Shade' } }
+  const scores = { format: 'csv' as const, rename: { score: 'Shade' } }
   const listed = await stack.api.submit({ source: { images: { list } }, models: shades, output: { scores } })
   expect(await stack.ends(listed.id)).toMatchObject({ status: 'succeeded', frames: { total: 4 } })
   const rows = (await outputOf(listed.id)).text.trim().split('\n')

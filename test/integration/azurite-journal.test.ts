@@ -29,7 +29,7 @@ test('what storage has answered holds, however often it is killed: written, writ
         const before = known.get(name)
         known.delete(name)
         // Cut off in the middle of its last one.
-        const now = await change(media, name, `${round}-${answered}`, before).catch(() => gone)
+        const now = await change(media, name, `${round}-${answered}`, before).catch((): typeof gone => gone)
         if (now === gone) return
         known.set(name, now)
         answered += 1
@@ -53,10 +53,10 @@ test('what storage has answered holds, however often it is killed: written, writ
   // What is in the books is in no journal any more, but for the one that is open.
   const journals = (await readdir(join(dir, 'azurite'))).filter((name) => name.includes('journal'))
   expect(journals).toHaveLength(2)
-  await running?.stop()
+  await running?.stop(5_000)
 })
 
-const gone = Symbol('cut off')
+const gone: unique symbol = Symbol('cut off')
 
 /** Something else each time; answers what the blob is then. */
 async function change(
