@@ -96,6 +96,7 @@ await runRole({ log, shipping, drainMs }, async () => {
   const policy = { mediaUrl: media.url(''), allowed: config.FRAMEFLEET_SOURCE_HOSTS }
   const split = splitWorkload({
     policy,
+    maxSourceBytes: config.FRAMEFLEET_MAX_SOURCE_BYTES,
     index: indexer.index,
     files,
     media,

@@ -30,6 +30,7 @@ type SplitDeps = {
   sources: SourceReader
   scratch: Scratch
   policy: SourceDeps['policy']
+  maxSourceBytes: number
   index(path: string, signal: AbortSignal): Promise<IndexedSource>
   redis: Redis
   queues: FlowQueues
@@ -84,10 +85,10 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
 
 async function planJob(deps: SplitDeps, spec: JobSpec, signal: AbortSignal): Promise<JobPlan> {
   if (spec.request.source.url !== undefined) return await makePlan(deps, spec, signal)
-  const { media, sources, policy, models, files, scratch } = deps
+  const { files, scratch, media } = deps
   return await scratch.within('split', async (dir) => {
     const secret = await files.secret(spec)
-    const source = await openItemSource({ media, sources, policy, models }, { spec, secret, dir, signal })
+    const source = await openItemSource(deps, { spec, secret, dir, signal })
     const { batch, source: from } = spec.request
     const size = batch.items ?? (from.table ? rowsTogether : imagesTogether)
     const plan = await planItems(media, source, { jobId: spec.id, size, models: spec.models, signal })

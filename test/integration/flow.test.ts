@@ -137,6 +137,7 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
     splitWorkload({
       index: indexSource,
       policy: { mediaUrl: 'http://127.0.0.1', allowed: [] },
+      maxSourceBytes: 1e9,
       ...{
         files,
         media,
@@ -191,6 +192,7 @@ test('a video is cut by the pace that was measured, and the plan says by which',
     const split = splitWorkload({
       ...{ files, media, statuses, sources, order, queues, scratch, index: indexSource },
       policy: { mediaUrl: 'http://127.0.0.1', allowed: [] },
+      maxSourceBytes: 1e9,
       ...{ models: createModelStore(media), redis: test.connection, cut: { workers: 4, pace } },
     })
     const context = {

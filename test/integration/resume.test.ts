@@ -65,6 +65,7 @@ async function system() {
         splitWorkload({
           index: indexSource,
           policy: { mediaUrl: 'http://127.0.0.1', allowed: [] },
+          maxSourceBytes: 1e9,
           ...{ ...flows, media, scratch, sources, models: createModelStore(media) },
           cut: { workers: 1, pace: 'unknown' },
         }),

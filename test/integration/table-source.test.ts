@@ -41,7 +41,13 @@ async function start(files: Record<string, string | Buffer> = {}) {
     spec.request = { ...spec.request, ...more, source: { table: parsed } }
     if (parsed.url) spec.source = await sources.look(parsed.url)
     const secret = { sourceQuery: '', outputQuery: '', styleQuery: '' }
-    const deps = { media, sources, models, policy: { mediaUrl: media.url(''), allowed: [] } }
+    const deps = {
+      media,
+      sources,
+      models,
+      maxSourceBytes: 100_000,
+      policy: { mediaUrl: media.url(''), allowed: [] },
+    }
     const source = await openItemSource(deps, { spec, secret, signal, dir: await mkdtemp(join(dir, 'job-')) })
     const made = await planItems(media, source, { jobId: spec.id, size: 10, signal, ...chosen })
     const itemsOf = async (batch: number): Promise<Item[]> => {
@@ -236,6 +242,11 @@ test('a table without rows is a plan without batches', async () => {
     batches: [],
     warnings: ['1 row outside the window of time was left out.'],
   })
+})
+
+test('a file of a prefix may be as large as any source, and no larger', async () => {
+  const { plan } = await start({ 'large/a.csv': rows(0, 1), 'large/b.csv': rows(1, 20_000) })
+  await expect(plan({ prefix: 'large/' })).rejects.toMatchObject({ code: 'source-too-large' })
 })
 
 test('a column with a value for each row tells no partitions', async () => {

@@ -10,6 +10,8 @@ export type SourceDeps = {
   media: BlobStore
   sources: SourceReader
   models: Pick<ModelStore, 'find'>
+  /** Of one file. */
+  maxSourceBytes: number
   /** Which hosts may be read from. */
   policy: { mediaUrl: string; allowed: string[] }
 }

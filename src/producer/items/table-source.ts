@@ -109,7 +109,7 @@ function windowOf({ from, to }: TableSource): ((at: number) => boolean) | undefi
 }
 
 /** The files of a table, one after the other: each is there until the next one is asked for. */
-async function* fetched({ media, sources }: SourceDeps, job: Job): AsyncGenerator<Fetched> {
+async function* fetched({ media, sources, maxSourceBytes }: SourceDeps, job: Job): AsyncGenerator<Fetched> {
   const { spec, secret, dir, signal, table } = job
   const path = join(dir, 'table')
   if (table.prefix === undefined) {
@@ -120,6 +120,11 @@ async function* fetched({ media, sources }: SourceDeps, job: Job): AsyncGenerato
   }
   for await (const { name, bytes, etag, grows } of media.list(table.prefix)) {
     if (bytes === 0 || isOwnName(name, 'read')) continue
+    if (bytes > maxSourceBytes)
+      throw new InputError(
+        'source-too-large',
+        `The table ${name} has ${bytes} bytes; ${maxSourceBytes} are the limit.`,
+      )
     // What is appended while it is read belongs to nobody's plan.
     const version = grows ? { upTo: bytes } : { ifMatch: etag }
     await media.download(name, path, { ...version, signal }).catch((error: unknown) => {
