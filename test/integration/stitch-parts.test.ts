@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { beforeAll, expect, test } from 'vitest'
 import { type BlobStore, connectAccount } from '../../src/shared/blob-store.ts'
 import type { Plan } from '../../src/shared/job.ts'
+import { createJobFiles } from '../../src/shared/job-files.ts'
 import { createJobStatuses } from '../../src/shared/job-status.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { writeSegmentFacts } from '../../src/shared/segment-metadata.ts'
@@ -57,6 +58,15 @@ async function finish(id: string, batches: number) {
 test('parts become one file in order; which frames were damaged is said, by their numbers in the video', async () => {
   await commit('a-job-that-is-well', 0, lines(0).join(''))
   await commit('a-job-that-is-well', 1, lines(10).join(''))
+  // What a resumed job need not do again.
+  const files = createJobFiles(media)
+  await files.keepPlan(scoredPlan('a-job-that-is-well', 2))
+  expect(await files.committed('a-job-that-is-well')).toEqual(
+    new Map([
+      [0, 10],
+      [1, 10],
+    ]),
+  )
   expect(await finish('a-job-that-is-well', 2)).toMatchObject({
     ...{ status: 'succeeded', framesReplaced: [], warnings: [] },
     items: { total: 20, failed: 0 },
