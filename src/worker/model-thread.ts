@@ -8,10 +8,11 @@ const askLimitMs = 300_000
 export type ModelThread = ReturnType<typeof startModelThread>
 
 /** The inference thread as a function. */
-export const startModelThread = () => startThread<ToThread, FromThread>('inference-thread')
+export const startModelThread = () => startThread<{ asks: ToThread; answers: FromThread }>('inference-thread')
 
 /** A thread that answers one question after the other, as a function: `file` is its module beside this one. */
-export function startThread<Question extends object, Answer extends object>(file: string) {
+export function startThread<Talk extends { asks: object; answers: object }>(file: string) {
+  type Answer = Talk['answers']
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const thread = new Worker(new URL(`./${file}.${extension}`, import.meta.url))
   const waiting = new Map<number, { resolve(answer: Answer): void; reject(error: Error): void }>()
@@ -36,7 +37,7 @@ export function startThread<Question extends object, Answer extends object>(file
   return {
     /** Set once the thread has died or hung: it is of no more use. */
     broken: () => broken !== undefined,
-    async ask(message: Question): Promise<Answer> {
+    async ask(message: Talk['asks']): Promise<Answer> {
       if (broken) throw broken
       const limit = setTimeout(
         () => fail(new ResourceError(`the model took longer than ${askLimitMs / 1_000} s`)),

@@ -58,7 +58,7 @@ export function createRowModels({ models, cache, log, wish, maxBytes }: Deps) {
   const device = wish.device === 'auto' ? 'cpu' : wish.device
   // In order of use, the latest last.
   const places = new Map<string, Place>()
-  const start = () => startThread<ToRows, FromRows>('rows-thread')
+  const start = () => startThread<{ asks: ToRows; answers: FromRows }>('rows-thread')
   let thread: ReturnType<typeof start> | undefined
 
   /** The thread, or a new one in place of one that died or hung: what that had loaded is gone. */
