@@ -1,5 +1,9 @@
+import { readFile, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { BlobSASPermissions } from '@azure/storage-blob'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { connectAccount } from '../../src/shared/blob-store.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { createGraphBuilder, imageValue } from '../../src/shared/models/graph-builder.ts'
 import { elementTypes, encodeModel } from '../../src/shared/models/onnx-schema.ts'
@@ -163,6 +167,52 @@ test('a list and a manifest name images; a model may make larger ones of them', 
     (name) => name.split('output.images/')[1],
   )
   expect(new Set(keys)).toEqual(new Set(['first.png', 'some/y/one.png']))
+})
+
+test('images of somebody else come with a SAS, which is told to nobody and gone with the job', async () => {
+  const theirs = connectAccount(stack.stack.env['FRAMEFLEET_MEDIA_ACCOUNT'] ?? '').getContainerClient(
+    'theirs',
+  )
+  await theirs.createIfNotExists()
+  const expiresOn = new Date(Date.now() + 3_600_000)
+  const permissions = BlobSASPermissions.parse('r')
+  const file = await picture(size).png().toBuffer()
+  await theirs.getBlockBlobClient('good.png').upload(file, file.length)
+  const urls = await Promise.all(
+    ['good.png', 'gone.png'].map((name) =>
+      theirs.getBlockBlobClient(name).generateSasUrl({ permissions, expiresOn }),
+    ),
+  )
+  const signatures = urls.map((url) => new URL(url).searchParams.get('sig') ?? '')
+  const wrong = new URL(urls[0] ?? '')
+  wrong.searchParams.set('sig', Buffer.from('not what was signed, of the same length').toString('base64'))
+  const list = [...urls, wrong.href.replace('good.png', 'wrong.png')]
+  const lines = list.map((url, i) => `${JSON.stringify({ key: `m${i}.png`, url })}\n`)
+  await put('theirs.ndjson', Buffer.from(lines.join('')))
+  for (const [images, keys] of [
+    [{ list }, ['gone.png', 'wrong.png']],
+    [{ manifest: stack.media.url('theirs.ndjson') }, ['m1.png', 'm2.png']],
+  ] as const) {
+    const { id } = await stack.api.submit({ source: { images }, model: 'passthrough', logLevel: 'debug' })
+    expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', frames: { done: 3, total: 3 } })
+    const { items } = await report(id)
+    expect(items.failures.map(({ key, code }) => [key, code])).toEqual([
+      [keys[0], 'source-not-found'],
+      [keys[1], 'source-forbidden'],
+    ])
+    const names = await stack.namesUnder(layout.job(id))
+    expect(names.filter((name) => /secret/.test(name))).toEqual([])
+    const logs = join(stack.dir, 'logs')
+    const said = await Promise.all([
+      ...names.map(async (name) => String(await stack.media.read(name))),
+      ...(await readdir(logs))
+        .filter((name) => name.endsWith('.ndjson'))
+        .map(async (name) => readFile(join(logs, name), 'utf8')),
+    ])
+    for (const signature of [...signatures, wrong.searchParams.get('sig') ?? ''])
+      for (const secret of [signature, encodeURIComponent(signature)])
+        expect(said.join('\n')).not.toContain(secret)
+  }
 })
 
 test('faces are found where they are: scores of a detector, as NDJSON and as CSV', async () => {
