@@ -260,6 +260,7 @@ test('the API describes itself, from the schemas it checks by', async () => {
     '/v1/quarantine',
     '/v1/quarantine/{id}',
     '/v1/quarantine/{id}/retry',
+    '/v1/readings',
     '/v1/resume',
     '/v1/schedules',
     '/v1/schedules/{id}',
