@@ -1,22 +1,23 @@
 import type { Schedule, ScheduleHistory, ScheduleRun, ScheduleView } from '../../client/client.ts'
 import { connect } from '../endpoint.ts'
 import { readJson } from '../given-file.ts'
-import { type Common, print } from '../output.ts'
+import { type Common, print, printLines } from '../output.ts'
 
 type Env = NodeJS.ProcessEnv
 
 export async function listSchedules(options: Common, env: Env): Promise<number> {
   const { api } = await connect(env, options.dir)
   const { schedules } = await api.schedules()
-  const lines = schedules.map(describeSchedule)
-  print(options.json ? { schedules } : lines.length > 0 ? lines.join('\n') : 'no schedules')
+  if (options.json) print({ schedules })
+  else printLines(schedules.length > 0 ? schedules.map(describeSchedule) : ['no schedules'])
   return 0
 }
 
 export async function showSchedule(id: string, options: Common, env: Env): Promise<number> {
   const { api } = await connect(env, options.dir)
   const schedule = await api.schedule(id)
-  print(options.json ? schedule : describeHistory(schedule).join('\n'))
+  if (options.json) print(schedule)
+  else printLines(describeHistory(schedule))
   return 0
 }
 
