@@ -76,7 +76,7 @@ export function createScorer(deps: ScoreDeps) {
           isItemsPlan(plan)
             ? await scoreItems(deps, {
                 ...{ dir, spec, plan, batch, signal, manner: steps.manner, log: steps.log },
-                ...{ onScoring: steps.onScoring, onItem: onFrame },
+                ...{ onScoring: steps.onScoring, onItem: onFrame, onFetched: steps.onDecoded },
               })
             : await scoreVideo(deps, { dir, spec, plan, batch, steps, started, signal, onFrame }),
         )
