@@ -374,6 +374,16 @@ test('a job without a video: what it made, and which of its images failed; score
   expect(download.suggestedFilename()).toBe('colours.scored.ndjson')
   expect((await readFile(await download.path(), 'utf8')).trim().split('\n')).toHaveLength(12)
   expect(await page.locator('video, .compare').count()).toBe(0)
+
+  // Where it is chosen nothing is asked of a video that there will not be; nor is it what stands first.
+  await page.goto(at('#/'))
+  const model = page.getByRole('radio', { name: 'colours' })
+  await model.waitFor()
+  const asksCodec = async () =>
+    await page.evaluate<boolean>("!document.querySelector('#codec').closest('[hidden]')")
+  expect([await model.isChecked(), await asksCodec()]).toEqual([false, true])
+  await model.check()
+  expect(await asksCodec()).toBe(false)
 })
 
 test('schedules: when each runs, what became of its runs, and a run by hand', async () => {
