@@ -213,6 +213,20 @@ test('images of somebody else come with a SAS, which is told to nobody and gone 
       for (const secret of [signature, encodeURIComponent(signature)])
         expect(said.join('\n')).not.toContain(secret)
   }
+  // Asked for by its log level: each item that failed, as it did.
+  const worker = await readFile(join(stack.dir, 'logs', 'worker-1.ndjson'), 'utf8')
+  const other = await readFile(join(stack.dir, 'logs', 'worker-2.ndjson'), 'utf8')
+  expect(`${worker}${other}`).toMatch(/"key":"wrong.png".*an item failed/)
+
+  // Scores go where a SAS lets them, and it is gone with the job too.
+  const place = theirs.getBlockBlobClient('shades.csv')
+  const mayWrite = BlobSASPermissions.parse('cw')
+  const url = await place.generateSasUrl({ permissions: mayWrite, expiresOn })
+  const model = await stack.addModel(shade(), { ...shadeManifest, name: 'shade-of-theirs' })
+  const source = { images: { list: list.slice(0, 1) } }
+  const { id } = await stack.api.submit({ source, model, output: { scores: { url, format: 'csv' } } })
+  expect(await stack.ends(id)).toMatchObject({ status: 'succeeded', output: url.replace(/\?.*/, '') })
+  expect((await place.downloadToBuffer()).toString()).toMatch(/^key,score\ngood.png,0\.\d+\n$/)
 })
 
 test('faces are found where they are: scores of a detector, as NDJSON and as CSV', async () => {
