@@ -97,10 +97,10 @@ async function alphaOf(path: string, { width, height }: Size): Promise<Buffer> {
 
 function badImage(error: unknown): InputError {
   const [why = ''] = (error as Error).message.split('\n')
-  // libvips names our own file, which tells nobody anything.
+  // libvips names our own file, or a setting of ours, which tells nobody anything.
   return new InputError(
     'bad-image',
-    `It can't be read as an image: ${why.replaceAll(/\/\S+/g, 'the file')}.`,
+    `It can't be read as an image: ${/failOn/.test(why) ? 'it is damaged' : why.replaceAll(/\/\S+/g, 'the file')}.`,
     {
       cause: error,
     },
