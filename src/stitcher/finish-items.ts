@@ -57,6 +57,7 @@ export async function finishItems(
         spec,
         items,
         fields,
+        carried: isItemsPlan(plan) ? plan.columns : ['frame', 'time'],
         dir,
         output: (await outputs.of(spec)) ?? { query: '' },
         signal,

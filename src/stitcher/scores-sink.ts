@@ -10,8 +10,10 @@ import { publishFile } from './publish.ts'
 type ScoresJob = {
   spec: JobSpec
   items: ItemsReport
-  /** Every field that a value has, in the order they came up: the columns of CSV. */
+  /** Every field that a value has: the columns of CSV. */
   fields: string[]
+  /** Those of them that are no word of the model's, in order, by the names they had before; where the request does not say it. */
+  carried: string[] | undefined
   dir: string
   output: Output
   signal: AbortSignal
@@ -21,6 +23,8 @@ type Value = Extract<PartLine, { value: object }>['value']
 
 const contentTypes = { ndjson: 'application/x-ndjson', csv: 'text/csv; charset=utf-8' }
 const mostLabels = 10_000
+/** What a model says, in order. */
+const told = ['label', 'score', 'top', 'count', 'boxes', 'vector', 'model']
 
 /**
  * Scores as one file: a line for each item that did not fail. Of an image the first field is its key; a table's rows and
@@ -28,9 +32,14 @@ const mostLabels = 10_000
  */
 export async function scoresSink(
   media: BlobStore,
-  { spec, items, fields, dir, output, signal }: ScoresJob,
+  { spec, items, fields, carried = [], dir, output, signal }: ScoresJob,
 ): Promise<ItemSink> {
-  const { format = 'ndjson', append = 'row', rename = {} } = spec.request.output.scores ?? {}
+  const {
+    format = 'ndjson',
+    append = 'row',
+    rename = {},
+    columns: asked = carried,
+  } = spec.request.output.scores ?? {}
   // Workers have named all else.
   const named = (field: string) => (Object.hasOwn(rename, field) ? (rename[field] ?? field) : field)
   const path = join(dir, `output.${format}`)
@@ -38,11 +47,13 @@ export async function scoresSink(
   const withKey = spec.request.source.images !== undefined
   const labels = new Map<string, number>()
   const columns =
-    append === 'row' ? [...(withKey ? [named('key')] : []), ...fields] : ['items', 'failed', 'labels']
+    append === 'row'
+      ? inOrder(fields, { first: withKey ? [named('key')] : [], then: [...asked, ...told].map(named) })
+      : ['items', 'failed', 'labels']
   const write = async (value: Value) =>
     await file.put(
       format === 'csv'
-        ? `${columns.map((column) => field(value[column])).join(',')}\n`
+        ? `${columns.map((column) => field(Object.hasOwn(value, column) ? value[column] : null)).join(',')}\n`
         : `${JSON.stringify(value)}\n`,
     )
   if (format === 'csv' && columns.length > 0) await file.put(`${columns.map(field).join(',')}\n`)
@@ -65,6 +76,12 @@ export async function scoresSink(
       })
     },
   }
+}
+
+/** Objects put names that are numbers first, so the order of a value's fields is not that in which they were put there. */
+function inOrder(fields: string[], { first, then }: { first: string[]; then: string[] }): string[] {
+  const there = new Set(fields)
+  return [...new Set([...first, ...then.filter((name) => there.has(name)), ...fields])]
 }
 
 const writtenAtOnce = 1 << 20

@@ -39,6 +39,8 @@ export type ItemSource = {
   items(signal: AbortSignal): AsyncIterable<SourceItem>
   /** The groups that its items name by number; asked once all items were read. */
   groups?(): ItemGroup[]
+  /** The columns of its rows that go along, in order, where a row can't keep that itself; asked once all items were read. */
+  columns?(): string[] | undefined
   /** What is worth saying in the report; asked once all items were read. */
   warnings?(): string[]
   /** Whether having no items is a result like any other: nothing was measured that hour. */

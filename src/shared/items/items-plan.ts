@@ -21,6 +21,8 @@ export const ItemsPlan = z.object({
   groupOf: z.array(z.number().int().nonnegative()).default([]),
   /** The number of the file that has a batch's items, where that is not the batch's own. */
   fileOf: z.array(z.number().int().nonnegative()).optional(),
+  /** The columns of a table that go along to CSV, in order, where the request does not name them: in an object names that are numbers come first. */
+  columns: z.array(z.string()).optional(),
   /** As workers measure rows, `FEATURESx1`; nothing is known of images before they are opened. */
   size: z
     .string()
@@ -47,6 +49,12 @@ export function nameInResult(
 ): string {
   return models.filter((each) => each.name === name).length > 1 ? `${name}@${version}` : name
 }
+
+/** By what the pace of a batch is known: its model; those of partitions are alike and many, and go by their pattern together. */
+export const pacedBy = (
+  { request: { modelBy } }: Pick<JobSpec, 'request'>,
+  { name, version }: JobSpec['model'],
+): string => modelBy?.pattern ?? `${name}@${version}`
 
 /** The model and the partition of a batch. */
 export function groupOf(
