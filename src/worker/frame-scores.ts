@@ -4,7 +4,7 @@ import { finished } from 'node:stream/promises'
 import { InputError } from '../shared/errors.ts'
 import { toMicroseconds } from '../shared/frame-times.ts'
 import type { PartLine } from '../shared/items/item.ts'
-import { maxPartBytes } from '../shared/items/ndjson.ts'
+import { maxLineBytes, maxPartBytes } from '../shared/items/ndjson.ts'
 import type { Plan } from '../shared/job.ts'
 import type { Range } from '../shared/media/frame-range.ts'
 import { type Size, frameThrough } from '../shared/models/fit.ts'
@@ -72,7 +72,9 @@ export function scoresOfFrames(job: Scores): FrameSink {
           : job.named({ key, value: valueOf(slot, place, frame) })
         if (file.destroyed) throw file.errored ?? new Error('the part was ended')
         const text = `${JSON.stringify(line)}\n`
-        bytes += Buffer.byteLength(text)
+        const length = Buffer.byteLength(text)
+        bytes += length
+        if (length > maxLineBytes) throw tooLarge(key)
         if (bytes > maxPartBytes) throw tooMuch(range)
         if (!file.write(text)) await once(file, 'drain')
       }
@@ -90,6 +92,12 @@ const tooMuch = ({ count }: Range) =>
   new InputError(
     'too-much-output',
     `The scores of ${count} frames have more than ${maxPartBytes >> 20} MiB; ask for smaller batches (batch.frames).`,
+  )
+
+const tooLarge = (frame: string) =>
+  new InputError(
+    'too-much-output',
+    `The scores of frame ${frame} have more than ${maxLineBytes >> 20} MiB, which is the limit.`,
   )
 
 const unscorable = { code: 'unscorable', message: 'The model fails on it alone.' }

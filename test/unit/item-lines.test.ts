@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Item, PartLine } from '../../src/shared/items/item.ts'
-import { parseLines, readItem, readPartLine } from '../../src/shared/items/ndjson.ts'
+import { linesIn, maxLineBytes, parseLines, readItem, readPartLine } from '../../src/shared/items/ndjson.ts'
 
 const error = { code: 'bad-row', message: 'Its x is no number.' }
 const json = [
@@ -51,7 +51,16 @@ test('a column that is called like what objects have stays a column', () => {
 
 test('a line that is none is named', () => {
   const read = (text: string) => parseLines(Buffer.from(text), readItem)
-  expect(read('{"key":"a"}\n\n{"key":"b"}\n')).toEqual([{ key: 'a' }, { key: 'b' }])
+  expect(read('{"key":"a"}\n{"key":"b"}\n')).toEqual([{ key: 'a' }, { key: 'b' }])
+  expect(read('{"key":"a"}')).toEqual([{ key: 'a' }])
   expect(() => read('{"key":"a"}\n{"row":{}}\n')).toThrow('line 2 is not as it was written')
   expect(() => read('{"key":"a"}\n{"key":')).toThrow(SyntaxError)
+})
+
+test('what has too many lines, or one too long, is not read to its end', () => {
+  // Held as text, and as a list of lines, it would be more than a process may have.
+  const empty = Buffer.alloc(256 << 20, '\n')
+  expect(() => parseLines(empty, readPartLine)).toThrow(SyntaxError)
+  const nested = Buffer.alloc(maxLineBytes + 1, '[')
+  expect(() => [...linesIn(nested, readPartLine, maxLineBytes)]).toThrow(/line 1 is longer/)
 })

@@ -2,17 +2,29 @@ import type { Item, PartLine } from './item.ts'
 
 /** What a batch's scores may have: whoever writes a part, and whoever joins them, holds it whole. */
 export const maxPartBytes = 256 << 20
+/** What one line of it may have: a row that a table may have, and what a model says of it. */
+export const maxLineBytes = 4 << 20
+
+const lineEnd = 0x0a
 
 /**
- * The lines of a file of ours, one after the other. `read` says what is one: a schema of zod would do, but takes three times as
- * long as reading the JSON, and a table has millions of lines. Throws where one is not as it was written.
+ * The lines of a file of ours, one after the other, of `longest` bytes at most. `read` says what is one: a schema of zod would do, but
+ * takes three times as long as reading the JSON, and a table has millions of lines. Throws where one is not as it was written.
  */
-export function* linesIn<Line>(bytes: Buffer, read: (json: unknown) => Line | undefined): Generator<Line> {
-  for (const [i, text] of bytes.toString('utf8').split('\n').entries()) {
-    if (text === '') continue
-    const line = read(JSON.parse(text))
-    if (line === undefined) throw new Error(`line ${i + 1} is not as it was written`)
+export function* linesIn<Line>(
+  bytes: Buffer,
+  read: (json: unknown) => Line | undefined,
+  longest = Infinity,
+): Generator<Line> {
+  let from = 0
+  for (let number = 1; from < bytes.length; number += 1) {
+    const end = bytes.indexOf(lineEnd, from)
+    const to = end === -1 ? bytes.length : end
+    if (to - from > longest) throw new Error(`line ${number} is longer than ${longest} bytes`)
+    const line = read(JSON.parse(bytes.toString('utf8', from, to)))
+    if (line === undefined) throw new Error(`line ${number} is not as it was written`)
     yield line
+    from = to + 1
   }
 }
 

@@ -2,7 +2,7 @@ import { InputError } from '../../shared/errors.ts'
 import type { BlobStore } from '../../shared/blob-store.ts'
 import type { Item, PartLine } from '../../shared/items/item.ts'
 import { type ItemsPlan, fileOf, groupOf, nameInResult } from '../../shared/items/items-plan.ts'
-import { maxPartBytes, parseLines, readItem } from '../../shared/items/ndjson.ts'
+import { maxLineBytes, maxPartBytes, parseLines, readItem } from '../../shared/items/ndjson.ts'
 import type { BatchPayload, JobSpec } from '../../shared/job.ts'
 import { layout } from '../../shared/layout.ts'
 import type { Logger } from '../../shared/log.ts'
@@ -84,11 +84,10 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
   const facts = { replaced: [], through: [], device, ms: ms ?? {} }
   if (manner.trial) return { first: true, ...facts }
   if (lines.length !== range.count) throw new Error(`${lines.length} lines of ${range.count} items`)
-  const failed = lines.filter((line) => 'error' in line)
+  const { model } = groupOf(spec, plan, batch.index)
+  const { part, failed } = toPart(lines.map(namedValues(spec, nameInResult(spec, model))))
   if (failed.length > request.errorThreshold) throw tooManyFailed(failed, request.errorThreshold)
   if (failed.length > 0) job.log.info({ failed: failed.length, first: failed[0]?.key }, 'items failed')
-  const { model } = groupOf(spec, plan, batch.index)
-  const part = toPart(lines.map(namedValues(spec, nameInResult(spec, model))))
   const uploading = performance.now()
   const first = await media.write(layout.part(id, batch.index), part, {
     ifAbsent: true,
@@ -110,12 +109,14 @@ async function itemsOf(media: ItemsDeps['media'], plan: ItemsPlan, batch: BatchP
   throw new InputError('plan-gone', `${name} has ${items.length} items, the plan ${batch.count}.`)
 }
 
-function toPart(lines: PartLine[]): Buffer {
+function toPart(lines: PartLine[]): { part: Buffer; failed: Failed[] } {
   const texts: string[] = []
+  const failed: Failed[] = []
   let length = 0
-  for (const line of lines) {
-    const text = `${JSON.stringify(line)}\n`
-    length += text.length
+  for (const each of lines) {
+    const [line, text] = lineOf(each)
+    if ('error' in line) failed.push(line)
+    length += Buffer.byteLength(text)
     if (length > maxPartBytes)
       throw new InputError(
         'too-much-output',
@@ -123,7 +124,16 @@ function toPart(lines: PartLine[]): Buffer {
       )
     texts.push(text)
   }
-  return Buffer.from(texts.join(''))
+  return { part: Buffer.from(texts.join('')), failed }
+}
+
+/** A line and its text. One that whoever joins the parts would not take becomes its item's failure. */
+function lineOf(line: PartLine): [PartLine, string] {
+  const text = `${JSON.stringify(line)}\n`
+  if (Buffer.byteLength(text) <= maxLineBytes) return [line, text]
+  const message = `Its result has more than ${maxLineBytes >> 20} MiB.`
+  const failed = { key: line.key, error: { code: 'too-large', message } }
+  return [failed, `${JSON.stringify(failed)}\n`]
 }
 
 type Failed = Extract<PartLine, { error: object }>
