@@ -6,7 +6,7 @@ import type { TableSource } from '../../shared/items/request.ts'
 import type { JobSecret, JobSpec } from '../../shared/job.ts'
 import type { SourceDeps } from './open-source.ts'
 import { createPartitions } from './partitions.ts'
-import { createSeenKeys } from './seen-keys.ts'
+import { createSeenKeys } from '../../shared/items/seen-keys.ts'
 import { openTable } from './open-table.ts'
 import { type TableRow, createRowReader, rowColumns, wantedColumns } from './table-row.ts'
 
