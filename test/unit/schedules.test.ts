@@ -53,6 +53,54 @@ test('and an hourly one every real hour', () => {
     )
 })
 
+// At midnight, or by half an hour.
+test.each([
+  [
+    'Africa/Cairo',
+    '0 0 * * *',
+    '2026-04-22T12:00',
+    ['04-22T22:00', '04-23T22:00', '04-24T21:00', '04-25T21:00'],
+  ],
+  ['America/Havana', '0 0 8 3 *', '2026-03-06T12:00', ['03-08T05:00']],
+  ['America/Santiago', '0 0 * * 0', '2026-09-04T12:00', ['09-06T04:00']],
+  [
+    'America/Santiago',
+    '30 23 * * *',
+    '2026-04-03T12:00',
+    ['04-04T02:30', '04-05T02:30', '04-06T03:30', '04-07T03:30'],
+  ],
+  [
+    'Australia/Lord_Howe',
+    '15 2 * * *',
+    '2026-10-02T12:00',
+    ['10-02T15:45', '10-03T15:45', '10-04T15:15', '10-05T15:15'],
+  ],
+  [
+    'Australia/Lord_Howe',
+    '45 * * * *',
+    '2026-04-04T13:00',
+    ['04-04T13:45', '04-04T14:45', '04-04T15:15', '04-04T16:15'],
+  ],
+] as const)('no run is lost where clocks change in %s: %s', (timezone, cron, from, expected) => {
+  const times = { cron, timezone }
+  const runs: number[] = []
+  for (let at = utc(from); runs.length < expected.length;) runs.push((at = nextRun(times, at)))
+  expect(runs.map((at) => shown(at)?.slice(5))).toEqual(expected)
+  const [first = 0, last = 0] = [runs[0], runs.at(-1)]
+  for (let now = first; now <= last; now += hourMs / 2)
+    expect(latestRun(times, now)).toBe(runs.findLast((at) => at <= now))
+  expect(dueRun(times, first - 1, last)).toEqual({ at: last, missed: runs.length - 1 })
+})
+
+test('the last run of one that is seldom is found, as far back as fifty years', () => {
+  const now = utc('2026-12-20T10:00')
+  const latest = (cron: string) => shown(latestRun({ cron, timezone: 'UTC' }, now))
+  expect(latest('* * * 1 *')).toBe('2026-01-31T23:59')
+  expect(latest('0 0 * 2 1#5')).toBe('2016-02-29T00:00')
+  const every = { cron: '* * * 1 *', timezone: 'UTC' }
+  expect(dueRun(every, utc('2025-12-01T00:00'), now)).toEqual({ at: utc('2026-01-31T23:59'), missed: 1_000 })
+})
+
 test('of runs that were missed the latest is made up for, and the others are counted', () => {
   const hourly = { cron: '0 * * * *', timezone: 'UTC' }
   expect(dueRun(hourly, utc('2026-03-01T09:00'), utc('2026-03-01T09:59'))).toBeUndefined()
@@ -138,6 +186,10 @@ test.each([
   ],
   [{ ...template, source: { name: 'in/a.mp4', ...template.source } }, 'job: give either a name or a url'],
   [{ ...template, priority: 11 }, 'job.priority: '],
+  [
+    { ...template, source: JSON.parse('['.repeat(30_000) + ']'.repeat(30_000)) as object },
+    'nested more than 20',
+  ],
   [{ source: template.source }, 'job.model: give a model'],
 ])('a job that would be refused is refused when it is set: %j', (job, why) => {
   expect(() => requestOf(scheduled(job), utc('2026-03-01T09:05'), urlOf)).toThrow(why)

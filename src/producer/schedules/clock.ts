@@ -1,14 +1,15 @@
+/// <reference lib="esnext.temporal" />
 import { CronExpressionParser } from 'cron-parser'
+import { InputError } from '../../shared/errors.ts'
 
 /** When a schedule's times are. Pure: every time is given, in ms. */
 export type Times = { cron: string; timezone: string }
 
-/**
- * What the parser says of the hours around a change of clocks depends on where it begins; from this much earlier on it says
- * the same each time: 02:30 is once a day, on the day without it an hour later, on the day with two of them the first.
- */
-const runUpMs = 3 * 3_600_000
 const mostMissed = 1_000
+/** Where clocks change no time is put off by more. */
+const putOffMs = 3 * 3_600_000
+/** Some are years apart: a fifth Monday of February comes every 28. */
+const longestMs = 50 * 366 * 24 * 3_600_000
 /** Clocks of processes that are all right differ by less. */
 export const clocksDifferMs = 60_000
 
@@ -37,22 +38,27 @@ export function whyNoTimezone(timezone: string): string | undefined {
 }
 
 /** The first run after `now`. */
-export function nextRun(times: Times, now: number): number {
-  const next = following(times, now)
-  for (;;) {
-    const at = next()
-    if (at > now) return at
+export const nextRun = (times: Times, now: number): number => following(times, now)()
+
+/** The last run up to `now`. Throws InputError `bad-schedule` where there was none in fifty years. */
+export function latestRun(times: Times, now: number): number {
+  for (let span = 3_600_000; span < 2 * longestMs; span *= 2) {
+    const run = nextRun(times, now - span)
+    if (run <= now) return lastBetween(times, run, now)
   }
+  throw new InputError('bad-schedule', 'cron: there was no run of it in the last fifty years.')
 }
 
-/** The last run up to `now`. */
-export function latestRun(times: Times, now: number): number {
-  const back = CronExpressionParser.parse(times.cron, { tz: times.timezone, currentDate: new Date(now + 1) })
-  // Backwards the parser tells other times where clocks change: they only say from where to look.
-  for (let i = 0; i < 2; i++) back.prev()
-  const next = following(times, back.prev().getTime())
-  let latest = next()
-  for (let at = latest; at <= now; at = next()) latest = at
+/** From `run` on, which is one, up to `now`. By halves: a month of minutes may lie between. */
+function lastBetween(times: Times, run: number, now: number): number {
+  let latest = run
+  let noneAfter = now
+  while (noneAfter - latest >= 1_000) {
+    const middle = Math.floor((latest + noneAfter) / 2)
+    const next = nextRun(times, middle)
+    if (next <= now) latest = next
+    else noneAfter = middle
+  }
   return latest
 }
 
@@ -65,14 +71,42 @@ export function dueRun(times: Times, since: number, now: number): { at: number; 
   let found: number | undefined
   let runs = 0
   for (let at = next(); at <= now; at = next()) {
-    if (at <= since) continue
     found = at
     if (++runs > mostMissed) return { at: latestRun(times, now), missed: mostMissed }
   }
   return found === undefined ? undefined : { at: found, missed: runs - 1 }
 }
 
+/**
+ * The runs after `from`, in order. The parser is given the clock on the wall as one that never changes: of one that does it
+ * loses days. When that clock shows a time is said here.
+ */
 function following({ cron, timezone }: Times, from: number): () => number {
-  const times = CronExpressionParser.parse(cron, { tz: timezone, currentDate: new Date(from - runUpMs) })
-  return () => times.next().getTime()
+  const { offsetNanoseconds } = Temporal.Instant.fromEpochMilliseconds(from).toZonedDateTimeISO(timezone)
+  const start = from + offsetNanoseconds / 1e6 - putOffMs
+  const wall = CronExpressionParser.parse(cron, { tz: 'UTC', currentDate: new Date(start) })
+  const everyHour = wall.fields.hour.values.length === 24
+  const found: number[] = []
+  let read = -Infinity
+  let last = from
+  return () => {
+    // What is put off comes after what the wall shows later.
+    while (found[0] === undefined || read <= found[0] + putOffMs) {
+      const [first, second] = instantsOf(wall.next().getTime(), timezone)
+      read = first
+      for (const at of everyHour ? [first, second] : [first])
+        if (at > last && !found.includes(at)) found.push(at)
+      found.sort((a, b) => a - b)
+    }
+    last = found.shift() ?? last
+    return last
+  }
+}
+
+/** When a clock there shows this time, which is in ms as if it were UTC: put off where it is left out, twice where it comes twice. */
+function instantsOf(wall: number, timezone: string): [first: number, second: number] {
+  const shown = Temporal.Instant.fromEpochMilliseconds(wall).toZonedDateTimeISO('UTC').toPlainDateTime()
+  const first = shown.toZonedDateTime(timezone, { disambiguation: 'compatible' })
+  const second = shown.toZonedDateTime(timezone, { disambiguation: 'later' })
+  return [first.epochMilliseconds, second.epochMilliseconds]
 }
