@@ -116,7 +116,8 @@ async function accept(
 
   async function keep() {
     const output = target === undefined ? undefined : publicUrl(target)
-    await deps.outputs.keep(id, requestHash, { url: output, query: outputQuery })
+    const { prefix } = request.output.images ?? {}
+    await deps.outputs.keep(id, requestHash, { url: output, query: outputQuery, prefix })
     if (sourceQuery + styleQuery !== '' || isListed)
       await files.writeSecret(id, { sourceQuery, outputQuery: '', styleQuery, itemQueries })
     return await files.keepSpec({

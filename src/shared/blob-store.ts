@@ -100,9 +100,9 @@ export function createBlobStore(
     }
   }
 
-  async function read(name: string): Promise<Buffer | undefined> {
+  async function read(name: string, options: ReadOptions = {}): Promise<Buffer | undefined> {
     try {
-      return await buffer(bytesOf(name))
+      return await buffer(bytesOf(name, options))
     } catch (error) {
       if (isStatus(error, 404)) return undefined
       throw error

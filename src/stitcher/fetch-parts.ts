@@ -12,6 +12,8 @@ import { expectRoom } from './check-segments.ts'
 type Parts = Pick<SegmentFacts, 'replaced' | 'through'> & {
   /** Files, in the order of the batches. */
   paths: string[]
+  /** Of all of them. */
+  bytes: number
 }
 
 /**
@@ -20,14 +22,14 @@ type Parts = Pick<SegmentFacts, 'replaced' | 'through'> & {
  * which the model was not given.
  */
 export async function fetchParts(
-  media: BlobStore,
+  media: Pick<BlobStore, 'list' | 'download'>,
   { jobId, batches }: Pick<JobPlan, 'jobId' | 'batches'>,
   dir: string,
   signal: AbortSignal,
 ): Promise<Parts> {
   const wanted = new Map(batches.map((_, index) => [layout.part(jobId, index), index]))
-  const there: (SegmentFacts & { bytes: number })[] = []
-  for await (const { name, metadata, bytes } of media.list(layout.parts(jobId))) {
+  const there: (SegmentFacts & { bytes: number; etag: string })[] = []
+  for await (const { name, metadata, bytes, etag } of media.list(layout.parts(jobId))) {
     const index = wanted.get(name)
     const facts = index === undefined ? undefined : readSegmentFacts(metadata, batches[index] ?? 0)
     if (index === undefined || !facts) continue
@@ -36,7 +38,7 @@ export async function fetchParts(
         'bad-part',
         `Part ${index} of job ${jobId} has ${bytes} bytes; ${maxPartBytes} are the limit.`,
       )
-    there[index] = { ...facts, bytes }
+    there[index] = { ...facts, bytes, etag }
   }
   const missing = batches.findIndex((_, index) => !there[index])
   // Its batch may have been lost: it is put on the queue again while this waits for the next attempt.
@@ -47,15 +49,14 @@ export async function fetchParts(
   const starts = batchStarts(batches)
   const inVideo = (which: 'replaced' | 'through') =>
     there.flatMap((facts, index) => facts[which].map((frame) => (starts[index] ?? 0) + frame))
-  await expectRoom(
-    dir,
-    there.map(({ bytes }) => bytes),
-  )
-  const fetch = async ({ bytes }: { bytes: number }, index: number) => {
+  const sizes = there.map(({ bytes }) => bytes)
+  await expectRoom(dir, sizes)
+  const fetch = async ({ bytes, etag }: { bytes: number; etag: string }, index: number) => {
     const path = join(dir, `part-${index}.ndjson`)
-    await media.download(layout.part(jobId, index), path, { most: bytes, signal })
+    await media.download(layout.part(jobId, index), path, { ifMatch: etag, most: bytes, signal })
     return path
   }
   const paths = await pMap(there, fetch, { concurrency: 8, signal })
-  return { paths, replaced: inVideo('replaced'), through: inVideo('through') }
+  const bytes = sizes.reduce((sum, each) => sum + each, 0)
+  return { paths, bytes, replaced: inVideo('replaced'), through: inVideo('through') }
 }

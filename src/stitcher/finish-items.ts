@@ -1,15 +1,17 @@
-import { readFile } from 'node:fs/promises'
 import type { AcceptedOutputs } from '../shared/accepted-outputs.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { InputError, TransientError, tooManyErrors } from '../shared/errors.ts'
-import type { ItemSink, PartLine } from '../shared/items/item.ts'
+import type { ItemSink } from '../shared/items/item.ts'
 import { isItemsPlan } from '../shared/items/items-plan.ts'
-import { linesIn, readPartLine } from '../shared/items/ndjson.ts'
 import type { ItemsReport, JobPlan, JobSpec, Report } from '../shared/job.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
+import { layout } from '../shared/layout.ts'
 import type { WorkContext } from '../shared/workload.ts'
+import { createItemCount } from './count-items.ts'
 import { fetchParts } from './fetch-parts.ts'
+import { imageNames } from './image-names.ts'
 import { imagesSink } from './images-sink.ts'
+import { checkedLines, linesOf } from './part-lines.ts'
 import { failedReport, reportOf, stopwatch } from './report.ts'
 import { scoresSink } from './scores-sink.ts'
 
@@ -20,10 +22,6 @@ type FinishDeps = {
 }
 
 type Finishing = { spec: JobSpec; plan: JobPlan; dir: string; context: WorkContext }
-
-/** A report is read whole. */
-const mostNamed = 10_000
-const mostFields = 10_000
 
 /**
  * Makes the output of a job whose batches are all committed as parts: images go where the job wants them, scores become one file,
@@ -38,8 +36,11 @@ export async function finishItems(
   const { signal } = context
   const { errorThreshold, output } = spec.request
   const clock = stopwatch()
-  const { paths, replaced, through } = await fetchParts(media, plan, dir, signal)
-  const { items, fields } = await count(paths, plan, output.scores?.format ?? 'images')
+  const accepted = (await outputs.of(spec)) ?? { query: '' }
+  // Not as job.json says: where workers can write, a stolen one could send images elsewhere.
+  const prefix = accepted.prefix ?? layout.images(spec.id)
+  const { paths, bytes, replaced, through } = await fetchParts(media, plan, dir, signal)
+  const { items, fields } = await count(media, { spec, plan, paths, prefix })
   clock.lap('fetch')
   const batches = { planned: plan.batches.length, failed: 0 }
   const unscored = items.failed + replaced.length
@@ -56,14 +57,15 @@ export async function finishItems(
     ? await scoresSink(media, {
         spec,
         items,
-        fields,
+        fields: [...fields],
+        partBytes: bytes,
         carried: isItemsPlan(plan) ? plan.columns : ['frame', 'time'],
         dir,
-        output: (await outputs.of(spec)) ?? { query: '' },
+        output: accepted,
         signal,
       })
-    : imagesSink(media, { spec, plan, signal })
-  const published = await fill(sink, paths)
+    : imagesSink(media, { spec, plan, prefix, dir, signal })
+  const published = await fill(sink, plan, paths)
   clock.lap('publish')
   const warnings = [...plan.warnings, ...(replaced.length > 0 ? [damaged(replaced)] : [])]
   const report = reportOf(spec, {
@@ -73,38 +75,26 @@ export async function finishItems(
   return { ...report, items }
 }
 
-/** The lines of a part. It is in memory whole, and nothing is waited for between them: there may be millions. */
-const linesOf = async (path: string): Promise<Iterable<PartLine>> =>
-  linesIn(await readFile(path), readPartLine)
+type Counting = { spec: JobSpec; plan: JobPlan; paths: string[]; prefix: string }
 
-async function count(
-  paths: string[],
-  plan: JobPlan,
-  format: ItemsReport['format'],
-): Promise<{ items: ItemsReport; fields: string[] }> {
-  const items: ItemsReport = { total: 0, failed: 0, format, failures: [] }
-  const fields = new Set<string>()
-  const note = (line: PartLine) => {
-    // Of a video the lines are numbered through: a worker that names other frames has written no part of ours.
-    if (!isItemsPlan(plan) && line.key !== String(items.total))
-      throw new InputError('bad-part', `A part of job ${plan.jobId} has no line for frame ${items.total}.`)
-    items.total += 1
-    if ('value' in line) {
-      for (const field of Object.keys(line.value)) if (fields.size < mostFields) fields.add(field)
-      return
+/** Reads all parts once before anything is written: what they hold is then known to be what it should be. */
+async function count(media: BlobStore, { spec, plan, paths, prefix }: Counting) {
+  const { scores } = spec.request.output
+  const counted = createItemCount(scores?.format ?? 'images')
+  const linesIn = checkedLines(media, plan)
+  const nameOf = scores ? undefined : imageNames(spec, plan, prefix)
+  for (const [batch, path] of paths.entries()) {
+    for (const line of await linesIn(path, batch)) {
+      const error = nameOf && 'value' in line ? nameOf(line, batch).wrong : undefined
+      counted.note(error ? { key: line.key, error } : line)
     }
-    items.failed += 1
-    if (items.failures.length < mostNamed) items.failures.push({ key: line.key, ...line.error })
   }
-  for (const path of paths) for (const line of await linesOf(path)) note(line)
-  if (items.total !== plan.frames)
-    throw new Error(`the parts have ${items.total} items, the plan ${plan.frames}`)
-  return { items, fields: [...fields] }
+  return counted
 }
 
-async function fill(sink: ItemSink, paths: string[]) {
+async function fill(sink: ItemSink, plan: JobPlan, paths: string[]) {
   for (const [batch, path] of paths.entries())
-    for (const line of await linesOf(path)) await sink.write(line, batch)
+    for (const line of await linesOf(plan, path, batch)) await sink.write(line, batch)
   return await sink.end()
 }
 

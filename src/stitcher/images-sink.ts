@@ -1,53 +1,78 @@
 import { createHash } from 'node:crypto'
-import { extname } from 'node:path'
-import { z } from 'zod'
+import { join } from 'node:path'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { InputError, TransientError } from '../shared/errors.ts'
-import { type ItemSink, namesImage } from '../shared/items/item.ts'
-import { type ImageFormat, extensionsOf, imageFormats } from '../shared/items/request.ts'
-import { groupOf, isItemsPlan, nameInResult } from '../shared/items/items-plan.ts'
+import type { ItemSink } from '../shared/items/item.ts'
 import type { JobPlan, JobSpec } from '../shared/job.ts'
-import { layout, outputMark } from '../shared/layout.ts'
+import { outputMark } from '../shared/layout.ts'
+import { expectRoom } from './check-segments.ts'
+import { type NamedImage, imageNames } from './image-names.ts'
 
-/** Images under way at once: these many bytes of them, by the largest there was so far, of which one is held before it is known. */
-const heldBytes = 256 << 20
-const mostAtOnce = 64
-const fewAtOnce = 16
-const Made = z.object({ made: z.string(), format: z.enum(imageFormats) })
+const atOnce = 64
+/** Of these an image is held in memory; what is larger goes by way of the disk, where few are at once. */
+const heldBytes = 4 << 20
+const filesAtOnce = 6
+/** Pictures of 64 megapixels, three times as wide and as high, in a format that gains nothing. */
+const mostBytes = 4 * 2 ** 30
+
+type Job = {
+  spec: JobSpec
+  plan: JobPlan
+  /** Where they go, with a slash at its end. */
+  prefix: string
+  dir: string
+  signal: AbortSignal
+}
 
 /**
- * Brings the images that workers made to where the job wants them, below its own folder by default: workers may write nowhere
- * else. An image is called what its item is; where it is of another format, that is put behind. Where several models make one of each item,
- * each has a folder.
+ * Brings the images that workers made to where the job wants them: workers may write nowhere else. Those that can't have their
+ * name are passed over; the count says so.
  */
 export function imagesSink(
-  media: Pick<BlobStore, 'read' | 'write' | 'url'>,
-  { spec, plan, signal }: { spec: JobSpec; plan: JobPlan; signal: AbortSignal },
+  media: Pick<BlobStore, 'read' | 'write' | 'download' | 'uploadFile' | 'url'>,
+  { spec, plan, prefix, dir, signal }: Job,
 ): ItemSink {
-  const prefix = spec.request.output.images?.prefix ?? layout.images(spec.id)
+  const named = imageNames(spec, plan, prefix)
   const all = createHash('sha256')
   const underWay = new Set<Promise<void>>()
+  const lanes = Array.from({ length: filesAtOnce }, () => Promise.resolve())
   let failed: { error: unknown } | undefined
   let bytes = 0
-  let largest = 0
-  const atOnce = () =>
-    largest === 0 ? fewAtOnce : Math.max(1, Math.min(mostAtOnce, Math.floor(heldBytes / largest)))
+  let files = 0
 
-  /** By the plan and not by what a part says. */
-  const folderOf = (batch: number): string => {
-    if ((spec.models?.length ?? 0) < 2 || !isItemsPlan(plan)) return prefix
-    return `${prefix}${nameInResult(spec, groupOf(spec, plan, batch).model)}/`
+  const optionsOf = ({ format }: NamedImage) => ({
+    contentType: `image/${format}`,
+    metadata: { [outputMark]: spec.id },
+  })
+
+  async function copy(image: NamedImage): Promise<void> {
+    const { name, made } = image
+    try {
+      const held = await media.read(made, { most: heldBytes, tooMany, signal })
+      if (!held) throw new TransientError(`The image for ${name} is missing (${made}).`)
+      bytes += held.length
+      await media.write(name, held, optionsOf(image))
+    } catch (error) {
+      if (!(error instanceof TooMany)) throw error
+      bytes += error.bytes
+      await inLane((path) => copyFile(image, error.bytes, path))
+    }
   }
 
-  async function copy(name: string, made: string, format: ImageFormat): Promise<void> {
-    const image = await media.read(made)
-    if (!image) throw new TransientError(`The image for ${name} is missing (${made}).`)
-    bytes += image.length
-    largest = Math.max(largest, image.length)
-    await media.write(name, image, {
-      contentType: `image/${format}`,
-      metadata: { [outputMark]: spec.id },
-    })
+  async function copyFile(image: NamedImage, length: number, path: string): Promise<void> {
+    const { name, made } = image
+    if (length > mostBytes)
+      throw new InputError('bad-part', `The image for ${name} (${made}) has ${length} bytes.`)
+    await expectRoom(dir, [length])
+    await media.download(made, path, { most: length, signal })
+    await media.uploadFile(name, path, { ...optionsOf(image), signal })
+  }
+
+  async function inLane(work: (path: string) => Promise<void>): Promise<void> {
+    const lane = files++ % filesAtOnce
+    const turn = (lanes[lane] ?? Promise.resolve()).then(async () => await work(join(dir, `image-${lane}`)))
+    lanes[lane] = turn
+    await turn
   }
 
   return {
@@ -55,23 +80,16 @@ export function imagesSink(
       if ('error' in line) return
       if (failed) throw failed.error
       signal.throwIfAborted()
-      const { made, format } = Made.parse(line.value)
-      // A part is a worker's word: it must lead neither out of its job nor out of the output's folder.
-      if (
-        !namesImage(line.key) ||
-        !made.startsWith(layout.segments(spec.id)) ||
-        /(^|\/)\.{1,2}(\/|$)/.test(made)
-      )
-        throw new InputError('bad-part', `A part of job ${spec.id} names what is not its own.`)
-      const folder = folderOf(batch)
-      all.update(`${folder.slice(prefix.length)}${line.key}\n`)
-      const copying = copy(`${folder}${nameOf(line.key, format)}`, made, format)
+      const image = named(line, batch)
+      if (image.wrong) return
+      all.update(`${image.name.slice(prefix.length)}\n`)
+      const copying = copy(image)
         .catch((error: unknown) => {
           failed ??= { error }
         })
         .finally(() => underWay.delete(copying))
       underWay.add(copying)
-      while (underWay.size >= atOnce()) await Promise.race(underWay)
+      while (underWay.size >= atOnce) await Promise.race(underWay)
     },
     async end() {
       await Promise.all(underWay)
@@ -81,8 +99,11 @@ export function imagesSink(
   }
 }
 
-function nameOf(key: string, format: ImageFormat): string {
-  const ending = extname(key).slice(1).toLowerCase()
-  const [first] = extensionsOf[format]
-  return extensionsOf[format].includes(ending) ? key : `${key}.${first}`
+class TooMany extends Error {
+  readonly bytes: number
+  constructor(bytes: number) {
+    super(`${bytes} bytes`)
+    this.bytes = bytes
+  }
 }
+const tooMany = (bytes: number) => new TooMany(bytes)

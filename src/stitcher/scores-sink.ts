@@ -2,6 +2,7 @@ import { appendFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Output } from '../shared/accepted-outputs.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
+import { InputError } from '../shared/errors.ts'
 import type { ItemSink, PartLine } from '../shared/items/item.ts'
 import type { ItemsReport, JobSpec } from '../shared/job.ts'
 import { layout } from '../shared/layout.ts'
@@ -14,6 +15,8 @@ type ScoresJob = {
   fields: string[]
   /** Those of them that are no word of the model's, in order, by the names they had before; where the request does not say it. */
   carried: string[] | undefined
+  /** Of all parts: no honest output has many more. */
+  partBytes: number
   dir: string
   output: Output
   signal: AbortSignal
@@ -23,6 +26,7 @@ type Value = Extract<PartLine, { value: object }>['value']
 
 const contentTypes = { ndjson: 'application/x-ndjson', csv: 'text/csv; charset=utf-8' }
 const mostLabels = 10_000
+const longestLabel = 200
 /** What a model says, in order. */
 const told = ['label', 'score', 'top', 'count', 'boxes', 'vector', 'model']
 
@@ -32,7 +36,7 @@ const told = ['label', 'score', 'top', 'count', 'boxes', 'vector', 'model']
  */
 export async function scoresSink(
   media: BlobStore,
-  { spec, items, fields, carried = [], dir, output, signal }: ScoresJob,
+  { spec, items, fields, carried = [], partBytes, dir, output, signal }: ScoresJob,
 ): Promise<ItemSink> {
   const {
     format = 'ndjson',
@@ -43,12 +47,12 @@ export async function scoresSink(
   // Workers have named all else.
   const named = (field: string) => (Object.hasOwn(rename, field) ? (rename[field] ?? field) : field)
   const path = join(dir, `output.${format}`)
-  const file = await textFile(path)
+  const file = await textFile(path, mostBytes(partBytes))
   const withKey = spec.request.source.images !== undefined
   const labels = new Map<string, number>()
   const columns =
     append === 'row'
-      ? inOrder(fields, { first: withKey ? [named('key')] : [], then: [...asked, ...told].map(named) })
+      ? inOrder(fields, { first: withKey ? [named('key')] : [], next: [...asked, ...told].map(named) })
       : ['items', 'failed', 'labels']
   const write = async (value: Value) =>
     await file.put(
@@ -63,8 +67,10 @@ export async function scoresSink(
       if ('error' in line) return
       if (append === 'row')
         return await write(withKey ? { [named('key')]: line.key, ...line.value } : line.value)
-      for (const label of labelsOf(line.value[named('label')], line.value[named('boxes')]))
+      for (const each of labelsOf(line.value[named('label')], line.value[named('boxes')])) {
+        const label = each.slice(0, longestLabel)
         if (labels.has(label) || labels.size < mostLabels) labels.set(label, (labels.get(label) ?? 0) + 1)
+      }
     },
     async end() {
       if (append === 'summary')
@@ -79,20 +85,33 @@ export async function scoresSink(
 }
 
 /** Objects put names that are numbers first, so the order of a value's fields is not that in which they were put there. */
-function inOrder(fields: string[], { first, then }: { first: string[]; then: string[] }): string[] {
+function inOrder(fields: string[], { first, next }: { first: string[]; next: string[] }): string[] {
   const there = new Set(fields)
-  return [...new Set([...first, ...then.filter((name) => there.has(name)), ...fields])]
+  return [...new Set([...first, ...next.filter((name) => there.has(name)), ...fields])]
 }
 
 const writtenAtOnce = 1 << 20
 
-/** A file that is written in large pieces, and not held open between them: whoever fails on the way leaves nothing to be closed. */
-async function textFile(path: string) {
+/** In CSV a quote takes two bytes, as it does in JSON, and a value of JSON has its own besides; a line names no columns. */
+const mostBytes = (partBytes: number): number => 2 * partBytes + (1 << 20)
+
+/**
+ * A file that is written in large pieces, and not held open between them: whoever fails on the way leaves nothing to be closed.
+ * Throws InputError `bad-part` where it would have more than `most` bytes: one line with columns of its own makes all others longer.
+ */
+async function textFile(path: string, most: number) {
   await writeFile(path, '')
   let texts = ''
+  let bytes = 0
   const flush = async () => {
-    const piece = texts
+    const piece = Buffer.from(texts)
     texts = ''
+    bytes += piece.length
+    if (bytes > most)
+      throw new InputError(
+        'bad-part',
+        `The output would have more than ${most} bytes, which is twice as many as all parts have that it is made of.`,
+      )
     await appendFile(path, piece)
   }
   return {
