@@ -193,20 +193,21 @@ var arrivalsQueue = 'arrivals'
 
 // What each role may do with blobs. The workers run files and models of strangers, so they have the least. Nobody but who
 // accepts jobs and who ends them reads the private container: the signatures of outputs, and what was accepted. Each adds to logs of
-// its own kind: none says anything in another's name.
+// its own kind: none says anything in another's name. A star takes slashes too: what an item is called may hold a folder of segments, and
+// its image is an output.
 var grants = [
-  { who: 'producer', account: names.media, container: mediaContainer, role: editBlobs, names: [] }
-  { who: 'producer', account: names.media, container: privateContainer, role: editBlobs, names: [] }
-  { who: 'producer', account: names.system, container: systemContainer, role: editBlobs, names: [] }
-  { who: 'worker', account: names.media, container: mediaContainer, role: readBlobs, names: [] }
-  { who: 'worker', account: names.media, container: mediaContainer, role: writeSegments, names: ['jobs/*/segments/*', 'jobs/*/frames/*'] }
-  { who: 'worker', account: names.system, container: systemContainer, role: readBlobs, names: ['models/*'] }
-  { who: 'worker', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/worker/*'] }
-  { who: 'stitcher', account: names.media, container: mediaContainer, role: editBlobs, names: [] }
-  { who: 'stitcher', account: names.media, container: privateContainer, role: removeBlobs, names: [] }
-  { who: 'stitcher', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/stitcher/*'] }
-  { who: 'autoscaler', account: names.system, container: systemContainer, role: readBlobs, names: ['fleet/*'] }
-  { who: 'autoscaler', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/autoscaler/*'] }
+  { who: 'producer', account: names.media, container: mediaContainer, role: editBlobs, names: [], except: [] }
+  { who: 'producer', account: names.media, container: privateContainer, role: editBlobs, names: [], except: [] }
+  { who: 'producer', account: names.system, container: systemContainer, role: editBlobs, names: [], except: [] }
+  { who: 'worker', account: names.media, container: mediaContainer, role: readBlobs, names: [], except: [] }
+  { who: 'worker', account: names.media, container: mediaContainer, role: writeSegments, names: ['jobs/*/segments/*', 'jobs/*/frames/*'], except: ['jobs/*/output.*'] }
+  { who: 'worker', account: names.system, container: systemContainer, role: readBlobs, names: ['models/*'], except: [] }
+  { who: 'worker', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/worker/*'], except: [] }
+  { who: 'stitcher', account: names.media, container: mediaContainer, role: editBlobs, names: [], except: [] }
+  { who: 'stitcher', account: names.media, container: privateContainer, role: removeBlobs, names: [], except: [] }
+  { who: 'stitcher', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/stitcher/*'], except: [] }
+  { who: 'autoscaler', account: names.system, container: systemContainer, role: readBlobs, names: ['fleet/*'], except: [] }
+  { who: 'autoscaler', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/autoscaler/*'], except: [] }
 ]
 
 // A backstop for what the janitor has not removed.
@@ -407,6 +408,7 @@ module access 'modules/blob-access.bicep' = [
       containerName: grant.container
       roleDefinitionId: grant.role
       names: grant.names
+      except: grant.except
     }
     dependsOn: [identities, roles, media, system]
   }
