@@ -3,9 +3,11 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { TableSource } from '../../src/shared/items/request.ts'
+import { linesOf } from '../../src/producer/items/ndjson-file.ts'
 import { openTable } from '../../src/producer/items/open-table.ts'
 import { createSeenKeys } from '../../src/shared/items/seen-keys.ts'
 import { readCell, timeOf } from '../../src/producer/items/table-cell.ts'
+import { createTableMeter } from '../../src/producer/items/table-meter.ts'
 import { createRowReader, rowColumns, wantedColumns } from '../../src/producer/items/table-row.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -13,11 +15,13 @@ const dir = tempDir()
 const { signal } = new AbortController()
 type Format = { format: 'csv' | 'ndjson'; delimiter?: string }
 
+const plenty = { bytes: 1e9, lines: 1e6 }
+
 /** What is read of a file with these bytes: its columns, and each row or what is wrong with it. */
-async function read(bytes: string | Buffer, options: Format, wanted: string[]) {
+async function read(bytes: string | Buffer, options: Format, wanted: string[], most = plenty) {
   const path = join(dir, 'table')
   writeFileSync(path, bytes)
-  const file = await openTable(path, options, { name: 't', wanted, signal })
+  const file = await openTable(path, options, { name: 't', wanted, signal, meter: createTableMeter(most) })
   if (!file) return undefined
   const rows: unknown[] = []
   for await (const record of file.records)
@@ -84,6 +88,47 @@ test('NDJSON, whose lines may lack what others have', async () => {
   expect(await read(gzipSync(text), ndjson, ['id', 'x', 'y'])).toEqual(expected)
   expect(await read('\n', ndjson, ['id'])).toBeUndefined()
 })
+
+test('lines in which there is nothing are no rows, but lines', async () => {
+  const lines = ['', '\r', '{"id":1}', '', '\r', '{"id":2}', '', '']
+  const bytes = Buffer.from(lines.join('\n'))
+  expect(await read(bytes, ndjson, ['id'])).toEqual({
+    columns: ['id'],
+    rows: [
+      [3, 1],
+      [6, 2],
+    ],
+  })
+  async function* inPieces() {
+    for (let at = 0; at < bytes.length; at += 3) yield bytes.subarray(at, at + 3)
+  }
+  const texts: unknown[] = []
+  for await (const text of linesOf(inPieces())) texts.push(text?.trim())
+  expect(texts).toEqual(['', '', '{"id":1}', '', '', '{"id":2}'])
+})
+
+test.each([
+  ['bytes', csv, `id\n${'7\n'.repeat(5_000)}`, { bytes: 10_002, lines: 9e9 }, 'source-too-large'],
+  [
+    'bytes of one line',
+    ndjson,
+    `{"id":1}\n${' '.repeat(9_993)}`,
+    { bytes: 10_001, lines: 9e9 },
+    'source-too-large',
+  ],
+  ['lines', csv, `id\n1\n${'\n'.repeat(5_000)}2\n`, { bytes: 9e9, lines: 5_002 }, 'too-many-items'],
+  ['lines', ndjson, `{"id":1}\n${'\r'.repeat(5_000)}`, { bytes: 9e9, lines: 4_999 }, 'too-many-items'],
+  ['lines', ndjson, `{"id":1}\n${'\r\n'.repeat(5_000)}`, { bytes: 9e9, lines: 5_000 }, 'too-many-items'],
+] as const)(
+  '%s of a table are counted once they are unpacked: %#',
+  async (what, format, text, most, code) => {
+    const bytes = gzipSync(text)
+    expect(bytes.length).toBeLessThan(500)
+    await expect(read(bytes, format, ['id'], most)).rejects.toMatchObject({ name: 'InputError', code })
+    const enough = what === 'lines' ? { ...most, lines: most.lines + 1 } : { ...most, bytes: most.bytes + 1 }
+    expect(await read(bytes, format, ['id'], enough)).toMatchObject({ columns: ['id'] })
+  },
+)
 
 const rubbish = Buffer.from(Array.from({ length: 5_000 }, (_, i) => (i * 7919 + (i >> 3)) & 0xff))
 test.each<[string, string | Buffer, Format, RegExp]>([
@@ -173,10 +218,7 @@ test('a row says what it is called, which partition it is of, and what is wrong 
   const columns = rowColumns({ table, carried }, [])
   expect(columns).toEqual(['Note', 'TS', 'Val', 'Ok'])
   const row = (cells: Record<string, string>) =>
-    createRowReader(table, wanted)(
-      wanted.map((column) => cells[column] ?? ''),
-      columns,
-    )
+    createRowReader(table, { wanted, columns })(wanted.map((column) => cells[column] ?? ''))
   const good = { TS: '2026-03-01T09:00:00Z', Tag: 'a|b', Device: 'd 1', Val: '1.5', Ok: 'true' }
   expect(row(good)).toEqual({
     ...{
@@ -198,6 +240,21 @@ test('a row says what it is called, which partition it is of, and what is wrong 
   expect(wrong({ Tag: 'x'.repeat(2_000) })).toMatchObject({
     key: undefined,
     wrong: 'its key is longer than 1000 characters',
+  })
+  expect(wrong({ Device: 'x'.repeat(200) })).toMatchObject({ partition: ['x'.repeat(200)], wrong: undefined })
+  expect(wrong({ Device: 'x'.repeat(201) })).toMatchObject({
+    partition: [undefined],
+    wrong: 'Device is longer than 200 characters, which tells its partition',
+  })
+})
+
+test('a column may be called anything', () => {
+  const names = ['__proto__', 'constructor', '0']
+  const table = TableSource.parse({ prefix: 'r/', format: 'ndjson', key: ['__proto__'], features: names })
+  const readRow = createRowReader(table, { wanted: names, columns: names })
+  const { key, row, wrong } = readRow([1, 2, 3])
+  expect({ key, wrong, json: JSON.stringify(row) }).toEqual({
+    ...{ key: '1', wrong: undefined, json: '{"0":3,"__proto__":1,"constructor":2}' },
   })
 })
 

@@ -38,10 +38,11 @@ export async function csvFile(
     if (header.done) return undefined
     const columns = header.value.cells.map((cell) => cell.trim())
     if (columns.length > mostColumns) throw badTable(name, `it has more than ${mostColumns} columns`)
-    const places = wanted.map((column) => columns.indexOf(column))
-    const missing = wanted.filter((_, i) => places[i] === -1)
+    const { placeOf, again } = placesOf(columns)
+    const missing = wanted.filter((column) => !placeOf.has(column))
     if (missing.length > 0) throw noSuchColumn(name, missing, columns)
-    const twice = wanted.find((column) => columns.indexOf(column) !== columns.lastIndexOf(column))
+    const places = wanted.map((column) => placeOf.get(column) ?? -1)
+    const twice = wanted.find((column) => again.has(column))
     if (twice !== undefined) throw badTable(name, `it has two columns ${twice}`)
     return { columns, records: records(columns.length, places) }
   } catch (error) {
@@ -60,4 +61,15 @@ export async function csvFile(
       parser.destroy()
     }
   }
+}
+
+/** Where each column is, and which are there more than once. */
+function placesOf(columns: string[]) {
+  const placeOf = new Map<string, number>()
+  const again = new Set<string>()
+  for (const [place, column] of columns.entries()) {
+    if (placeOf.has(column)) again.add(column)
+    else placeOf.set(column, place)
+  }
+  return { placeOf, again }
 }

@@ -29,7 +29,8 @@ export async function ndjsonFile(
     if ('bad' in first.value)
       throw badTable(name, `it is no NDJSON: line ${first.value.line}: ${first.value.bad}`)
     const columns = Object.keys(first.value.row)
-    if (!wanted.some((column) => columns.includes(column))) throw noSuchColumn(name, wanted, columns)
+    const { row } = first.value
+    if (!wanted.some((column) => Object.hasOwn(row, column))) throw noSuchColumn(name, wanted, columns)
     return { columns, records: records(first.value) }
   } catch (error) {
     bytes.destroy()
@@ -54,10 +55,10 @@ export async function ndjsonFile(
   }
 }
 
+type NumberedLine = { line: number; text: string | undefined }
+
 async function* objects(bytes: AsyncIterable<Buffer>): AsyncGenerator<Read, void> {
-  let line = 0
-  for await (const text of linesOf(bytes)) {
-    line += 1
+  for await (const { line, text } of numberedLines(bytes)) {
     if (text === undefined) yield { line, bad: `it is longer than ${longestRow} bytes` }
     else if (text.trim() !== '') yield readLine(text, line)
   }
@@ -75,32 +76,40 @@ function readLine(text: string, line: number): Read {
 }
 
 const newline = 10
+const carriage = 13
 const bom = '\uFEFF'
 
-/** The lines of a stream; undefined for one that is too long, of which nothing is held. */
-async function* linesOf(bytes: AsyncIterable<Buffer>): AsyncGenerator<string | undefined> {
+/**
+ * The lines of a stream in which there is something: of others there may be a billion. `text` is undefined for one that is too long,
+ * of which nothing is held.
+ */
+export async function* numberedLines(bytes: AsyncIterable<Buffer>): AsyncGenerator<NumberedLine> {
+  let number = 0
   let held: Buffer[] = []
   let length = 0
-  let isFirst = true
   const take = (piece: Buffer) => {
     length += piece.length
     if (length <= longestRow) held.push(piece)
     else held = []
   }
-  const line = () => {
+  const end = (): NumberedLine => {
     const text = length <= longestRow ? Buffer.concat(held).toString('utf8') : undefined
-    const shown = isFirst && text?.startsWith(bom) ? text.slice(1) : text
-    ;[held, length, isFirst] = [[], 0, false]
-    return shown
+    ;[held, length] = [[], 0]
+    return { line: number, text: number === 1 && text?.startsWith(bom) ? text.slice(1) : text }
   }
   for await (const chunk of bytes) {
     let from = 0
     for (let to = chunk.indexOf(newline); to !== -1; to = chunk.indexOf(newline, from)) {
-      take(chunk.subarray(from, to))
+      number += 1
+      const isBlank = length === 0 && (to === from || (to === from + 1 && chunk[from] === carriage))
+      if (!isBlank) {
+        take(chunk.subarray(from, to))
+        yield end()
+      }
       from = to + 1
-      yield line()
     }
     take(chunk.subarray(from))
   }
-  if (length > 0) yield line()
+  number += 1
+  if (length > 0) yield end()
 }

@@ -1,4 +1,5 @@
 import { InputError } from '../../shared/errors.ts'
+import type { TableMeter } from './table-meter.ts'
 
 /** A row as it lies in the file: `cells` by the columns that were asked for, or why it can't be read. */
 export type TableRecord = { line: number; cells: unknown[] } | { line: number; bad: string }
@@ -11,6 +12,8 @@ export type TableReading = {
   name: string
   /** The columns that are read. */
   wanted: string[]
+  /** Is given all that is read. */
+  meter: TableMeter
   signal: AbortSignal
 }
 

@@ -1,51 +1,54 @@
-import { join } from 'node:path'
-import { isOwnName } from '../../shared/blob-name.ts'
-import { InputError, TransientError } from '../../shared/errors.ts'
+import { InputError } from '../../shared/errors.ts'
 import type { ItemSource, SourceItem } from '../../shared/items/item.ts'
 import type { TableSource } from '../../shared/items/request.ts'
-import type { JobSecret, JobSpec } from '../../shared/job.ts'
+import { createBreather } from './breather.ts'
 import type { SourceDeps } from './open-source.ts'
 import { createPartitions } from './partitions.ts'
 import { createSeenKeys } from '../../shared/items/seen-keys.ts'
 import { openTable } from './open-table.ts'
+import { type TableJob, tableFiles } from './table-files.ts'
+import { createTableMeter } from './table-meter.ts'
 import { type TableRow, createRowReader, rowColumns, wantedColumns } from './table-row.ts'
-
-type Job = { spec: JobSpec; secret: JobSecret; dir: string; signal: AbortSignal; table: TableSource }
 
 /** Rows that are read, whether they become items or not. */
 const mostRead = 50_000_000
-
-/** A file of the table, fetched. */
-type Fetched = { name: string; path: string }
+/** A row may have several, and nothing may be in one. */
+const mostLines = 4 * mostRead
 
 /**
  * The rows of a table as items, in the order of the files' names and of their lines. A row that can't be scored is an item that
  * says why. Left out are rows whose key was there already, and those that are outside the window.
  */
-export function tableSource(deps: SourceDeps, job: Job): ItemSource {
+export function tableSource(deps: SourceDeps, job: TableJob): ItemSource {
   const { table, spec } = job
   const { modelBy, output } = spec.request
   const carried = output.scores?.columns
   const wanted = wantedColumns({ table, carried })
-  const readRow = createRowReader(table, wanted)
   const partitions = table.partitionBy
-    ? createPartitions(table, { pattern: modelBy?.pattern, models: deps.models })
+    ? createPartitions(table, {
+        ...{ pattern: modelBy?.pattern, models: deps.models, copies: spec.models?.length },
+      })
     : undefined
+  const meter = createTableMeter({ bytes: deps.maxSourceBytes, lines: mostLines })
+  const breather = createBreather()
+  let columns: string[] | undefined
   const inWindow = windowOf(table)
   const seen = createSeenKeys()
   const counts = { read: 0, files: 0, again: 0, outside: 0 }
 
   async function* items(signal: AbortSignal): AsyncGenerator<SourceItem> {
-    let columns: string[] | undefined
-    for await (const { name, path } of fetched(deps, job)) {
-      const file = await openTable(path, table, { name, wanted, signal })
+    let readRow: ReturnType<typeof createRowReader> | undefined
+    for await (const { name, path } of tableFiles(deps, job)) {
+      const file = await openTable(path, table, { name, wanted, meter, signal })
       if (!file) continue
       counts.files += 1
       columns ??= rowColumns({ table, carried }, file.columns)
+      readRow ??= createRowReader(table, { wanted, columns })
       for await (const record of file.records) {
+        if (breather.isDue()) await breather.take()
         if (++counts.read > mostRead) throw tooManyRows()
         if ('bad' in record) yield await failing({ name, ...record, why: record.bad })
-        else yield* itemOf(readRow(record.cells, columns), { name, line: record.line })
+        else yield* itemOf(readRow(record.cells), { name, line: record.line })
       }
     }
   }
@@ -80,6 +83,8 @@ export function tableSource(deps: SourceDeps, job: Job): ItemSource {
   return {
     items,
     groups: () => partitions?.groups() ?? [],
+    // NDJSON has nothing else to tell them by than its objects.
+    columns: () => (output.scores?.format === 'csv' && !carried ? columns : undefined),
     mayBeEmpty: true,
     warnings: () => [
       ...(counts.read > 0 ? [] : [`The table has no rows${counts.files > 0 ? '' : ': nothing is there'}.`]),
@@ -106,34 +111,6 @@ function windowOf({ from, to }: TableSource): ((at: number) => boolean) | undefi
   const least = from === undefined ? -Infinity : Date.parse(from)
   const end = to === undefined ? Infinity : Date.parse(to)
   return (at) => at >= least && at < end
-}
-
-/** The files of a table, one after the other: each is there until the next one is asked for. */
-async function* fetched({ media, sources, maxSourceBytes }: SourceDeps, job: Job): AsyncGenerator<Fetched> {
-  const { spec, secret, dir, signal, table } = job
-  const path = join(dir, 'table')
-  if (table.prefix === undefined) {
-    await sources.open(spec.source, secret.sourceQuery, path, signal)
-    const { url } = spec.source
-    yield { name: media.nameOf(url) ?? decodeURIComponent(url.slice(url.lastIndexOf('/') + 1)), path }
-    return
-  }
-  for await (const { name, bytes, etag, grows } of media.list(table.prefix)) {
-    if (bytes === 0 || isOwnName(name, 'read')) continue
-    if (bytes > maxSourceBytes)
-      throw new InputError(
-        'source-too-large',
-        `The table ${name} has ${bytes} bytes; ${maxSourceBytes} are the limit.`,
-      )
-    // What is appended while it is read belongs to nobody's plan.
-    const version = grows ? { upTo: bytes } : { ifMatch: etag }
-    await media.download(name, path, { ...version, signal }).catch((error: unknown) => {
-      if (error instanceof Error && 'statusCode' in error && [404, 412].includes(Number(error.statusCode)))
-        throw new TransientError(`the table ${name} changed while it was read`)
-      throw error
-    })
-    yield { name, path }
-  }
 }
 
 const tooManyRows = () =>
