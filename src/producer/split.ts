@@ -91,7 +91,7 @@ async function planJob(deps: SplitDeps, spec: JobSpec, signal: AbortSignal): Pro
     const source = await openItemSource(deps, { spec, secret, dir, signal })
     const { batch, source: from } = spec.request
     const size = batch.items ?? (from.table ? rowsTogether : imagesTogether)
-    const plan = await planItems(media, source, { jobId: spec.id, size, models: spec.models, signal })
+    const plan = await planItems(media, source, { jobId: spec.id, size, dir, models: spec.models, signal })
     return from.table ? { ...plan, size: sizeOfRows(from.table.features.length) } : plan
   })
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdtemp } from 'node:fs/promises'
+import { mkdtemp, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
@@ -48,8 +48,10 @@ async function start(files: Record<string, string | Buffer> = {}) {
       maxSourceBytes: 100_000,
       policy: { mediaUrl: media.url(''), allowed: [] },
     }
-    const source = await openItemSource(deps, { spec, secret, signal, dir: await mkdtemp(join(dir, 'job-')) })
-    const made = await planItems(media, source, { jobId: spec.id, size: 10, signal, ...chosen })
+    const own = await mkdtemp(join(dir, 'job-'))
+    spec.models = chosen.models
+    const source = await openItemSource(deps, { spec, secret, signal, dir: own })
+    const made = await planItems(media, source, { jobId: spec.id, size: 10, dir: own, signal, ...chosen })
     const itemsOf = async (batch: number): Promise<Item[]> => {
       const name = layout.itemsOf(spec.id, made.folder, fileOf(made, batch))
       const lines = String(await media.read(name))
@@ -187,11 +189,50 @@ test('each partition has batches and a model of its own; rows of one without a m
   expect(items.find(({ key }) => key === 'bad')?.error?.message).toMatch(/Device is missing/)
   expect(items.filter(({ error }) => !error)).toHaveLength(12)
 
+  // One that can't score them is as good as none.
   await addModel('svm-dev-1-p', 2)
-  await expect(plan(table, { modelBy })).rejects.toMatchObject({
-    code: 'model-mismatch',
-    message: 'The model svm-dev-1-p takes 2 features; the table gives 1 (source.table.features).',
+  const mended = await (await plan(table, { modelBy }, { size: 3 })).items()
+  expect(mended.filter(({ error }) => error?.code === 'model-mismatch').map(({ key }) => key)).toEqual(
+    keys(without),
+  )
+  expect(mended.find(({ key }) => key === 'Dev 1P0')?.error?.message).toBe(
+    'The model svm-dev-1-p takes 2 features; the table gives 1 (source.table.features).',
+  )
+  expect(mended.filter(({ error }) => !error)).toHaveLength(12)
+})
+
+test('what tells a partition is short, and so is all of it together', async () => {
+  const { plan, addModel } = await start({
+    'long/a.csv': `id,Device,x\n1,${'d'.repeat(50_000)},1\n2,b,1\n`,
+    'much/a.csv': `id,x\n${Array.from({ length: 400 }, (_, i) => `${String(i).padEnd(200, 'd')},1\n`).join('')}`,
   })
+  const long = await plan({ prefix: 'long/', partitionBy: ['Device'] })
+  expect(long.plan.groups).toEqual([{ partition: { Device: '' } }, { partition: { Device: 'b' } }])
+  expect((await long.items())[0]).toEqual({
+    key: '1',
+    error: {
+      code: 'bad-row',
+      message: 'long/a.csv, line 2: Device is longer than 200 characters, which tells its partition.',
+    },
+  })
+  const much = { prefix: 'much/', partitionBy: ['id'] }
+  expect((await plan(much)).plan.batches).toHaveLength(400)
+  const { name, version, sha256 } = await addModel('one')
+  const models = Array.from({ length: 100 }, () => ({ name, version, sha256 }))
+  await expect(plan(much, {}, { models })).rejects.toMatchObject({ code: 'too-many-partitions' })
+})
+
+test('columns of CSV have the order of the table, also those whose names are numbers', async () => {
+  const { plan } = await start({ 'n/a.csv': 'id,1,0\na,5,6\n' })
+  const table = { prefix: 'n/', features: ['0', '1'] }
+  const columns = async (scores: object) => {
+    const output = { scores: { format: 'csv', ...scores } } as JobRequest['output']
+    return (await plan(table, { output })).plan.columns
+  }
+  expect(await columns({})).toEqual(['id', '1', '0'])
+  // The request says it.
+  expect(await columns({ columns: ['1', '0'] })).toBeUndefined()
+  expect(await columns({ format: 'ndjson' })).toBeUndefined()
 })
 
 test('several models score the same items, which are written once', async () => {
@@ -244,9 +285,25 @@ test('a table without rows is a plan without batches', async () => {
   })
 })
 
-test('a file of a prefix may be as large as any source, and no larger', async () => {
-  const { plan } = await start({ 'large/a.csv': rows(0, 1), 'large/b.csv': rows(1, 20_000) })
+test('all files of a table together may be as large as any source, packed and unpacked; else none is fetched', async () => {
+  const { plan, media } = await start({
+    'large/a.csv': rows(0, 5_000),
+    'large/b.csv': rows(5_000, 10_000),
+    'packed/a.csv.gz': gzipSync(rows(0, 5_000)),
+    'packed/b.csv.gz': gzipSync(rows(5_000, 10_000)),
+  })
+  const whole = { size: 10_000 }
+  expect((await plan({ prefix: 'large/a' }, {}, whole)).plan.frames).toBe(5_000)
+  expect((await plan({ prefix: 'packed/b' }, {}, whole)).plan.frames).toBe(5_000)
+  await expect(plan({ prefix: 'packed/' }, {}, whole)).rejects.toMatchObject({ code: 'source-too-large' })
+  const fetched: string[] = []
+  const { download } = media
+  media.download = async (name, ...rest) => {
+    fetched.push(name)
+    await download(name, ...rest)
+  }
   await expect(plan({ prefix: 'large/' })).rejects.toMatchObject({ code: 'source-too-large' })
+  expect(fetched).toEqual([])
 })
 
 test('a column with a value for each row tells no partitions', async () => {
@@ -264,12 +321,63 @@ test('there is a limit to items, and to batches of many models', async () => {
       for (let i = 0; i < count; i++) yield { key: 'k' }
     },
   })
-  const options = { jobId: 'job-of-many', size: 10_000, mostItems: 50_000, signal }
+  const options = { jobId: 'job-of-many', size: 10_000, mostItems: 50_000, dir, signal }
   const plan: ItemsPlan = await planItems(media, many(50_000), options)
   expect(plan.frames).toBe(50_000)
   await expect(planItems(media, many(50_001), options)).rejects.toMatchObject({ code: 'too-many-items' })
   const models = Array.from({ length: 100 }, (_, i) => ({ name: `m${i}`, version: '1', sha256: '' }))
   await expect(planItems(media, many(201), { ...options, size: 1, models })).rejects.toMatchObject({
     code: 'too-many-batches',
+  })
+})
+
+/** As many items of each group, in turn. */
+const inTurn = (groups: number, each: number, more: object = {}) => ({
+  async *items() {
+    for (let i = 0; i < groups * each; i++)
+      yield { key: `${i % groups} ${Math.floor(i / groups)}`, group: i % groups, ...more }
+  },
+  groups: () => Array.from({ length: groups }, (_, group) => ({ partition: { group: String(group) } })),
+})
+
+test('groups whose items come in turn are cut no smaller, however little may be held', async () => {
+  const media = await services.container()
+  const own = await mkdtemp(join(dir, 'turns-'))
+  const source = inTurn(100, 40, { row: { x: 'x'.repeat(100) } })
+  let files: string[] = []
+  async function* items() {
+    yield* source.items()
+    files = await readdir(own)
+  }
+  const options = { jobId: 'job-of-turns', size: 30, dir: own, mostHeld: 40_000, signal }
+  const made = await planItems(media, { ...source, items }, options)
+  // A full one of each, and what is left.
+  expect(made.batches).toEqual(Array.from({ length: 200 }, (_, i) => (i % 2 === 0 ? 30 : 10)))
+  const read = async (batch: number) => {
+    const text = String(await media.read(layout.itemsOf('job-of-turns', made.folder, fileOf(made, batch))))
+    return keys(text.split('\n').flatMap((line) => (line === '' ? [] : [Item.parse(JSON.parse(line))])))
+  }
+  const seventh = numbers(0, 40).map((n) => `7 ${n}`)
+  expect([await read(14), await read(15)]).toEqual([seventh.slice(0, 30), seventh.slice(30)])
+  // What had no place in memory was there, and is there no longer.
+  expect(files).toHaveLength(100)
+  expect(await readdir(own)).toEqual([])
+})
+
+test('queries count as what they come with', async () => {
+  const media = await services.container()
+  const options = { jobId: 'job-of-queries', size: 100_000, dir, signal }
+  const made = await planItems(media, inTurn(1, 9_000, { query: `?${'s'.repeat(5_000)}` }), options)
+  expect(made.batches).toHaveLength(2)
+})
+
+test('more partitions than there may be batches are named as what there is too much of', async () => {
+  const media = await services.container()
+  const models = Array.from({ length: 100 }, (_, i) => ({ name: `m${i}`, version: '1', sha256: '' }))
+  const options = { jobId: 'job-of-both', size: 10, dir, models, signal }
+  expect((await planItems(media, inTurn(200, 1), options)).batches).toHaveLength(20_000)
+  await expect(planItems(media, inTurn(201, 1), options)).rejects.toMatchObject({
+    code: 'too-many-partitions',
+    message: expect.stringMatching(/for each of 100 models .* 20000/),
   })
 })

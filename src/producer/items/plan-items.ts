@@ -6,46 +6,40 @@ import type { Item, ItemGroup, ItemSource, SourceItem } from '../../shared/items
 import type { ItemsPlan } from '../../shared/items/items-plan.ts'
 import { layout } from '../../shared/layout.ts'
 import type { ModelRef } from '../../shared/models/model-store.ts'
+import { createHeldItems } from './held-items.ts'
 import { maxItems } from './images-source.ts'
 
 const maxBatches = 20_000
-/** What stays in memory of items until their batches are full, of all groups together. */
-const heldMost = { items: 200_000, bytes: 128 << 20 }
 /** A batch's file at most: a worker holds it whole. */
 const maxBatchBytes = 32 << 20
 
-type Open = { lines: string[]; bytes: number; queries: string[] }
-
 /**
  * Cuts what a source yields into files of `size` items, each of one group, and makes a batch of each for every model. Nothing is
- * kept of it until the plan is: another split of the same job has a folder of its own, and the first plan counts. Holds what fills
- * one file for each group. Throws InputError `no-items`, `too-many-items` and `too-many-batches`.
+ * kept of it until the plan is: another split of the same job has a folder of its own, and the first plan counts. What does not fill
+ * a file yet is held, in memory as far as it may be, and else in `dir`. Throws InputError `no-items`, `too-many-items`,
+ * `too-many-partitions` and `too-many-batches`.
  */
 export async function planItems(
   media: Pick<BlobStore, 'write' | 'writeJson'>,
   source: ItemSource,
-  { jobId, size, models = [], mostItems = maxItems, signal }: Planning,
+  { jobId, size, dir, models = [], mostItems = maxItems, mostHeld, signal }: Planning,
 ): Promise<ItemsPlan> {
   const folder = randomBytes(8).toString('hex')
-  const open = new Map<number, Open>()
+  const held = createHeldItems(dir, mostHeld)
   const files: File[] = []
-  const maxFiles = Math.floor(maxBatches / Math.max(1, models.length))
+  const copies = Math.max(1, models.length)
   let hasQueries = false
   let items = 0
-  const held = { items: 0, bytes: 0 }
 
-  async function close(group: number, { lines, bytes: length, queries }: Open): Promise<void> {
-    open.delete(group)
-    held.items -= lines.length
-    held.bytes -= length
-    if (files.length >= maxFiles) throw tooManyBatches(size, models.length)
+  async function close(group: number): Promise<void> {
+    if ((files.length + 1) * copies > maxBatches) throw tooManyBatches(size, models.length)
     const index = files.length
-    files.push({ file: index, items: lines.length, group })
+    files.push({ file: index, items: held.sizeOf(group).items, group })
+    const { bytes, queries } = await held.take(group)
     if (queries.some(Boolean)) {
       hasQueries = true
       await media.writeJson(layout.itemSecretsOf(jobId, folder, index), queries)
     }
-    const bytes = Buffer.from(lines.join(''))
     await media.write(layout.itemsOf(jobId, folder, index), bytes, { contentType: 'application/x-ndjson' })
   }
 
@@ -56,39 +50,34 @@ export async function planItems(
         'too-many-items',
         `The source has more than ${mostItems} items, which is the limit.`,
       )
-    const into = open.get(group) ?? { lines: [], bytes: 0, queries: [] }
-    open.set(group, into)
-    const line = lineOf(item)
-    into.lines.push(line)
-    into.bytes += line.length
-    into.queries.push(query)
-    held.items += 1
-    held.bytes += line.length
-    if (into.lines.length >= size || into.bytes >= maxBatchBytes) await close(group, into)
-    else if (held.items > heldMost.items || held.bytes > heldMost.bytes) await closeLargest()
+    // Each has a batch at least, and they are numbered as they come up.
+    if ((group + 1) * copies > maxBatches) throw tooManyGroups(models.length)
+    held.add(group, lineOf(item), query)
+    const into = held.sizeOf(group)
+    if (into.items >= size || into.bytes >= maxBatchBytes) await close(group)
+    else if (held.isFull()) await held.spill(signal)
   }
   // Numbered as they begin, which is in order.
-  await pMap([...open], async ([group, last]) => await close(group, last), { concurrency: 8, signal })
+  await pMap(held.groups(), close, { concurrency: 8, signal })
   if (items === 0 && !source.mayBeEmpty) throw new InputError('no-items', 'The source has no items.')
   const cut = batchesOf(files, source.groups?.() ?? [], models)
   return {
-    ...{ v: 1, kind: 'items', jobId, folder, hasQueries, ...cut },
+    ...{ v: 1, kind: 'items', jobId, folder, hasQueries, ...cut, columns: source.columns?.() },
     frames: cut.batches.reduce((sum, count) => sum + count, 0),
     warnings: source.warnings?.() ?? [],
-  }
-
-  async function closeLargest(): Promise<void> {
-    const [largest] = [...open].toSorted(([, a], [, b]) => b.bytes - a.bytes)
-    if (largest) await close(...largest)
   }
 }
 
 type Planning = {
   jobId: string
   size: number
+  /** For files, gone afterwards. */
+  dir: string
   /** Each scores every item; of none, or of one, nothing is said. */
   models?: ModelRef[] | undefined
   mostItems?: number
+  /** Bytes of items in memory. */
+  mostHeld?: number
   signal: AbortSignal
 }
 
@@ -117,8 +106,16 @@ function batchesOf(files: File[], parts: ItemGroup[], models: ModelRef[]) {
 
 const lineOf = (item: Item | Omit<SourceItem, 'group' | 'query'>) => `${JSON.stringify(item)}\n`
 
+const forEach = (models: number) => (models > 1 ? ` for each of ${models} models` : '')
+
 const tooManyBatches = (size: number, models: number) =>
   new InputError(
     'too-many-batches',
-    `In batches of ${size} items${models > 1 ? ` for each of ${models} models` : ''} there would be more than ${maxBatches}; ask for larger batches (batch.items).`,
+    `In batches of ${size} items${forEach(models)} there would be more than ${maxBatches}; ask for larger batches (batch.items)${models > 1 ? ' or fewer models' : ''}. One has ${maxBatchBytes >> 20} MiB at most.`,
+  )
+
+const tooManyGroups = (models: number) =>
+  new InputError(
+    'too-many-partitions',
+    `With a batch at least for each partition${forEach(models)} there would be more than ${maxBatches}, which is the limit, whatever their size.`,
   )
