@@ -102,7 +102,7 @@ test('each row goes to the model of its partition, and comes out with what it ca
   // What the next such table is reckoned by.
   const rates = async () =>
     (await createRates(redis, '{framefleet}').all()).map(({ model, size }) => `${model} ${size}`)
-  await expect.poll(rates).toContain('level-a-1@1 1x1')
+  await expect.poll(rates).toContain('level-{Device}-{Tag} 1x1')
 })
 
 test('CSV with the columns and names that were asked for', async () => {
@@ -120,6 +120,16 @@ test('CSV with the columns and names that were asked for', async () => {
       '',
     ].join('\n'),
   )
+})
+
+test('columns whose names are numbers stand in CSV where they stood, or where they were asked for', async () => {
+  await put('numbered/a.csv', 'id,1,0\na,0.5,7\n')
+  const source = { prefix: 'numbered/', format: 'csv', key: ['id'], features: ['0', '1'] }
+  const csv = async (scores: object) =>
+    (await output(await submit(source, { model: 'echo', output: { scores: { format: 'csv', ...scores } } })))
+      .text
+  expect(await csv({})).toBe('id,1,0,vector\na,0.5,7,"[7,0.5]"\n')
+  expect(await csv({ columns: ['id', '1'], rename: { vector: '0' } })).toBe('id,1,0\na,0.5,"[7,0.5]"\n')
 })
 
 test('two models score each row', async () => {
