@@ -595,8 +595,8 @@ export type ScheduleRun = {
   by: 'cron' | 'hand'
   outcome: 'waiting' | 'starting' | 'started' | 'skipped' | 'refused'
   jobId?: string
-  /** the job that is cancelled for it */
-  instead?: string
+  /** the jobs that are cancelled for it */
+  instead?: string[]
   /** runs before it that nobody was there for, at most 1,000 */
   missed?: number
   why?: string

@@ -7,6 +7,7 @@ import type { Run } from '../../src/producer/schedules/schedule.ts'
 import { addScheduleRoutes } from '../../src/producer/schedules/schedule-routes.ts'
 import { schedulesChore, startWakes } from '../../src/producer/schedules/wakes.ts'
 import { createRegistry, createWorkMetrics } from '../../src/shared/metrics.ts'
+import { createJobFiles } from '../../src/shared/job-files.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { openQueue } from '../../src/shared/open-queue.ts'
 import { startArrivals } from '../support/arrivals.ts'
@@ -148,9 +149,45 @@ test('or take its place', async () => {
   await at(0)
   const { jobId: before = '' } = await last()
   await at(60)
-  expect(await last()).toMatchObject({ outcome: 'started', instead: before })
+  expect(await last()).toMatchObject({ outcome: 'started', instead: [before] })
   expect(await history()).toEqual(['12:00 started', '13:00 started'])
   expect(await flows.statuses.get(before)).toMatchObject({ halt: 'cancelled' })
+})
+
+test('also that of one which was to take it, and came to nothing before it had', async () => {
+  const { set, at, history, last, flows, store } = await start()
+  await set({ overlap: 'cancel' })
+  await at(0)
+  const { jobId: first = '' } = await last()
+  const time = new Date(noon + minutes(30)).toISOString()
+  const broken = { key: 'by hand', at: time, firedAt: time, by: 'hand', outcome: 'starting' } as const
+  await store.changeRuns('hourly', (runs) => [...runs, { ...broken, jobId: 'none-there', instead: [first] }])
+  await at(60)
+  expect(await history()).toEqual(['12:00 started', '12:30 skipped', '13:00 started'])
+  expect(await flows.statuses.get(first)).toMatchObject({ halt: 'cancelled' })
+})
+
+test('a job that another producer has removed holds no run up', async () => {
+  const { set, at, history, last, files, media } = await start()
+  await set()
+  await at(0)
+  const { jobId = '' } = await last()
+  await files.spec(jobId)
+  await createJobFiles(media).removeJob(jobId)
+  await at(60)
+  expect(await history()).toEqual(['12:00 started', '13:00 started'])
+})
+
+test('a run by hand that Redis is not there for is made once it is, without being asked for again', async () => {
+  const { set, at, history, fire, redis, store, jobs } = await start()
+  const schedule = await set()
+  redis.disconnect()
+  expect(await fire.runNow('hourly', schedule, noon)).toMatchObject({ by: 'hand', outcome: 'starting' })
+  await redis.connect()
+  await at(-1)
+  expect(await history()).toEqual(['12:00 started'])
+  expect(await jobs()).toHaveLength(1)
+  expect(await store.runsOf('hourly')).toHaveLength(1)
 })
 
 test('what was decided is done by whoever comes next, and a job that is refused says why', async () => {

@@ -87,7 +87,7 @@ test.each([
   for (let at = utc(from); runs.length < expected.length;) runs.push((at = nextRun(times, at)))
   expect(runs.map((at) => shown(at)?.slice(5))).toEqual(expected)
   const [first = 0, last = 0] = [runs[0], runs.at(-1)]
-  for (let now = first; now <= last; now += hourMs / 2)
+  for (let now = first; now <= last; now += hourMs)
     expect(latestRun(times, now)).toBe(runs.findLast((at) => at <= now))
   expect(dueRun(times, first - 1, last)).toEqual({ at: last, missed: runs.length - 1 })
 })
@@ -201,27 +201,29 @@ const dueAt = (hour: number) => {
 }
 const outcomes = (runs: Run[]) => runs.map(({ jobId, outcome }) => [jobId, outcome])
 /** One that has its job. */
-const begun = settle(addRun([], dueAt(0), { overlap: 'skip' }, false), dueAt(0).key, { outcome: 'started' })
+const begun = settle(addRun([], dueAt(0), { overlap: 'skip' }, []), dueAt(0).key, { outcome: 'started' })
 
 test('while the job of the run before goes on a run is skipped, waits or takes its place', () => {
-  expect(outcomes(addRun(begun, dueAt(1), { overlap: 'skip' }, false))).toEqual([
+  expect(outcomes(addRun(begun, dueAt(1), { overlap: 'skip' }, []))).toEqual([
     ['job-0', 'started'],
     ['job-1', 'starting'],
   ])
-  const skipped = addRun(begun, dueAt(1), { overlap: 'skip' }, true)
+  const skipped = addRun(begun, dueAt(1), { overlap: 'skip' }, ['job-0'])
   expect(skipped.at(-1)).toMatchObject({ outcome: 'skipped', why: 'The job job-0 had not ended.' })
   expect(skipped.at(-1)?.jobId).toBeUndefined()
-  expect(addRun(begun, dueAt(1), { overlap: 'queue' }, true).at(-1)).toMatchObject({ outcome: 'waiting' })
-  expect(addRun(begun, dueAt(1), { overlap: 'cancel' }, true).at(-1)).toMatchObject({
-    outcome: 'starting',
-    instead: 'job-0',
+  expect(addRun(begun, dueAt(1), { overlap: 'queue' }, ['job-0']).at(-1)).toMatchObject({
+    outcome: 'waiting',
   })
-  expect(addRun(begun, dueAt(1), { overlap: 'cancel' }, false).at(-1)?.instead).toBeUndefined()
-  expect(addRun(skipped, dueAt(1), { overlap: 'cancel' }, true)).toBe(skipped)
+  expect(addRun(begun, dueAt(1), { overlap: 'cancel' }, ['job-0']).at(-1)).toMatchObject({
+    outcome: 'starting',
+    instead: ['job-0'],
+  })
+  expect(addRun(begun, dueAt(1), { overlap: 'cancel' }, []).at(-1)?.instead).toBeUndefined()
+  expect(addRun(skipped, dueAt(1), { overlap: 'cancel' }, ['job-0'])).toBe(skipped)
 })
 
 test('of two producers the one that started the job is right, whichever says so first', () => {
-  const starting = addRun([], dueAt(0), { overlap: 'skip' }, false)
+  const starting = addRun([], dueAt(0), { overlap: 'skip' }, [])
   const { key } = dueAt(0)
   const refused = settle(starting, key, { outcome: 'refused', why: 'The source is not there (404).' })
   expect(refused.at(-1)).toMatchObject({ outcome: 'refused', why: 'The source is not there (404).' })
@@ -231,20 +233,20 @@ test('of two producers the one that started the job is right, whichever says so 
 
 test('runs that wait go one by one, in order; no more than ten wait', () => {
   let runs = begun
-  for (let hour = 1; hour <= 12; hour++) runs = addRun(runs, dueAt(hour), { overlap: 'queue' }, true)
+  for (let hour = 1; hour <= 12; hour++) runs = addRun(runs, dueAt(hour), { overlap: 'queue' }, ['job-0'])
   expect(runs.filter(({ outcome }) => outcome === 'waiting')).toHaveLength(10)
   expect(runs.at(-1)).toMatchObject({ outcome: 'skipped', why: '10 runs wait already.' })
   const jobIdOf = ({ at }: Pick<Run, 'at'>) => at
-  expect(startWaiting(runs, true, jobIdOf)).toBe(runs)
-  runs = startWaiting(runs, false, jobIdOf)
+  expect(startWaiting(runs, ['job-0'], jobIdOf)).toBe(runs)
+  runs = startWaiting(runs, [], jobIdOf)
   expect(runs.at(-1)).toMatchObject({ at: dueAt(1).at, outcome: 'starting', jobId: dueAt(1).at })
   // Who comes later does not pass those that wait, even while nothing goes on.
-  expect(addRun(runs, dueAt(13), { overlap: 'queue' }, false).at(-1)).toMatchObject({ outcome: 'waiting' })
+  expect(addRun(runs, dueAt(13), { overlap: 'queue' }, []).at(-1)).toMatchObject({ outcome: 'waiting' })
 })
 
 test('a hundred runs are remembered, and whatever is under way', () => {
-  let runs = addRun(begun, dueAt(1), { overlap: 'queue' }, true)
-  for (let hour = 2; hour <= 300; hour++) runs = addRun(runs, dueAt(hour), { overlap: 'skip' }, true)
+  let runs = addRun(begun, dueAt(1), { overlap: 'queue' }, ['job-0'])
+  for (let hour = 2; hour <= 300; hour++) runs = addRun(runs, dueAt(hour), { overlap: 'skip' }, ['job-0'])
   expect(runs).toHaveLength(100)
   expect(runs[0]).toMatchObject({ outcome: 'waiting', at: dueAt(1).at })
   expect(runs.at(-1)?.at).toBe(dueAt(300).at)

@@ -82,16 +82,16 @@ export function dueRun(times: Times, since: number, now: number): { at: number; 
  * loses days. When that clock shows a time is said here.
  */
 function following({ cron, timezone }: Times, from: number): () => number {
-  const { offsetNanoseconds } = Temporal.Instant.fromEpochMilliseconds(from).toZonedDateTimeISO(timezone)
-  const start = from + offsetNanoseconds / 1e6 - putOffMs
+  // Around a change what the wall shows later may come before what is put off, or twice; elsewhere nobody need look further.
+  const isCalm = (at: number) => offsetOf(at - putOffMs, timezone) === offsetOf(at + putOffMs, timezone)
+  const start = from + offsetOf(from, timezone) - (isCalm(from) ? 0 : putOffMs)
   const wall = CronExpressionParser.parse(cron, { tz: 'UTC', currentDate: new Date(start) })
   const everyHour = wall.fields.hour.values.length === 24
   const found: number[] = []
   let read = -Infinity
   let last = from
   return () => {
-    // What is put off comes after what the wall shows later.
-    while (found[0] === undefined || read <= found[0] + putOffMs) {
+    while (found[0] === undefined || (read <= found[0] + putOffMs && !isCalm(found[0]))) {
       const [first, second] = instantsOf(wall.next().getTime(), timezone)
       read = first
       for (const at of everyHour ? [first, second] : [first])
@@ -102,6 +102,10 @@ function following({ cron, timezone }: Times, from: number): () => number {
     return last
   }
 }
+
+/** By how many ms the clock there is ahead of UTC. */
+const offsetOf = (at: number, timezone: string): number =>
+  Temporal.Instant.fromEpochMilliseconds(at).toZonedDateTimeISO(timezone).offsetNanoseconds / 1e6
 
 /** When a clock there shows this time, which is in ms as if it were UTC: put off where it is left out, twice where it comes twice. */
 function instantsOf(wall: number, timezone: string): [first: number, second: number] {

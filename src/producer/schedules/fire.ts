@@ -13,7 +13,7 @@ import { requestOf } from './template.ts'
 export type FireDeps = { accept: AcceptDeps; resume: ResumeDeps; store: ScheduleStore; log: Logger }
 export type Fire = ReturnType<typeof createFire>
 
-/** Whose the jobs of a schedule are: they share what one token may have in line. */
+/** Whose the jobs of a schedule are: they share what one caller may have in line. */
 const clientOf = (id: string) => `schedule.${id}`
 
 /**
@@ -26,13 +26,18 @@ export function createFire({ accept, resume, store, log }: FireDeps) {
 
   const jobIdOf = (id: string) => (run: Pick<Run, 'key'>) => keyedId(clientOf(id), run.key)
 
-  /** Whether the job of the run before goes on, or is yet to be. */
-  async function isOpen(runs: Run[]): Promise<boolean> {
-    const before = runBefore(runs)
-    if (before?.jobId === undefined) return false
-    if (before.outcome === 'starting') return true
-    // One that the janitor has removed has ended.
-    return !(await files.readReport(before.jobId)) && (await files.findSpec(before.jobId)) !== undefined
+  /** By what lies in Blob now: another producer's janitor may have removed the job. */
+  const goesOn = async (jobId: string): Promise<boolean> =>
+    (await files.openMark(jobId)) !== undefined && !(await files.readReport(jobId))
+
+  /** The jobs of the run before that go on, or are yet to be: one that has not begun may have to cancel others. */
+  async function openJobs(runs: Run[]): Promise<string[]> {
+    const { jobId, outcome, instead = [] } = runBefore(runs) ?? {}
+    if (jobId === undefined) return []
+    if (outcome !== 'starting') return (await goesOn(jobId)) ? [jobId] : []
+    const left: string[] = []
+    for (const each of instead) if (await goesOn(each)) left.push(each)
+    return [...left, jobId]
   }
 
   async function note(
@@ -42,7 +47,7 @@ export function createFire({ accept, resume, store, log }: FireDeps) {
   ): Promise<Run[]> {
     const due = { ...run, jobId: jobIdOf(id)(run) }
     const after = await store.changeRuns(id, async (runs) =>
-      addRun(runs, due, { overlap }, await isOpen(runs)),
+      addRun(runs, due, { overlap }, await openJobs(runs)),
     )
     const { outcome, why } = after.find(({ key }) => key === run.key) ?? {}
     if (outcome === 'skipped' || outcome === 'waiting')
@@ -52,7 +57,7 @@ export function createFire({ accept, resume, store, log }: FireDeps) {
 
   /** Goes on with what was decided; throws where storage or Redis are away. */
   async function goOn(id: string, schedule: StoredSchedule): Promise<Run[]> {
-    let runs = await store.changeRuns(id, async (all) => startWaiting(all, await isOpen(all), jobIdOf(id)))
+    let runs = await store.changeRuns(id, async (all) => startWaiting(all, await openJobs(all), jobIdOf(id)))
     for (const run of runs.filter(({ outcome }) => outcome === 'starting')) {
       const to = await start(id, schedule, run)
       if (to) runs = await store.changeRuns(id, (all) => settle(all, run.key, to))
@@ -68,8 +73,7 @@ export function createFire({ accept, resume, store, log }: FireDeps) {
   ): Promise<Pick<Run, 'outcome' | 'why'> | undefined> {
     const at = { schedule: id, at: run.at }
     try {
-      if (run.instead !== undefined && (await files.findSpec(run.instead)))
-        await cancelJob(resume, run.instead)
+      for (const jobId of run.instead ?? []) if (await goesOn(jobId)) await cancelJob(resume, jobId)
       const request = requestOf(schedule, Date.parse(run.at), media.url)
       const job = await acceptJob(accept, request, { client: clientOf(id), key: run.key })
       log.info({ ...at, job: job.id, missed: run.missed }, 'a run of a schedule started its job')
@@ -101,15 +105,22 @@ export function createFire({ accept, resume, store, log }: FireDeps) {
       const isUnderWay = runs.some(({ outcome }) => outcome === 'starting' || outcome === 'waiting')
       return { due: due !== undefined, runs: due || isUnderWay ? await goOn(id, schedule) : runs }
     },
-    /** Makes a run now, of the time `at` (ms) or the last that was due, whatever was made of it; the rule for overlaps holds. */
+    /**
+     * Makes a run now, of the time `at` (ms) or the last that was due, whatever was made of it; the rule for overlaps holds. Once it
+     * is written down it is made, if not now then later: who was told that it failed would ask for a second one.
+     */
     async runNow(id: string, schedule: StoredSchedule, now: number, at?: number): Promise<Run> {
       if (at !== undefined && at > now)
         throw new InputError('bad-schedule', 'at: a run can be made of a time that has come only.')
       const of = new Date(at ?? latestRun(schedule, now)).toISOString()
       const firedAt = new Date(now).toISOString()
       const key = `${of} by hand ${firedAt}`
-      await note(id, schedule, { key, at: of, firedAt, by: 'hand' })
-      const made = (await goOn(id, schedule)).find((run) => run.key === key)
+      const noted = await note(id, schedule, { key, at: of, firedAt, by: 'hand' })
+      const runs = await goOn(id, schedule).catch((err: Error) => {
+        log.warn({ schedule: id, at: of, err: err.message }, 'a run of a schedule starts its job later')
+        return noted
+      })
+      const made = runs.find((run) => run.key === key)
       if (made) return made
       throw new TransientError(`The schedule ${id} was changed by others meanwhile.`)
     },

@@ -11,10 +11,10 @@ const isWaiting = ({ outcome }: Run): boolean => outcome === 'waiting'
 type Due = Pick<Run, 'key' | 'at' | 'firedAt' | 'by' | 'missed'> & { jobId: string }
 
 /**
- * The runs with one more that is due. `open`: whether the job of the run before goes on, or is yet to come. A run that is
- * there already changes nothing.
+ * The runs with one more that is due. `open`: the jobs of the run before that go on, or are yet to come; its own, and those
+ * that it has not yet cancelled. A run that is there already changes nothing.
  */
-export function addRun(runs: Run[], due: Due, { overlap }: Pick<Schedule, 'overlap'>, open: boolean): Run[] {
+export function addRun(runs: Run[], due: Due, { overlap }: Pick<Schedule, 'overlap'>, open: string[]): Run[] {
   if (runs.some(({ key }) => key === due.key)) return runs
   const before = runBefore(runs)
   const line = runs.filter(isWaiting).length
@@ -26,10 +26,9 @@ export function addRun(runs: Run[], due: Due, { overlap }: Pick<Schedule, 'overl
         ? { ...without(each), outcome: 'skipped', why: `The run of ${due.at} took its place.` }
         : each,
     )
-    const instead = open ? before?.jobId : undefined
-    return keep([...replaced, instead === undefined ? start : { ...start, instead }])
+    return keep([...replaced, open.length === 0 ? start : { ...start, instead: open }])
   }
-  if (!open && line === 0) return keep([...runs, start])
+  if (open.length === 0 && line === 0) return keep([...runs, start])
   if (overlap === 'queue' && line < mostWaiting) return keep([...runs, { ...run, outcome: 'waiting' }])
   const why =
     overlap === 'queue'
@@ -39,8 +38,8 @@ export function addRun(runs: Run[], due: Due, { overlap }: Pick<Schedule, 'overl
 }
 
 /** The runs with the first one that waits on its way, where the job of the run before has ended. */
-export function startWaiting(runs: Run[], open: boolean, jobIdOf: (run: Run) => string): Run[] {
-  const first = open ? undefined : runs.find(isWaiting)
+export function startWaiting(runs: Run[], open: string[], jobIdOf: (run: Run) => string): Run[] {
+  const first = open.length > 0 ? undefined : runs.find(isWaiting)
   if (!first) return runs
   // It is the last that has a job from then on, whatever was skipped after it.
   return [...runs.filter((run) => run !== first), { ...first, outcome: 'starting', jobId: jobIdOf(first) }]

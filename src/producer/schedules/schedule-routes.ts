@@ -148,7 +148,7 @@ export function addScheduleRoutes(
         tags,
         summary: 'Make a run of a schedule now',
         description:
-          'Of the last time that was due, or of another one that has come; its rule for overlaps holds.',
+          'Of the last time that was due, or of another one that has come; its rule for overlaps holds. `starting`: its job can not be started yet, and is without being asked for again.',
         params: Params,
         body: z.strictObject({ at: z.iso.datetime().optional() }),
         response: { 200: Run, 404: Problem, 422: Problem, ...errors },

@@ -74,7 +74,7 @@ export const Run = z
     by: z.enum(['cron', 'hand']),
     outcome: z.enum(['waiting', 'starting', 'started', 'skipped', 'refused']),
     jobId: z.string().optional(),
-    instead: z.string().optional().describe('the job that is cancelled for it'),
+    instead: z.array(z.string()).optional().describe('the jobs that are cancelled for it'),
     missed: z.number().int().optional().describe('runs before it that nobody was there for, at most 1,000'),
     why: z.string().optional(),
   })
