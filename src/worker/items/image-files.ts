@@ -1,4 +1,5 @@
 import sharp from 'sharp'
+import { classify } from '../../shared/classify.ts'
 import { InputError } from '../../shared/errors.ts'
 import { openImage } from '../../shared/image.ts'
 import type { ImageFormat, ImagesOutput } from '../../shared/items/request.ts'
@@ -63,10 +64,21 @@ type Made = {
 
 /**
  * A scored picture as a file. What was transparent is so again, in the same places, where the format can say it; JPEG can't and keeps
- * the white. Bytes depend on the pixels alone.
+ * the white. Bytes depend on the pixels alone. Throws InputError `bad-image` for one that its format can't hold: WebP ends at
+ * 16,383 pixels a side.
  */
-export async function encodeImage({ pixels, size, picture, source, output }: Made): Promise<Buffer> {
+export async function encodeImage(made: Made): Promise<Buffer> {
+  const { source, output, picture } = made
   const format = output.format ?? source.facts.format
+  return await encodeAs(format, made).catch((error: unknown) => {
+    if (classify(error) !== 'unknown') throw error
+    const what = `${picture.width}x${picture.height}`
+    const text = `What becomes of it, ${what}, can't be written as ${format}: ${reason(error)}.`
+    throw new InputError('bad-image', text, { cause: error })
+  })
+}
+
+async function encodeAs(format: ImageFormat, { pixels, size, picture, source, output }: Made) {
   const raw = { width: size.width, height: size.height, channels: 3 } as const
   let image = sharp(pixels, { raw })
   if (picture.width !== size.width || picture.height !== size.height)
@@ -96,13 +108,11 @@ async function alphaOf(path: string, { width, height }: Size): Promise<Buffer> {
 }
 
 function badImage(error: unknown): InputError {
-  const [why = ''] = (error as Error).message.split('\n')
-  // libvips names our own file, or a setting of ours, which tells nobody anything.
-  return new InputError(
-    'bad-image',
-    `It can't be read as an image: ${/failOn/.test(why) ? 'it is damaged' : why.replaceAll(/\/\S+/g, 'the file')}.`,
-    {
-      cause: error,
-    },
-  )
+  const why = reason(error)
+  const text = `It can't be read as an image: ${/failOn/.test(why) ? 'it is damaged' : why}.`
+  return new InputError('bad-image', text, { cause: error })
 }
+
+/** In libvips' words, but for our own file, whose name tells nobody anything. */
+const reason = (error: unknown) =>
+  ((error as Error).message.split('\n')[0] ?? '').replaceAll(/\/\S+/g, 'the file')

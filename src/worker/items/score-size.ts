@@ -77,13 +77,18 @@ export async function scoreSize({ job, manifest, some, engine, tell }: Scoring):
       return []
     }
     await ring.run(slot)
-    if (!trial)
-      return await Promise.all(
-        good.map(async (one, n) => await encode(part(ring.slots[slot]?.output, engine.group, n), one)),
+    if (!trial) {
+      const encoding = good.map(
+        async (one, n) =>
+          await encode(part(ring.slots[slot]?.output, engine.group, n), one).catch((error: unknown) =>
+            tell(one.place, failure(one.item, error)),
+          ),
       )
     for (const { place, item } of good) tell(place, { key: item.key, value: {} })
     return []
   }
+      return (await Promise.all(encoding)).filter((each) => each !== undefined)
+    }
 
   function seenBy({ facts, frame }: Opened, n: number) {
     const size = { width: frame.width, height: frame.height }
