@@ -52,7 +52,8 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
     : []
   const keep = async (place: number, extension: string, bytes: Buffer) => {
     const name = layout.madeImage(id, batch.index, from + place, extension)
-    await media.write(name, bytes)
+    // Of two at once the first counts, as with the part: the sink may be at it already, and another device makes other bytes.
+    await media.write(name, bytes, { ifAbsent: true })
     return name
   }
   const score = scorers[request.source.table ? 'table' : 'images']
