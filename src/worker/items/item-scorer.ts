@@ -28,8 +28,8 @@ export type ItemsJob = {
   onFetched(): void
   /** Keeps an image that was made of the item at `place`; answers its blob's name. */
   keep(place: number, extension: string, bytes: Buffer): Promise<string>
-  /** So many of them are done. */
-  onItem(done: number): void
+  /** So many of them are done; `isScored`: the model has scored the last of them. */
+  onItem(done: number, isScored: boolean): void
 }
 
 /**

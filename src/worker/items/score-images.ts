@@ -35,7 +35,7 @@ export function createImageScorer({ engines, models, ...deps }: ImageScorerDeps)
     const tell = (place: number, line: PartLine) => {
       lines[place] = line
       if ('error' in line) job.log.debug({ key: line.key, why: line.error.message }, 'an item failed')
-      job.onItem(++done)
+      job.onItem(++done, 'value' in line)
     }
 
     const began = performance.now()

@@ -64,12 +64,12 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
       dir: job.dir,
       signal: job.signal,
       onScoring() {
-        // The last time before an item is done is that of the first run.
+        // The last time before an item is scored is that of the first run; some have failed before it.
         if (!isUnderWay) setUpMs = performance.now() - began
         job.onScoring()
       },
-      onItem(done: number) {
-        isUnderWay = true
+      onItem(done: number, isScored: boolean) {
+        isUnderWay ||= isScored
         job.onItem(done)
       },
       onFetched: job.onFetched,

@@ -56,7 +56,7 @@ export function createRowScorer({ rowModels }: { rowModels: Pick<RowModels, 'ope
         const said = trial ? {} : read(n)
         lines[place] = said ? { key, value: trial ? {} : valueOf(row, said) } : { key, error: noNumber }
       }
-      job.onItem(from + run.length)
+      job.onItem(from + run.length, true)
     }
     // What is left is writing it down: another batch may have the model meanwhile.
     job.onFetched()
