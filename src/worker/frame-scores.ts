@@ -11,6 +11,7 @@ import { type Size, frameThrough } from '../shared/models/fit.ts'
 import type { StoredModel } from '../shared/models/model-store.ts'
 import type { Engine, Ring } from './engine.ts'
 import type { ScoreTensor } from './inference-thread.ts'
+import { noNumber } from './items/item-failure.ts'
 import { readScores } from './items/read-scores.ts'
 import type { FrameSink } from './score-frames.ts'
 
@@ -27,13 +28,16 @@ type Scores = {
   times: number[]
   /** Gives a line the names that the job wants. */
   named(line: PartLine): PartLine
+  /** Told of each frame of which the model says no number; throws where the job forgives no more. */
+  onNoNumber(frame: number): void
   /** The file to write. */
   path: string
 }
 
 /**
  * Writes what a model says of frames: a line for each, whose key is the frame's number in the video. A value begins with that number
- * and the frame's time, in seconds as players count them. A frame that the model was not shown is one that failed. Throws
+ * and the frame's time, in seconds as players count them. A frame that the model was not shown, or says no number of, is one that
+ * failed. Throws
  * InputError `model-refuses` where the model gives something else than its manifest says, and `too-much-output`.
  */
 export function scoresOfFrames(job: Scores): FrameSink {
@@ -50,12 +54,17 @@ export function scoresOfFrames(job: Scores): FrameSink {
   }
   const origin = plan.keyframes === null ? 0 : Math.round(plan.startSeconds * 1e6)
 
-  function valueOf(slot: number, n: number, frame: number) {
+  /** What the model says of one of the batch's frames, or that it says nothing. */
+  function lineOf(slot: number, n: number, frame: number): PartLine {
+    const number = range.first + frame
+    const key = String(number)
     const micros = toMicroseconds(times[frame] ?? 0, video.timeBase) - origin
     const scores = readScores(said[slot] ?? [], manifest.scores, {
       ...{ n, of: engine.group, seen, wish: job.wish },
     })
-    return { frame: range.first + frame, time: micros / 1e6, ...scores }
+    if (scores) return job.named({ key, value: { frame: number, time: micros / 1e6, ...scores } })
+    job.onNoNumber(number)
+    return { key, error: noNumber }
   }
 
   return {
@@ -67,9 +76,7 @@ export function scoresOfFrames(job: Scores): FrameSink {
     async take({ slot, place, unseen }, frames) {
       for (const frame of frames) {
         const key = String(range.first + frame)
-        const line = unseen
-          ? { key, error: unscorable }
-          : job.named({ key, value: valueOf(slot, place, frame) })
+        const line = unseen ? { key, error: unscorable } : lineOf(slot, place, frame)
         if (file.destroyed) throw file.errored ?? new Error('the part was ended')
         const text = `${JSON.stringify(line)}\n`
         const length = Buffer.byteLength(text)
@@ -84,7 +91,7 @@ export function scoresOfFrames(job: Scores): FrameSink {
       await finished(file)
     },
     // With an error, so that who waits for the file hears of it.
-    kill: () => file.destroy(new Error('the part was ended')),
+    kill: () => void file.destroy(new Error('the part was ended')),
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import type { BlobStore } from '../shared/blob-store.ts'
-import { InputError } from '../shared/errors.ts'
+import { InputError, tooManyErrors } from '../shared/errors.ts'
 import { timesOf } from '../shared/frame-times.ts'
 import { type JobSpec, type Plan, type VideoPlan, makesVideo } from '../shared/job.ts'
 import { layout } from '../shared/layout.ts'
@@ -93,7 +93,7 @@ async function sizesOf({ models, spec: { model }, plan: { video } }: Making) {
   return { scored: frameThrough(manifest, frame).output, picture }
 }
 
-async function partOf({ models, dir, spec, plan, batch, range }: Making): Promise<Product> {
+async function partOf({ models, dir, spec, plan, batch, range, trial }: Making): Promise<Product> {
   const { name, version } = spec.model
   const { scores, ...manifest } = await models.resolve(`${name}@${version}`)
   if (!scores) throw new InputError('model-refuses', `The model ${name} makes images, and no scores.`)
@@ -113,5 +113,21 @@ async function partOf({ models, dir, spec, plan, batch, range }: Making): Promis
         named: namedValues(spec, name),
       })
     },
+  }
+}
+        // What is only tried may be a black frame, of which it needn't know any.
+        onNoNumber: trial ? () => {} : forgiving(spec),
+
+/** Counts frames without a number. Throws InputError `no-number` or `too-many-errors` where the job does not let them through. */
+function forgiving({ request: { onError, errorThreshold } }: JobSpec) {
+  let count = 0
+  return (frame: number): void => {
+    count += 1
+    if (onError === 'fail')
+      throw new InputError(
+        'no-number',
+        `What the model gives for frame ${frame} is no finite number (NaN or Infinity). With onError "passthrough" the frame would go unscored.`,
+      )
+    if (count > errorThreshold) throw tooManyErrors(count, errorThreshold)
   }
 }

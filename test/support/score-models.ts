@@ -58,3 +58,11 @@ export function notWhiteModel(): Uint8Array {
   graph.add('Add', [means, nothing], {}, 'vector')
   return modelOf(graph, [value('image', [1, 'h', 'w', 3], uint8)], [value('vector', [1, 3])])
 }
+
+/** How light a picture is, over how light it is: one, and no number for a black one. */
+export function ratioModel(): Uint8Array {
+  const graph = createGraphBuilder('test/')
+  const mean = graph.add('ReduceMean', ['image'], { axes: [1, 2, 3], keepdims: 0 })
+  graph.add('Reshape', [graph.add('Div', [mean, mean]), graph.ints([-1, 1])], {}, 'score')
+  return modelOf(graph, [value('image', ['n', 3, 'h', 'w'])], [value('score', ['n', 1])])
+}

@@ -36,11 +36,11 @@ test('classes come with their labels, the best first, as many as are wanted', ()
 })
 
 test('logits become probabilities, however large they are', () => {
-  const { score, top } = readScores(
-    [tensor('s', [1, 2], [1_000, 999])],
-    spec({ task: 'classification', softmax: true }),
-    of,
-  )
+  const read = (...logits: number[]) =>
+    readScores([tensor('s', [1, logits.length], logits)], spec({ task: 'classification', softmax: true }), of)
+  const { score, top } = read(1_000, 999) ?? {}
+  // What is out of the question is no chance at all.
+  expect(read(5, -Infinity)).toMatchObject({ score: 1, top: [{ score: 1 }, { score: 0 }] })
   expect(score).toBeCloseTo(0.731059, 5)
   expect((top as { score: number }[]).reduce((sum, each) => sum + each.score, 0)).toBeCloseTo(1, 5)
 })
@@ -70,10 +70,21 @@ test('boxes: the better of two that overlap stays, another class beside it too; 
   ).toMatchObject({ count: 2 })
 })
 
-test('a vector is all numbers of its item; what JSON can not say is nought', () => {
-  const vectors = [tensor('v', [2, 2], [1, 2, Number.NaN, -0.5])]
+test('a vector is all numbers of its item', () => {
+  const vectors = [tensor('v', [2, 2], [1, 2, 0, -0.5])]
   expect(readScores(vectors, spec({ task: 'vector' }), { ...of, of: 2, n: 1 })).toEqual({ vector: [0, -0.5] })
   expect(readScores(vectors, spec({ task: 'anomaly' }), { ...of, of: 2 })).toEqual({ score: 1 })
+})
+
+test.each([Number.NaN, Infinity])('of %s nothing is said, nor of an item with one such number', (value) => {
+  const tensors = [tensor('s', [2, 2], [0.5, 1, 0.5, value]), tensor('b', [2, 8], Array(16).fill(0))]
+  const detector = { task: 'detection', scores: 's', boxes: 'b' } as const
+  for (const each of [{ task: 'vector' }, { task: 'classification' }, detector] as const) {
+    const [good, bad] = [0, 1].map((n) => readScores(tensors, spec(each), { ...of, of: 2, n }))
+    expect(good).toBeDefined()
+    expect(bad).toBeUndefined()
+  }
+  expect(readScores([tensor('s', [1], [value])], spec({ task: 'anomaly' }), of)).toBeUndefined()
 })
 
 test.each([

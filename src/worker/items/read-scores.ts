@@ -27,26 +27,33 @@ const mostBoxes = 1_000
  *   vector           { vector: [number …] }
  *   anomaly          { score }: the model's own number
  *
- * Throws InputError `model-refuses` where the model gives something else.
+ * Undefined where that is no finite number, which JSON has no word for and nobody's score is. Throws InputError `model-refuses`
+ * where the model gives something else.
  */
 export function readScores(
   tensors: ScoreTensor[],
   spec: ScoresSpec,
   { n, of, seen, wish }: { n: number; of: number; seen: Seen; wish: Wish },
-): Value {
+): Value | undefined {
   const scores = rowOf(tensors, spec.scores, n, of)
-  if (spec.task === 'vector') return { vector: scores.map(finite) }
-  if (spec.task === 'anomaly') return { score: finite(scores[0] ?? 0) }
+  if (spec.task === 'vector') return scores.every(Number.isFinite) ? { vector: scores.map(short) } : undefined
+  if (spec.task === 'anomaly') {
+    const [score] = scores
+    return Number.isFinite(score) ? { score: short(score as number) } : undefined
+  }
   const labelOf = (index: number) => spec.labels?.[index] ?? String(index)
   if (spec.task === 'classification') {
     const chances = spec.softmax ? softmax(scores) : scores
+    if (!chances.every(Number.isFinite)) return undefined
     const top = best(chances, wish.top ?? 5).map((index) => ({
       label: labelOf(index),
-      score: finite(chances[index] ?? 0),
+      score: short(chances[index] ?? 0),
     }))
     return { label: top[0]?.label ?? null, score: top[0]?.score ?? null, top }
   }
   const boxes = rowOf(tensors, spec.boxes, n, of)
+  // Of NaN nothing is likely: it would pass for an image in which there is nothing.
+  if (!scores.every(isNumber) || !boxes.every(isNumber)) return undefined
   const found = detections({ scores, boxes, spec, seen, threshold: wish.threshold ?? 0.5 })
   const shown = found.map(({ class: index, ...box }) => ({ label: labelOf(index), ...box }))
   return { count: shown.length, boxes: shown }
@@ -60,8 +67,9 @@ function rowOf(tensors: ScoreTensor[], name: string | undefined, n: number, of: 
   return Array.from(tensor.data.subarray(n * length, (n + 1) * length), Number)
 }
 
-// JSON knows no others.
-const finite = (value: number) => (Number.isFinite(value) ? Math.round(value * 1e6) / 1e6 : 0)
+const short = (value: number) => Math.round(value * 1e6) / 1e6
+/** What is unlikely without end is left out as anything else that is unlikely. */
+const isNumber = (value: number) => !Number.isNaN(value) && value !== Infinity
 
 export function softmax(values: number[]): number[] {
   const most = values.reduce((a, b) => Math.max(a, b), -Infinity)
@@ -106,7 +114,7 @@ function detections({ scores, boxes, spec, seen, threshold }: Detecting): Found[
     if (!hidden) kept.push(each)
   }
   return kept.map((box) => ({
-    ...{ class: box.class, score: finite(box.score), x: tenth(box.x), y: tenth(box.y) },
+    ...{ class: box.class, score: short(box.score), x: tenth(box.x), y: tenth(box.y) },
     ...{ width: tenth(box.width), height: tenth(box.height) },
   }))
 }

@@ -2,6 +2,7 @@ import { InputError } from '../../shared/errors.ts'
 import type { Item, PartLine, Row } from '../../shared/items/item.ts'
 import { sizeOfRows } from '../../shared/items/items-plan.ts'
 import type { JobSpec } from '../../shared/job.ts'
+import { noNumber } from './item-failure.ts'
 import type { ItemScorer, ItemsJob } from './item-scorer.ts'
 import { twice } from './named-values.ts'
 import { rowReader } from './read-rows.ts'
@@ -66,10 +67,6 @@ export function createRowScorer({ rowModels }: { rowModels: Pick<RowModels, 'ope
 }
 
 const unscorable = { code: 'unscorable', message: 'The model fails on it alone.' }
-const noNumber = {
-  code: 'no-number',
-  message: 'What the model gives for it is no finite number (NaN or Infinity).',
-}
 
 /** What is wrong with a row before any model has seen it. In a trial a blank row stands for what the model must not be given. */
 function faultOf(

@@ -4,7 +4,7 @@ import { frameThrough } from '../../shared/models/fit.ts'
 import type { ModelManifest } from '../../shared/models/manifest.ts'
 import type { Engine, Ring } from '../engine.ts'
 import { decodeImage, encodeImage } from './image-files.ts'
-import { failure } from './item-failure.ts'
+import { failure, noNumber } from './item-failure.ts'
 import type { ItemsJob } from './item-scorer.ts'
 import type { Opened } from './open-image.ts'
 import { readScores } from './read-scores.ts'
@@ -72,8 +72,11 @@ export async function scoreSize({ job, manifest, some, engine, tell }: Scoring):
   async function score(slot: number, good: Opened[]): Promise<Made[]> {
     if (manifest.scores) {
       const { tensors } = await ring.read(slot)
-      for (const [n, one] of good.entries())
-        tell(one.place, { key: one.item.key, value: readScores(tensors, manifest.scores, seenBy(one, n)) })
+      for (const [n, one] of good.entries()) {
+        const { key } = one.item
+        const value = readScores(tensors, manifest.scores, seenBy(one, n))
+        tell(one.place, value ? { key, value } : { key, error: noNumber })
+      }
       return []
     }
     await ring.run(slot)
@@ -84,11 +87,11 @@ export async function scoreSize({ job, manifest, some, engine, tell }: Scoring):
             tell(one.place, failure(one.item, error)),
           ),
       )
+      return (await Promise.all(encoding)).filter((each) => each !== undefined)
+    }
     for (const { place, item } of good) tell(place, { key: item.key, value: {} })
     return []
   }
-      return (await Promise.all(encoding)).filter((each) => each !== undefined)
-    }
 
   function seenBy({ facts, frame }: Opened, n: number) {
     const size = { width: frame.width, height: frame.height }
