@@ -70,7 +70,8 @@ export type SegmentEncoder = {
   write(pixels: Uint8Array, frame: number): Promise<void>
   /** Ends the segment. */
   finish(): Promise<void>
-  kill(): void
+  /** Ends it, half done; nothing is written any more once it resolves. */
+  kill(): void | Promise<void>
 }
 
 type EncodeJob = {

@@ -19,32 +19,52 @@ type Frames = {
 
 const framesOf = ({ first, count }: Range) => Array.from({ length: count }, (_, i) => first + i)
 
-/** Whether every scored frame of a range is there as an image already. */
-export async function areKept({ media, jobId, range, signal }: Frames): Promise<boolean> {
+/** Frames of a range, by number in the video, that show something else than what the model made of them. */
+export type Unscored = { replaced: number[]; through: number[] }
+
+/** An image says it of itself, in its metadata; one that somebody else has written since is as it is to be. */
+const shows = 'shows'
+
+/** Which of a range's frames are unscored, where every one is there as an image already; undefined where not. */
+export async function keptFrames({ media, jobId, range, signal }: Frames): Promise<Unscored | undefined> {
   let missing = false
-  await pMap(
+  const said = await pMap(
     framesOf(range),
     async (frame) => {
-      if (!missing && !(await media.head(layout.frame(jobId, frame)))) missing = true
+      const head = missing ? undefined : await media.head(layout.frame(jobId, frame))
+      missing ||= !head
+      return { frame, shows: head?.metadata[shows] }
     },
     { concurrency: atOnce, signal },
   )
-  return !missing
+  if (missing) return undefined
+  const those = (word: keyof Unscored) => said.filter((each) => each.shows === word).map(({ frame }) => frame)
+  return { replaced: those('replaced'), through: those('through') }
 }
 
 /**
  * Keeps scored frames as PNGs instead of encoding them. One that is there stays: somebody may have edited it. Takes a few at once
- * and makes who writes wait for the rest.
+ * and makes who writes wait for the rest, and who ends it early for those under way.
  */
-export function keepAsImages({ media, jobId, range }: Frames, { width, height }: Size): SegmentEncoder {
+export function keepAsImages(
+  { media, jobId, range }: Frames,
+  { width, height }: Size,
+  unscored: Unscored,
+): SegmentEncoder {
+  const wordOf = new Map<number, keyof Unscored>([
+    ...unscored.replaced.map((frame) => [frame, 'replaced'] as const),
+    ...unscored.through.map((frame) => [frame, 'through'] as const),
+  ])
   const underWay = new Set<Promise<void>>()
   let failed: { error: unknown } | undefined
-  const keep = async (pixels: Buffer, frame: number) => {
+  const keep = async (pixels: Buffer, place: number) => {
     const png = await sharp(pixels, { raw: { width, height, channels: 3 } })
       .png({ compressionLevel: 3 })
       .toBuffer()
-    const options = { ifAbsent: true, contentType: 'image/png' }
-    await media.write(layout.frame(jobId, range.first + frame), png, options)
+    const frame = range.first + place
+    const word = wordOf.get(frame)
+    const metadata = word && { [shows]: word }
+    await media.write(layout.frame(jobId, frame), png, { ifAbsent: true, contentType: 'image/png', metadata })
   }
   return {
     async write(pixels, frame) {
@@ -62,7 +82,10 @@ export function keepAsImages({ media, jobId, range }: Frames, { width, height }:
       await Promise.all(underWay)
       if (failed) throw failed.error
     },
-    kill() {},
+    async kill() {
+      failed ??= { error: new Error('the frames were ended') }
+      await Promise.all(underWay)
+    },
   }
 }
 
@@ -111,7 +134,7 @@ export async function encodeImages(
     }
     await encoder.finish()
   } catch (error) {
-    encoder.kill()
+    await encoder.kill()
     throw signal.aborted ? signal.reason : error
   }
 }

@@ -15,7 +15,8 @@ export type FrameSink = {
   take(scored: { slot: number; place: number; unseen?: Uint8Array }, frames: number[]): Promise<void>
   /** Ends it: it is whole. */
   finish(): Promise<void>
-  kill(): void
+  /** Ends it, half done; nothing is written any more once it resolves. */
+  kill(): void | Promise<void>
 }
 
 type ScoreJob = {
@@ -138,10 +139,10 @@ export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
   // The first stage to fail stops the others; an encoder is killed, or it would wait for frames that never come.
   let first: { error: unknown } | undefined
   async function guarded(stage: Promise<void>): Promise<void> {
-    await stage.catch((error: unknown) => {
+    await stage.catch(async (error: unknown) => {
       first ??= { error }
       for (const lane of [free, ready, scored]) lane.fail(error)
-      sink.kill()
+      await sink.kill()
     })
   }
   await Promise.all([decode(), infer(), encode()].map(guarded))

@@ -58,8 +58,8 @@ export async function scoreVideo(
     ...{ batch: batch.index, trial: trial !== undefined },
   })
   const fetched = performance.now() - began
-  if (await product.fromKept())
-    return await commit({ replaced: [], ms: { encodeMs: performance.now() - began - fetched } }, fetched)
+  const kept = await product.fromKept()
+  if (kept) return await commit({ ...kept, ms: { encodeMs: performance.now() - began - fetched } }, fetched)
   await using mounted = await deps.engines.open(spec, plan.video, { dir, onScoring, small })
   const { engine, size } = mounted
   const fetchMs = performance.now() - began
@@ -77,18 +77,24 @@ export async function scoreVideo(
       picture: size,
       group: engine.group,
       threads: decoderThreads(engine.device, availableParallelism()),
-      sink: product.sink(mounted, ring),
+      sink: product.sink(mounted, ring, { replaced: missing, through: manner.through ?? [] }),
       through: new Set(manner.through),
       onDecoded: steps.onDecoded,
     })
     return { ms, replaced: missing }
   }
-  const made = await score([], true).catch(async (error: unknown) => {
+  const undecodable = async (seek: boolean) =>
+    await findUndecodable({ path, plan, range, signal, picture: size, seek, stallMs })
+  const scoreAll = async () => {
+    // Whatever follows a frame that can't be decoded would be kept by the number of the one before it.
+    const missing = product.keepsFrames ? await undecodable(true) : []
+    if (missing.length > 0) throw new ShortDecode(String(range.count - missing.length))
+    return await score([], true)
+  }
+  const made = await scoreAll().catch(async (error: unknown) => {
     if (!(error instanceof ShortDecode)) throw error
     // Perhaps seeking went wrong: from the start of the file there is nothing to seek.
-    const missing = await findUndecodable({
-      ...{ path, plan, range, signal, picture: size, seek: false, stallMs },
-    })
+    const missing = await undecodable(false)
     steps.log.warn(
       { missing: missing.length, err: error.message },
       'decoding again from the start of the source',

@@ -10,7 +10,7 @@ import { type Size, fitFrames, frameThrough } from '../shared/models/fit.ts'
 import type { ModelStore } from '../shared/models/model-store.ts'
 import { type SegmentEncoder, encodeSegment } from './encode-segment.ts'
 import type { Engine, Ring } from './engine.ts'
-import { areKept, encodeImages, keepAsImages } from './frame-images.ts'
+import { type Unscored, encodeImages, keepAsImages, keptFrames } from './frame-images.ts'
 import { scoresOfFrames } from './frame-scores.ts'
 import { namedValues } from './items/named-values.ts'
 import { pictureSink } from './picture-sink.ts'
@@ -21,10 +21,12 @@ export type Product = {
   path(): string
   name: string
   contentType: string
-  /** Makes it of what was kept of an earlier time; false where that is not all there. */
-  fromKept(): Promise<boolean>
+  /** Whether each frame is kept by its number as it is scored, and stays as it is. */
+  keepsFrames: boolean
+  /** Makes it of what was kept of an earlier time, and says what was known of that; undefined where it is not all there. */
+  fromKept(): Promise<Unscored | undefined>
   /** Makes it of frames as they are scored; asked again it begins anew. */
-  sink(mounted: Mounted, ring: Ring): FrameSink
+  sink(mounted: Mounted, ring: Ring, unscored: Unscored): FrameSink
 }
 
 /** `size`: of frames as they are decoded. `picture`: of what they become. */
@@ -60,16 +62,18 @@ function segmentOf(making: Making & { plan: VideoPlan }): Product {
   return {
     ...{ name: layout.segment(spec.id, batch), contentType: 'video/mp4' },
     path: () => path,
+    keepsFrames: images !== undefined,
     async fromKept() {
-      if (!images || !(await areKept(images))) return false
+      const kept = images && (await keptFrames(images))
+      if (!kept) return undefined
       const { scored, picture } = await sizesOf(making)
       await encodeImages(images, scored, encode(scored, picture))
-      return true
+      return kept
     },
-    sink({ engine, size, picture }, ring) {
+    sink({ engine, size, picture }, ring, unscored) {
       const toSegment = () => encode(engine.output, picture)
       const encoder: SegmentEncoder = images
-        ? thenEncoded(keepAsImages(images, engine.output), async () => {
+        ? thenEncoded(keepAsImages(images, engine.output, unscored), async () => {
             await encodeImages(images, engine.output, toSegment())
           })
         : toSegment()
@@ -102,7 +106,8 @@ async function partOf({ models, dir, spec, plan, batch, range, trial }: Making):
   return {
     ...{ name: layout.part(spec.id, batch), contentType: 'application/x-ndjson' },
     path: () => path,
-    fromKept: async () => await Promise.resolve(false),
+    keepsFrames: false,
+    fromKept: async () => await Promise.resolve(undefined),
     sink({ engine, size }, ring) {
       // Of one that broke off, a last write may still be on its way.
       path = join(dir, `part-${randomUUID()}.ndjson`)
@@ -111,12 +116,12 @@ async function partOf({ models, dir, spec, plan, batch, range, trial }: Making):
         manifest: { ...manifest, scores },
         wish: spec.request.output.scores ?? {},
         named: namedValues(spec, name),
+        // What is only tried may be a black frame, of which it needn't know any.
+        onNoNumber: trial ? () => {} : forgiving(spec),
       })
     },
   }
 }
-        // What is only tried may be a black frame, of which it needn't know any.
-        onNoNumber: trial ? () => {} : forgiving(spec),
 
 /** Counts frames without a number. Throws InputError `no-number` or `too-many-errors` where the job does not let them through. */
 function forgiving({ request: { onError, errorThreshold } }: JobSpec) {

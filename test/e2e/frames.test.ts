@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { layout } from '../../src/shared/layout.ts'
-import { makeClip } from '../support/clips.ts'
+import { damagedClip, makeClip } from '../support/clips.ts'
 import { buildModel, writeUpscale } from '../support/onnx-models.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -87,6 +87,27 @@ test('a model that makes three times larger frames: by ranges, and by frames', a
   expect(await sharp(large).metadata()).toMatchObject({ width: 288, height: 192, format: 'png' })
   const video = await stack.fetchOutput(ids[0] ?? '', join(dir, 'large.mp4'))
   expect(await pixels(video, { width: 288, height: 192 })).toHaveLength(frames)
+})
+
+test('which frames are damaged is known of their images: the report says it again once the video is stitched again', async () => {
+  const path = await damagedClip(join(dir, 'damaged.mp4'))
+  const lenient = { batch: { frames: 30 }, onError: 'passthrough' }
+  const ids = [
+    await stack.submit(path, { ...lenient }),
+    await stack.submit(path, { ...lenient, intermediate: 'frames' }),
+  ]
+  for (const id of ids) expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
+  const replacedIn = async (id = '') =>
+    ((await stack.api.report(id)) as unknown as { framesReplaced: number[] }).framesReplaced
+  const [ranges, kept] = ids
+  const damaged = await replacedIn(ranges)
+  expect(damaged.length).toBeGreaterThan(0)
+  expect(await replacedIn(kept)).toEqual(damaged)
+  expect((await outputOf(kept ?? '')).sha256).toBe((await outputOf(ranges ?? '')).sha256)
+
+  await stack.call('POST', `/v1/jobs/${kept}/restitch`)
+  expect(await stack.ends(kept ?? '')).toMatchObject({ status: 'succeeded' })
+  expect(await replacedIn(kept)).toEqual(damaged)
 })
 
 test('a job that kept no frames is not stitched again', async () => {
