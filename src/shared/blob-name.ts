@@ -40,6 +40,26 @@ export function isOwnName(name: string, use: 'read' | 'write'): boolean {
   return use === 'write' || !/^jobs\/[^/]+\/output\.\w+(?:\/.*)?$/.test(name)
 }
 
+/**
+ * Whether a listing by that prefix may have the name. Who can name an upload, or a job's output, may read it: nobody finds them by
+ * the beginning of a name.
+ */
+export function isListed(name: string, prefix: string): boolean {
+  if (isOwnName(name, 'read')) return false
+  if (name.startsWith(layout.uploads)) return layout.uploadFolder.test(prefix)
+  return !name.startsWith(layout.jobs) || prefix.startsWith(layout.jobs)
+}
+
+/** Throws InputError `reserved-name` for a prefix by which nothing may be listed. `prefix` is a plain one. */
+export function checkListed(prefix: string): void {
+  checkOwnName(prefix, 'read')
+  if (!prefix.startsWith(layout.uploads) || layout.uploadFolder.test(prefix)) return
+  throw new InputError(
+    'reserved-name',
+    `${prefix} has what others brought; below ${layout.uploads} give the whole folder of one upload, with a slash behind it.`,
+  )
+}
+
 const own = [layout.jobs, layout.openMarks, layout.readings]
 
 /** Throws InputError `reserved-name` for a name of the system's own. `name` is a plain one. */

@@ -79,6 +79,8 @@ export const layout = {
   upload: (name: string) => `uploads/${name}`,
   /** What was brought by a link: not under `in/`, where a video that lands may start a job by itself. */
   uploads: 'uploads/',
+  /** What is below one upload: its folder's name is known to whoever began it. */
+  uploadFolder: /^uploads\/[^/]+\/[0-9a-f]{12}-[0-9a-f]{16}\//,
 }
 
 /** Metadata of an output that goes where the job wanted it: its job. Where that is under `in/`, it starts no other one. */
