@@ -21,6 +21,10 @@ import type { FairOrder } from './fair-queue.ts'
 import { addFlow } from './flow.ts'
 import { checkItems, lookAtItems } from './items/accept-items.ts'
 import { type SourcePolicy, checkUrl } from './source-policy.ts'
+import { keepSources } from './written-over.ts'
+
+/** What a request may have in all: a list of a thousand images with a SAS each, or the columns of a wide table. */
+export const mostRequestBytes = 1 << 20
 
 export type AcceptDeps = {
   media: BlobStore
@@ -147,7 +151,12 @@ export async function checkJob(
 /** Throws InputError for what can be seen to be wrong with a job's source without looking at it. */
 export function checkSource(deps: AcceptDeps, request: JobRequest): void {
   const { url } = request.source
-  if (url === undefined) return checkItems(deps, request)
+  if (url === undefined) checkItems(deps, request)
+  else checkVideo(deps, request, url)
+  keepSources(deps.media, request)
+}
+
+function checkVideo(deps: AcceptDeps, request: JobRequest, url: string): void {
   checkUrl(url, 'read', deps)
   if (request.output.images)
     throw new InputError('bad-output', 'A video becomes a video, or scores: leave output.images out.')

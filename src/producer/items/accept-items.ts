@@ -1,5 +1,5 @@
 import type { BlobStore } from '../../shared/blob-store.ts'
-import { checkOwnName } from '../../shared/blob-name.ts'
+import { checkListed, checkOwnName } from '../../shared/blob-name.ts'
 import { InputError } from '../../shared/errors.ts'
 import type { TableSource } from '../../shared/items/request.ts'
 import type { JobRequest, SourceRef } from '../../shared/job.ts'
@@ -32,19 +32,15 @@ export function checkItems(
   }
   const from = images?.prefix ?? table?.prefix
   const to = output.images?.prefix
-  if (from !== undefined) checkOwnName(from, 'read')
+  if (from !== undefined) checkListed(from)
   if (to !== undefined) checkOwnName(to, 'write')
-  if (from !== undefined && to !== undefined && (from.startsWith(to) || to.startsWith(from)))
-    throw new InputError(
-      'bad-output',
-      `The output's prefix ${to} and the source's ${from} lie in each other: what is made would be read, or written over.`,
-    )
 }
 
 function checkTable({ columns = {}, features }: TableSource, output: JobRequest['output']): void {
   if (!output.scores) throw new InputError('bad-output', 'A table becomes scores: give output.scores.')
+  const given = new Set(features)
   const text = Object.entries(columns).find(
-    ([column, type]) => ['text', 'time'].includes(type) && features.includes(column),
+    ([column, type]) => ['text', 'time'].includes(type) && given.has(column),
   )
   if (text)
     throw new InputError(
@@ -53,13 +49,22 @@ function checkTable({ columns = {}, features }: TableSource, output: JobRequest[
     )
 }
 
+/** In bytes: as many lines as there may be images, of what lines usually are. */
+const mostManifest = 1 << 30
+
 /** What a job of items is made of, as one thing to be shown. Throws InputError where a file is missing. */
 export async function lookAtItems(
   { sources, media }: { sources: Pick<SourceReader, 'look'>; media: Pick<BlobStore, 'url'> },
   { images, table }: JobRequest['source'],
 ): Promise<SourceRef> {
   const file = images?.manifest ?? table?.url
-  if (file !== undefined) return await sources.look(file)
+  const found = file === undefined ? undefined : await sources.look(file)
+  if (images && found && found.bytes > mostManifest)
+    throw new InputError(
+      'source-too-large',
+      `The manifest has ${found.bytes} bytes; ${mostManifest} are the limit.`,
+    )
+  if (found) return found
   const prefix = images?.prefix ?? table?.prefix
   const url = prefix === undefined ? publicUrl(images?.list?.[0] ?? '') : media.url(prefix)
   return { url, kind: 'many', etag: '', bytes: 0 }
