@@ -5,7 +5,8 @@ import type { Redis } from 'ioredis'
 import { type Backlog, createBacklog } from '../shared/backlog.ts'
 import { concludeJob } from '../shared/end-job.ts'
 import { InputError } from '../shared/errors.ts'
-import { type JobSpec, isEnded } from '../shared/job.ts'
+import { isItemsPlan } from '../shared/items/items-plan.ts'
+import { type JobPlan, type JobSpec, isEnded } from '../shared/job.ts'
 import { type Incidents, createIncidents } from '../shared/incidents.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import { type JobStatuses, createJobStatuses } from '../shared/job-status.ts'
@@ -94,7 +95,7 @@ export async function resumeJob(
     const anew =
       again && (report ? report.status !== 'succeeded' : state === 'failed' || state === 'cancelled')
     if (anew) {
-      refuseSecret(spec)
+      refuseSecret(spec, await files.findPlan(id))
       await untilEnded(deps, id, { isReported: report !== undefined, endsWithinMs })
       await forgetEnd(deps, spec)
     } else if (report) {
@@ -124,7 +125,7 @@ export async function restitchJob(
     if (!report) return await putBack(deps, spec)
     if (report.status !== 'succeeded')
       throw new InputError('no-frames', `The job ${id} did not succeed; run it anew first (resume --again).`)
-    refuseSecret(spec)
+    refuseSecret(spec, undefined)
     await untilEnded(deps, id, { isReported: true, endsWithinMs })
     await forgetEnd(deps, spec)
     return await putBack(deps, spec)
@@ -184,8 +185,9 @@ async function mendChildren(deps: ResumeDeps, spec: JobSpec): Promise<boolean> {
   return true
 }
 
-function refuseSecret({ id, hasSecret }: JobSpec): void {
-  if (!hasSecret) return
+/** Images that a manifest names may come with a SAS each, where the manifest itself has none. */
+function refuseSecret({ id, hasSecret }: JobSpec, plan: JobPlan | undefined): void {
+  if (!hasSecret && !(plan && isItemsPlan(plan) && plan.hasQueries)) return
   throw new InputError(
     'secret-gone',
     `The job ${id} can't be run again: the SAS it came with was deleted at its end. Submit it anew.`,

@@ -396,6 +396,14 @@ test('a job that failed runs anew by its plan when it is asked to, unless its SA
   await expect(resumeJob(on, secret.id, { again: true })).rejects.toMatchObject({ code: 'secret-gone' })
   await on.files.writeReport(reportFor(secret, 'succeeded'))
   expect(await resumeJob(on, secret.id, { again: true })).toBe('ended')
+
+  // A manifest without a SAS, which names images that have one.
+  const listed = specOf()
+  await keepJob(on.files, listed, 0)
+  const items = { kind: 'items' as const, folder: 'a', frames: 1, batches: [1], groups: [], groupOf: [] }
+  await on.files.keepPlan({ v: 1, jobId: listed.id, ...items, hasQueries: true, warnings: [] })
+  await on.files.writeReport(reportFor(listed, 'failed'))
+  await expect(resumeJob(on, listed.id, { again: true })).rejects.toMatchObject({ code: 'secret-gone' })
 })
 
 test('a job that is run anew right when it fails keeps its new mark', async () => {

@@ -17,6 +17,8 @@ export const Item = z.object({
   name: z.string().optional(),
   /** ... or any other allowed URL, without its query: that lies with the job's secrets while it runs. */
   url: z.string().optional(),
+  /** Whether that came with a SAS, without which it is not to be read. */
+  signed: z.boolean().optional(),
   /** A row of a table: what the model is given, and what goes along to the result, in the order in which it is to come out. */
   row: Row.optional(),
   /** What the source saw to be wrong with it: it fails by that, and no model is given it. */

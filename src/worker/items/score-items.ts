@@ -46,10 +46,7 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
   const range = manner.trial ?? { first: batch.first, count: batch.count }
   const from = range.first - batch.first
   const all = await itemsOf(media, plan, batch)
-  const queries = plan.hasQueries
-    ? ((await media.readJson(layout.itemSecretsOf(id, plan.folder, fileOf(plan, batch.index)), Queries)) ??
-      [])
-    : []
+  const queries = await queriesOf(media, plan, batch, all)
   const keep = async (place: number, extension: string, bytes: Buffer) => {
     const name = layout.madeImage(id, batch.index, from + place, extension)
     // Of two at once the first counts, as with the part: the sink may be at it already, and another device makes other bytes.
@@ -99,6 +96,24 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
     ...{ first, ...facts, model: `${model.name}@${model.version}`, size },
     ms: { fetchMs: 0, setUpMs, ...ms, uploadMs: performance.now() - uploading },
   }
+}
+
+/** The queries of a batch's items. Throws InputError `secret-gone` where some are needed that are there no more. */
+async function queriesOf(
+  media: ItemsDeps['media'],
+  plan: ItemsPlan,
+  batch: BatchPayload,
+  items: Item[],
+): Promise<z.infer<typeof Queries>> {
+  if (!plan.hasQueries) return []
+  const name = layout.itemSecretsOf(plan.jobId, plan.folder, fileOf(plan, batch.index))
+  const queries = await media.readJson(name, Queries)
+  if (!queries && items.some(({ signed }) => signed))
+    throw new InputError(
+      'secret-gone',
+      `The SAS that the images of batch ${batch.index} came with are gone: submit the job anew.`,
+    )
+  return queries ?? []
 }
 
 async function itemsOf(media: ItemsDeps['media'], plan: ItemsPlan, batch: BatchPayload): Promise<Item[]> {
