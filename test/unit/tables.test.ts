@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { TableSource } from '../../src/shared/items/request.ts'
-import { linesOf } from '../../src/producer/items/ndjson-file.ts'
+import { numberedLines } from '../../src/producer/items/ndjson-file.ts'
 import { openTable } from '../../src/producer/items/open-table.ts'
 import { createSeenKeys } from '../../src/shared/items/seen-keys.ts'
 import { readCell, timeOf } from '../../src/producer/items/table-cell.ts'
@@ -102,9 +102,12 @@ test('lines in which there is nothing are no rows, but lines', async () => {
   async function* inPieces() {
     for (let at = 0; at < bytes.length; at += 3) yield bytes.subarray(at, at + 3)
   }
-  const texts: unknown[] = []
-  for await (const text of linesOf(inPieces())) texts.push(text?.trim())
-  expect(texts).toEqual(['', '', '{"id":1}', '', '', '{"id":2}'])
+  const texts: [number, string | undefined][] = []
+  for await (const { line, text } of numberedLines(inPieces())) texts.push([line, text?.trim()])
+  expect(texts.filter(([, text]) => text !== '')).toEqual([
+    [3, '{"id":1}'],
+    [6, '{"id":2}'],
+  ])
 })
 
 test.each([

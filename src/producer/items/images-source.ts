@@ -1,15 +1,17 @@
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { z } from 'zod'
-import { checkOwnName, isOwnName, isPlainName } from '../../shared/blob-name.ts'
+import { checkOwnName, isListed, isPlainName } from '../../shared/blob-name.ts'
 import { InputError } from '../../shared/errors.ts'
 import { type ItemSource, type SourceItem, imageName, namesImage } from '../../shared/items/item.ts'
 import type { ImagesSource } from '../../shared/items/request.ts'
 import type { JobSecret, JobSpec } from '../../shared/job.ts'
 import { publicUrl } from '../../shared/redact.ts'
 import { checkUrl } from '../source-policy.ts'
+import { createKeeper } from '../written-over.ts'
+import { numberedLines } from './ndjson-file.ts'
 import type { SourceDeps } from './open-source.ts'
+import { createSeenKeys } from '../../shared/items/seen-keys.ts'
 
 type Job = { spec: JobSpec; secret: JobSecret; dir: string; signal: AbortSignal; images: ImagesSource }
 
@@ -18,21 +20,26 @@ const longestLine = 16 << 10
 
 /**
  * Images as items. Keys: under a prefix, what a name has behind it; of a list, the file's name, with its number before it where
- * another one is called the same; of a manifest, as it says.
+ * another one is called the same; of a manifest, as it says. An image whose name can be no key is an item that says so.
  */
 export function imagesSource(deps: SourceDeps, job: Job): ItemSource {
   const { prefix, list } = job.images
-  if (prefix !== undefined) return { items: () => underPrefix(deps, prefix) }
+  if (prefix !== undefined) return { items: (signal) => underPrefix(deps, prefix, signal) }
   if (list) return { items: () => listed(deps, list, job.secret) }
   return { items: () => inManifest(deps, job) }
 }
 
-async function* underPrefix({ media }: SourceDeps, prefix: string): AsyncGenerator<SourceItem> {
+async function* underPrefix(
+  { media }: SourceDeps,
+  prefix: string,
+  signal: AbortSignal,
+): AsyncGenerator<SourceItem> {
   // Whole folders are left out of keys, not a part of a name.
   const base = prefix.slice(0, prefix.lastIndexOf('/') + 1)
   for await (const { name } of media.list(prefix)) {
-    const key = name.slice(base.length)
-    if (imageName.test(name) && !isOwnName(name, 'read')) yield { key: goodKey(key, name), name }
+    // Of millions of others none may be an image.
+    signal.throwIfAborted()
+    if (imageName.test(name) && isListed(name, prefix)) yield named(name.slice(base.length), { name })
   }
 }
 
@@ -45,14 +52,30 @@ async function* listed(
     const path = new URL(url).pathname
     return decodeURIComponent(path.slice(path.lastIndexOf('/') + 1)) || 'image'
   })
-  const seen = Map.groupBy(files, (file) => file)
+  const alike = Map.groupBy(files, (file) => file)
+  const taken = new Set<string>()
   for (const [i, url] of list.entries()) {
     const file = files[i] ?? ''
-    const key = goodKey((seen.get(file)?.length ?? 0) > 1 ? `${i}-${file}` : file, url)
+    let key = (alike.get(file)?.length ?? 0) > 1 ? `${i}-${file}` : file
+    // With its number before it, it may be called as another one is.
+    while (taken.has(key)) key = `${i}-${key}`
+    taken.add(key)
     const query = itemQueries[i] ?? ''
     const own = query === '' ? media.nameOf(url) : undefined
-    yield own === undefined ? { key, url, query } : { key, name: own }
+    yield named(key, own === undefined ? byUrl(url, query) : { name: own })
   }
+}
+
+const byUrl = (url: string, query: string) => ({
+  ...{ url: publicUrl(url), query },
+  ...(query === '' ? {} : { signed: true }),
+})
+
+/** The item of that key, or one that says why it can have none. */
+function named(key: string, image: Omit<SourceItem, 'key'>): SourceItem {
+  if (namesImage(key)) return { key, ...image }
+  const { code, message } = badKey(key)
+  return { key: key.replaceAll(/\p{Cc}/gu, '?').slice(0, 1_000), error: { code, message } }
 }
 
 const pathOf = (url: string) => decodeURIComponent(new URL(url).pathname).replace(/^\/+/, '')
@@ -71,25 +94,28 @@ const Line = z
 async function* inManifest({ media, sources, policy }: SourceDeps, job: Job): AsyncGenerator<SourceItem> {
   const path = join(job.dir, 'manifest')
   await sources.open(job.spec.source, job.secret.sourceQuery, path, job.signal)
-  const seen = new Set<string>()
-  let number = 0
-  for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Infinity })) {
-    number += 1
-    if (text.trim() === '') continue
+  const { keepUrl, keepName } = createKeeper(media, job.spec.request.output)
+  const seen = createSeenKeys()
+  for await (const { line: number, text } of numberedLines(createReadStream(path))) {
+    job.signal.throwIfAborted()
+    if (text?.trim() === '') continue
     const { key, url, name } = readLine(text, number)
     if (url !== undefined) checkUrl(url, 'read', { media, policy })
     else checkName(name ?? '', number)
     const query = url === undefined ? '' : new URL(url).search
     const ownName = name ?? (query === '' ? media.nameOf(url ?? '') : undefined)
-    const own = goodKey(key ?? ownName ?? pathOf(url ?? ''), `line ${number}`)
-    if (seen.has(own)) throw bad(number, `the key ${own} is there already`)
-    seen.add(own)
-    yield ownName === undefined ? { key: own, url: publicUrl(url ?? ''), query } : { key: own, name: ownName }
+    if (ownName === undefined) keepUrl(url ?? '')
+    else keepName(ownName)
+    const own = key ?? ownName ?? pathOf(url ?? '')
+    if (!namesImage(own)) throw badKey(own, number)
+    if (!seen.add(own)) throw bad(number, `the key ${own} is there already`)
+    yield { key: own, ...(ownName === undefined ? byUrl(url ?? '', query) : { name: ownName }) }
   }
 }
 
-function readLine(text: string, number: number): z.infer<typeof Line> {
-  if (text.length > longestLine) throw bad(number, `it is longer than ${longestLine} characters`)
+function readLine(text: string | undefined, number: number): z.infer<typeof Line> {
+  if (text === undefined || text.length > longestLine)
+    throw bad(number, `it is longer than ${longestLine} characters`)
   let json: unknown
   try {
     json = JSON.parse(text)
@@ -111,11 +137,8 @@ const bad = (line: number, why: string) =>
   new InputError('bad-manifest', `The manifest, line ${line}: ${why}.`)
 
 /** Keys become names of blobs, in which folders of these names would lead elsewhere. */
-function goodKey(key: string, where: string): string {
-  if (namesImage(key)) return key
-  const short = key.slice(0, 100)
-  throw new InputError(
+const badKey = (key: string, line?: number) =>
+  new InputError(
     'bad-key',
-    `The key ${short} (${where.slice(0, 200)}) can't name an image: 500 characters at most, no empty folders, no . or .. as folders.`,
+    `${line === undefined ? 'The' : `The manifest, line ${line}: the`} key ${key.slice(0, 100)} can't name an image: 500 characters at most, no empty folders, no . or .. as folders.`,
   )
-}

@@ -33,6 +33,7 @@ export async function openImageItem(
   { manifest, place }: { manifest: ModelManifest; place: number },
 ): Promise<Opened> {
   const item = items[place] as Item
+  if (item.error) throw new InputError(item.error.code, item.error.message)
   const path = join(dir, `image-${place}`)
   if (item.name !== undefined) {
     const { name } = item
