@@ -264,6 +264,19 @@ test('BullMQ wakes two producers; wiped or broken, its schedulers are made anew'
   expect(await queue.getJobSchedulersCount()).toBe(0)
 })
 
+test('one schedule that can be put on nowhere holds up neither the runs nor the wakes of the others', async () => {
+  const { store, fire, history, set, redis, prefix, queue } = await start()
+  const schedule = await set()
+  const broken = { id: 'a-broken-one', schedule: { ...schedule, cron: 'at noon' } }
+  const all = async () => await Promise.resolve({ schedules: [broken, { id: 'hourly', schedule }], left: [] })
+  const deps = { store: { ...store, all }, fire, redis, prefix, log: silent, now: () => noon }
+  const chore = schedulesChore(deps, 30_000)
+  opened.push(chore)
+  expect(await chore.run(new AbortController().signal)).toEqual({ set: 1, runs: 1 })
+  expect(await history()).toEqual(['12:00 started'])
+  expect((await queue.getJobSchedulers()).map(({ key }) => key)).toEqual(['hourly'])
+})
+
 test('a schedule is set, shown, run by hand and removed over the API', async () => {
   const parts = await start()
   const app = Fastify()

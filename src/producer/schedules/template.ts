@@ -4,6 +4,8 @@ import type { Schedule } from './schedule.ts'
 
 type Values = Record<string, string>
 const minuteMs = 60_000
+/** More than any job request is. */
+const deepest = 20
 
 /** Words of a job request in which times may stand: elsewhere braces mean something else. */
 const timed = new Set(['url', 'name', 'prefix', 'manifest', 'list', 'from', 'to'])
@@ -25,7 +27,7 @@ export function requestOf(schedule: Schedule, at: number, urlOf: (name: string) 
   const [yyyy, mm, dd, hh, min] = iso(from).split(/[-T:]/) as [string, string, string, string, string]
   const values: Values = { yyyy, mm, dd, hh, min, from: iso(from), to: iso(to) }
   values['run'] = iso(at).replaceAll(/[-:]/g, '')
-  const filled = fill(schedule.job, values, urlOf, false)
+  const filled = fill(schedule.job, { values, urlOf, isTimed: false, depth: 0 })
   const read = JobRequest.safeParse(filled)
   if (!read.success) {
     const [issue] = read.error.issues
@@ -38,15 +40,20 @@ export function requestOf(schedule: Schedule, at: number, urlOf: (name: string) 
   return read.data
 }
 
-function fill(value: unknown, values: Values, urlOf: (name: string) => string, isTimed: boolean): unknown {
+type Filling = { values: Values; urlOf: (name: string) => string; isTimed: boolean; depth: number }
+
+function fill(value: unknown, how: Filling): unknown {
+  const { values, urlOf, isTimed } = how
   if (typeof value === 'string') return isTimed ? filledText(value, values) : value
-  if (Array.isArray(value)) return value.map((each) => fill(each, values, urlOf, isTimed))
   if (typeof value !== 'object' || value === null) return value
+  const depth = how.depth + 1
+  if (depth > deepest) throw bad(`job: is nested more than ${deepest} deep, as no job request is`)
+  if (Array.isArray(value)) return value.map((each) => fill(each, { ...how, depth }))
   return Object.fromEntries(
     Object.entries(value).map(([word, inside]) => {
       if (theirs.has(word)) return [word, inside]
       if (word === 'name' && 'url' in value) throw bad('job: give either a name or a url')
-      const filled = fill(inside, values, urlOf, timed.has(word))
+      const filled = fill(inside, { ...how, depth, isTimed: timed.has(word) })
       return word === 'name' && typeof filled === 'string' ? ['url', urlOf(plain(filled))] : [word, filled]
     }),
   )

@@ -84,14 +84,13 @@ export function schedulesChore(
     ...{ name: 'schedules', everyMs },
     async run(signal) {
       const { schedules, left } = await store.all()
-      const done = { set: await holdTo(schedules), runs: 0 }
-      for (const id of left) await store.forgetRuns(id)
+      let runs = 0
       await pMap(
         schedules,
         async ({ id, schedule }) => {
           if (signal.aborted) return
           try {
-            if ((await fire.look(id, schedule, now())).due) done.runs++
+            if ((await fire.look(id, schedule, now())).due) runs++
           } catch (error) {
             // One that fails each time holds nobody back.
             log.warn({ schedule: id, err: (error as Error).message }, 'a schedule could not be looked at')
@@ -99,7 +98,10 @@ export function schedulesChore(
         },
         { concurrency: atOnce },
       )
-      return done
+      // After that: what is due is told from Blob, whether or not Redis can be told of wakes.
+      const set = await holdTo(schedules)
+      for (const id of left) await store.forgetRuns(id)
+      return { set, runs }
     },
     close: async () => await queue.close(),
   }
@@ -115,16 +117,29 @@ export function schedulesChore(
           const has = known.get(id)
           return has?.pattern !== cron || has.tz !== timezone
         })
-        for (const { id, schedule } of missing) await putScheduler(queue, id, schedule)
-        return missing.length
+        return await putAll(missing)
       }
     } catch (error) {
       if (!(error as Error).message.startsWith('WRONGTYPE')) throw error
     }
     log.warn('the queue of the schedules was broken, or stood still: it is made anew')
     await dropKeys()
-    for (const { id, schedule } of schedules) await putScheduler(queue, id, schedule)
-    return schedules.length
+    return await putAll(schedules)
+  }
+
+  /** One that can't be put on holds up none of the others. */
+  async function putAll(some: { id: string; schedule: StoredSchedule }[]): Promise<number> {
+    let put = 0
+    for (const { id, schedule } of some) {
+      try {
+        await putScheduler(queue, id, schedule)
+        put += 1
+      } catch (error) {
+        if ((error as Error).message.startsWith('WRONGTYPE')) throw error
+        log.warn({ schedule: id, err: (error as Error).message }, 'a scheduler could not be set now')
+      }
+    }
+    return put
   }
 
   async function dropKeys(): Promise<void> {
