@@ -6,7 +6,7 @@ import { InputError } from '../shared/errors.ts'
 import { JobId, JobRequest, type JobSpec, Report } from '../shared/job.ts'
 import { layout } from '../shared/layout.ts'
 import { TraceParent } from '../shared/tracing.ts'
-import { type AcceptDeps, acceptJob } from './accept-job.ts'
+import { type AcceptDeps, acceptJob, mostRequestBytes } from './accept-job.ts'
 import { cancelJob } from './cancel-job.ts'
 import { createShares } from './fair-share.ts'
 import { JobView, linksOf, viewOfFiles, viewOfStatus } from './job-view.ts'
@@ -65,11 +65,12 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
     '/v1/jobs',
     {
       config: { role: 'Job.Submit' },
+      bodyLimit: mostRequestBytes,
       schema: {
         tags,
         summary: 'Submit a video, images or a table',
         description:
-          'Answers at once; the job goes on by itself. An Idempotency-Key makes it safe to send again. Where too much is in line already, 429 says what is before it, and Retry-After when to come back.',
+          'Answers at once; the job goes on by itself. An Idempotency-Key makes it safe to send again. Where too much is in line already, 429 says what is before it, and Retry-After when to come back. A request has 1 MiB at most: what names more images comes as a manifest.',
         body: JobRequest,
         headers: z.object({ 'idempotency-key': z.string().min(1).max(200).optional() }),
         response: { 202: Accepted, 429: Problem, ...errors },

@@ -18,8 +18,9 @@ export function createJobFiles(
   outputs?: Pick<AcceptedOutputs, 'removeSecrets' | 'removeJob'>,
 ) {
   // Many jobs share the fleet, and each worker has a batch of this one and then of that.
-  const specs = new LRUCache<string, JobSpec>({ max: 500 })
-  const secrets = new LRUCache<string, JobSecret>({ max: 500 })
+  const documents = { max: 500, maxSize: 64e6, sizeCalculation: (it: object) => JSON.stringify(it).length }
+  const specs = new LRUCache<string, JobSpec>(documents)
+  const secrets = new LRUCache<string, JobSecret>(documents)
   // A long film's plan may have millions of numbers, and of short ones there may be many.
   const plans = new LRUCache<string, JobPlan>({ max: 500, maxSize: 16e6, sizeCalculation: numbersIn })
 

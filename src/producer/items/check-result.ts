@@ -33,14 +33,16 @@ export function checkResult(
       : ['frame', 'time']
   const told = new Set(models?.flatMap((model) => (model.scores ? fieldsOf[model.scores.task] : [])))
   const fields = [...carried, ...told, ...((models?.length ?? 0) > 1 ? ['model'] : [])]
-  const unknown = Object.keys(rename).find((name) => !fields.includes(name))
+  const there = new Set(fields)
+  const unknown = Object.keys(rename).find((name) => !there.has(name))
   if (unknown !== undefined && models && source)
     throw new InputError(
       'bad-output',
       `The result has no column ${unknown} that could be renamed; it has ${fields.slice(0, 50).join(', ')}.`,
     )
   const names = fields.map((field) => (Object.hasOwn(rename, field) ? rename[field] : field))
-  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  const seen = new Set<string | undefined>()
+  const twice = names.find((name) => seen.size === seen.add(name).size)
   if (twice !== undefined)
     throw new InputError(
       'bad-output',

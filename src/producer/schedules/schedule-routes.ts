@@ -5,7 +5,7 @@ import pMap from 'p-map'
 import { z } from 'zod'
 import { InputError } from '../../shared/errors.ts'
 import type { Logger } from '../../shared/log.ts'
-import { type AcceptDeps, checkJob, checkSource } from '../accept-job.ts'
+import { type AcceptDeps, checkJob, checkSource, mostRequestBytes } from '../accept-job.ts'
 import { Problem } from '../problem.ts'
 import { latestRun, nextRun } from './clock.ts'
 import type { Fire } from './fire.ts'
@@ -100,6 +100,7 @@ export function addScheduleRoutes(
     '/v1/schedules/:id',
     {
       config: { role: 'Fleet.Admin' },
+      bodyLimit: mostRequestBytes,
       schema: {
         tags,
         summary: 'Start a job by the clock',
