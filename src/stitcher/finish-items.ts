@@ -1,5 +1,6 @@
 import type { AcceptedOutputs } from '../shared/accepted-outputs.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
+import { createBreather } from '../shared/breather.ts'
 import { InputError, TransientError, tooManyErrors } from '../shared/errors.ts'
 import type { ItemSink } from '../shared/items/item.ts'
 import { isItemsPlan } from '../shared/items/items-plan.ts'
@@ -40,7 +41,7 @@ export async function finishItems(
   // Not as job.json says: where workers can write, a stolen one could send images elsewhere.
   const prefix = accepted.prefix ?? layout.images(spec.id)
   const { paths, bytes, replaced, through } = await fetchParts(media, plan, dir, signal)
-  const { items, fields } = await count(media, { spec, plan, paths, prefix })
+  const { items, fields } = await count(media, { spec, plan, paths, prefix, signal })
   clock.lap('fetch')
   const batches = { planned: plan.batches.length, failed: 0 }
   const unscored = items.failed + replaced.length
@@ -75,26 +76,34 @@ export async function finishItems(
   return { ...report, items }
 }
 
-type Counting = { spec: JobSpec; plan: JobPlan; paths: string[]; prefix: string }
+type Counting = { spec: JobSpec; plan: JobPlan; paths: string[]; prefix: string; signal: AbortSignal }
 
 /** Reads all parts once before anything is written: what they hold is then known to be what it should be. */
-async function count(media: BlobStore, { spec, plan, paths, prefix }: Counting) {
+async function count(media: BlobStore, { spec, plan, paths, prefix, signal }: Counting) {
   const { scores } = spec.request.output
   const counted = createItemCount(scores?.format ?? 'images')
-  const linesIn = checkedLines(media, plan)
+  const checked = checkedLines(media, plan)
+  const breather = createBreather()
   const nameOf = scores ? undefined : imageNames(spec, plan, prefix)
   for (const [batch, path] of paths.entries()) {
-    for (const line of await linesIn(path, batch)) {
+    signal.throwIfAborted()
+    for (const line of await checked(path, batch)) {
       const error = nameOf && 'value' in line ? nameOf(line, batch).wrong : undefined
       counted.note(error ? { key: line.key, error } : line)
+      if (breather.isDue()) await breather.take()
     }
   }
   return counted
 }
 
 async function fill(sink: ItemSink, plan: JobPlan, paths: string[]) {
-  for (const [batch, path] of paths.entries())
-    for (const line of await linesOf(plan, path, batch)) await sink.write(line, batch)
+  const breather = createBreather()
+  for (const [batch, path] of paths.entries()) {
+    for (const line of await linesOf(plan, path, batch)) {
+      await sink.write(line, batch)
+      if (breather.isDue()) await breather.take()
+    }
+  }
   return await sink.end()
 }
 

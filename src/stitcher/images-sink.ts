@@ -75,11 +75,16 @@ export function imagesSink(
     await turn
   }
 
+  /** Nothing is written any more once this has thrown. */
+  async function stop(): Promise<never> {
+    await Promise.all(underWay)
+    throw failed ? failed.error : signal.reason
+  }
+
   return {
     async write(line, batch) {
       if ('error' in line) return
-      if (failed) throw failed.error
-      signal.throwIfAborted()
+      if (failed || signal.aborted) await stop()
       const image = named(line, batch)
       if (image.wrong) return
       all.update(`${image.name.slice(prefix.length)}\n`)
@@ -93,7 +98,7 @@ export function imagesSink(
     },
     async end() {
       await Promise.all(underWay)
-      if (failed) throw failed.error
+      if (failed) await stop()
       return { url: media.url(prefix), bytes, sha256: all.digest('hex') }
     },
   }

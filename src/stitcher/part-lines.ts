@@ -9,7 +9,7 @@ import type { JobPlan } from '../shared/job.ts'
 import { layout } from '../shared/layout.ts'
 
 /**
- * The lines of a part that was fetched. It is in memory whole, and nothing is waited for between them: there may be millions.
+ * The lines of a part that was fetched. It is in memory whole: there may be millions, and nothing is waited for between them.
  * Throws InputError `bad-part` at the first that no worker of ours has written.
  */
 export async function linesOf(plan: JobPlan, path: string, batch: number): Promise<Iterable<PartLine>> {

@@ -1,7 +1,7 @@
 import { InputError } from '../../shared/errors.ts'
 import type { ItemSource, SourceItem } from '../../shared/items/item.ts'
 import type { TableSource } from '../../shared/items/request.ts'
-import { createBreather } from './breather.ts'
+import { createBreather } from '../../shared/breather.ts'
 import type { SourceDeps } from './open-source.ts'
 import { createPartitions } from './partitions.ts'
 import { createSeenKeys } from '../../shared/items/seen-keys.ts'

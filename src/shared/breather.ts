@@ -2,7 +2,7 @@ import { setImmediate as others } from 'node:timers/promises'
 
 const longestHold = 20
 
-/** Others have their turn every 20 ms: this process answers requests while it plans a table of millions of rows. */
+/** Others have their turn every 20 ms of a long piece of work that waits for nothing: requests are answered, and locks kept. */
 export function createBreather() {
   let since = performance.now()
   return {
