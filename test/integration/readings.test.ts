@@ -4,7 +4,9 @@ import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { everyRole } from '../../src/producer/api-role.ts'
 import { type BlobStore, connectAccount, createBlobStore } from '../../src/shared/blob-store.ts'
 import { startReadings } from '../support/readings.ts'
 import { closedAfterEach, useServices } from '../support/use-services.ts'
@@ -19,13 +21,23 @@ const line = (TS: string, Val = 1, more = {}) => JSON.stringify(reading(TS, Val,
 async function start(media: BlobStore, options: Parameters<typeof startReadings>[1] = {}) {
   const { app, url } = await startReadings(media, options)
   open.push(app)
+  const { port } = app.server.address() as AddressInfo
+  /** A request whose body never comes whole. */
+  const half = (headers: Record<string, string> = {}) => {
+    const sent = request({
+      ...{ port, host: '127.0.0.1', path: '/v1/readings', method: 'POST' },
+      headers: { 'content-type': 'application/x-ndjson', 'content-length': 100, ...headers },
+    }).on('error', () => {})
+    sent.write('{')
+    return sent
+  }
   const post = async (body: string | Buffer, headers: Record<string, string> = {}) =>
     await fetch(url, {
       method: 'POST',
       headers: { 'content-type': 'application/x-ndjson', ...headers },
       body: typeof body === 'string' ? body : new Uint8Array(body),
     })
-  return { app, post }
+  return { app, post, half }
 }
 
 /** What is kept, by the folder of its hour. */
@@ -174,20 +186,51 @@ test('a process that is killed has kept all that it said was taken; the rest, se
 })
 
 test('no more bodies are held at once than there may be; callers that go away leave room', async () => {
-  const { app, post } = await start(await services.container())
-  const { port } = app.server.address() as AddressInfo
-  const halves = Array.from({ length: 16 }, () => {
-    const half = request({
-      ...{ port, host: '127.0.0.1', path: '/v1/readings', method: 'POST' },
-      headers: { 'content-type': 'application/x-ndjson', 'content-length': 100 },
-    }).on('error', () => {})
-    half.write('{')
-    return half
-  })
+  const { post, half } = await start(await services.container())
+  const halves = Array.from({ length: 16 }, () => half())
   const now = () => post(line(new Date().toISOString()))
   await expect.poll(async () => (await now()).status).toBe(429)
-  for (const half of halves) half.destroy()
+  for (const each of halves) each.destroy()
   await expect.poll(async () => (await now()).status).toBe(200)
+})
+
+test('callers that go away while their token is looked at take no place', async () => {
+  const looking: (() => void)[] = []
+  let slow = true
+  const { app, post, half } = await start(await services.container(), {
+    async readToken() {
+      if (slow) await new Promise<void>((resolve) => looking.push(resolve))
+      return { client: 'gateway', roles: everyRole }
+    },
+  })
+  const headers = { authorization: `Bearer ${Buffer.from('{"alg":"RS256"}').toString('base64url')}.e30.c2ln` }
+  const halves = Array.from({ length: 20 }, () => half(headers))
+  await expect.poll(() => looking.length).toBe(halves.length)
+  const connections = promisify(app.server.getConnections.bind(app.server))
+  for (const each of halves) each.destroy()
+  await expect.poll(async () => await connections()).toBe(0)
+  slow = false
+  for (const go of looking) go()
+  expect((await post(line(new Date().toISOString()), headers)).status).toBe(200)
+})
+
+test('a body of lines that are no readings is given up early', async () => {
+  const { post } = await start(await services.container())
+  const good = line(new Date().toISOString())
+  const some = await post(`${'x\n'.repeat(9_999)}${good}\n{\n`)
+  const { errors, ...counts } = (await some.json()) as { errors: { line: number; message: string }[] }
+  expect({ status: some.status, ...counts }).toEqual({ status: 207, taken: 1, late: 0, refused: 10_000 })
+  expect([errors.length, errors[0]]).toEqual([100, { line: 1, message: 'is no JSON object' }])
+  const refusal = async (body: string) => {
+    const answer = await post(body)
+    return `${answer.status} ${((await answer.json()) as { detail: string }).detail}`
+  }
+  expect(await refusal(`${good}\n${'x\n'.repeat(2 << 20)}`.slice(0, 4 << 20))).toBe(
+    '400 The body has more than 10000 lines that are no readings: nothing of it is taken.',
+  )
+  expect(await refusal('\n'.repeat(4 << 20))).toBe(
+    '400 The body has more than 200000 lines: nothing of it is taken.',
+  )
 })
 
 test('where storage is slow callers hear so, and what was given up is never taken for what comes after it', async () => {

@@ -7,14 +7,13 @@ import { z } from 'zod'
 import { InputError } from '../../shared/errors.ts'
 import { TooManyRequests } from '../fair-share.ts'
 import { Problem } from '../problem.ts'
-import { readReadings } from './reading.ts'
+import { mostErrors, readReadings } from './reading.ts'
 import type { ReadingsBuffer } from './readings-buffer.ts'
 
 export type ReadingsRoutesDeps = { buffer: ReadingsBuffer; registry: Registry; now?: () => number }
 
 /** Of a body, as it is sent and as it is once unpacked. */
 const mostBytes = 4 << 20
-const mostErrors = 100
 /** Bodies that are held at once. */
 const mostAtOnce = 16
 
@@ -56,6 +55,8 @@ export function addReadingsRoutes(root: FastifyInstance, deps: ReadingsRoutesDep
   async function admit(_request: FastifyRequest, reply: FastifyReply): Promise<void> {
     if (underWay >= mostAtOnce)
       throw new TooManyRequests(`${mostAtOnce} bodies of readings are being taken already.`)
+    // Who went away while the token was looked at has closed already; nothing more of the body comes.
+    if (reply.raw.destroyed) throw badReadings('The caller went away.')
     underWay += 1
     reply.raw.once('close', () => (underWay -= 1))
   }
@@ -85,14 +86,12 @@ export function addReadingsRoutes(root: FastifyInstance, deps: ReadingsRoutesDep
       async ({ body, headers }, reply) => {
         if (!Buffer.isBuffer(body)) throw badReadings('There is no body; readings are sent as NDJSON.')
         const bytes = await plain(body, headers['content-encoding'])
-        const { readings, bad } = await readReadings(bytes, now())
+        const { readings, bad, refused } = await readReadings(bytes, now())
         const { taken, late } = readings.length > 0 ? await buffer.take(readings) : { taken: 0, late: 0 }
         count.inc({ outcome: 'taken' }, taken - late)
         count.inc({ outcome: 'late' }, late)
-        count.inc({ outcome: 'refused' }, bad.length)
-        return await reply
-          .code(bad.length > 0 ? 207 : 200)
-          .send({ taken, late, refused: bad.length, errors: bad.slice(0, mostErrors) })
+        count.inc({ outcome: 'refused' }, refused)
+        return await reply.code(refused > 0 ? 207 : 200).send({ taken, late, refused, errors: bad })
       },
     )
   })
