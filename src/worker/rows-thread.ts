@@ -29,6 +29,7 @@ async function handle(message: ToRows): Promise<FromRows> {
     // Runs differ in their rows, so that kept memory would be of no use: a model of 40 KB keeps 17 MB by default, one of 20 MB
     // 300 MB, and neither is faster for it.
     const { session, device } = await openSession(message.model, { ...message.wish, keepsMemory: false })
+    await sessions.get(message.load)?.release()
     sessions.set(message.load, session)
     const [input] = session.inputMetadata
     const [rows] = input && 'shape' in input ? input.shape : []

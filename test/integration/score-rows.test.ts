@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { sensorOnnx } from '../../examples/sensors/sensor-model.ts'
-import { PoisonError } from '../../src/shared/errors.ts'
+import { PoisonError, TransientError } from '../../src/shared/errors.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
 import type { Item } from '../../src/shared/items/item.ts'
 import { parseManifest } from '../../src/shared/models/manifest.ts'
@@ -11,6 +11,8 @@ import { isolate } from '../../src/worker/isolate.ts'
 import type { ItemsJob } from '../../src/worker/items/item-scorer.ts'
 import { createRowModels } from '../../src/worker/items/row-models.ts'
 import { createRowScorer } from '../../src/worker/items/score-rows.ts'
+import { startThread } from '../../src/worker/model-thread.ts'
+import type { FromRows, ToRows } from '../../src/worker/rows-thread.ts'
 import { specOf } from '../support/jobs.ts'
 import { silent } from '../support/services.ts'
 import { classifier, echo, forest, lookup, quotient } from '../support/table-models.ts'
@@ -41,7 +43,7 @@ async function startModels({ maxBytes = 1e9 } = {}) {
     const input = { kind: 'features', count, ...(type ? { type } : {}) }
     return await store.put(parseManifest({ name, input, scores }, name), bytes)
   }
-  return { add, fetched, rowModels, score: createRowScorer({ rowModels }) }
+  return { add, store, fetched, rowModels, score: createRowScorer({ rowModels }) }
 }
 
 type Asked = { model: ModelRef; items: Item[]; features: string[] } & Partial<ItemsJob>
@@ -261,4 +263,45 @@ test('a model of images, one of other features and one that is broken are refuse
       message: expect.stringMatching(/^The model broken can't be loaded: /),
     }),
   )
+})
+
+test('a model whose thread died while it was fetched is loaded once, for whoever asks next', async () => {
+  const { add, store } = await startModels()
+  const model = await add({ name: 'a', count: 1, bytes: forest({ trees: 2 }) })
+  const gate = Promise.withResolvers<void>()
+  const startRows = () => startThread<{ asks: ToRows; answers: FromRows }>('rows-thread')
+  const threads: ReturnType<typeof startRows>[] = []
+  const loads: string[] = []
+  function start() {
+    const thread = startRows()
+    threads.push(thread)
+    return {
+      ...thread,
+      ask: async (message: ToRows) => {
+        if ('load' in message) loads.push(message.load)
+        return await thread.ask(message)
+      },
+    }
+  }
+  const rowModels = createRowModels({
+    models: {
+      fetch: async (...given) => {
+        await gate.promise
+        return await store.fetch(...given)
+      },
+    },
+    cache: createFileCache({ dir: join(dir, randomUUID()), maxBytes: 1e9 }),
+    ...{ log: silent, wish: { device: 'auto', deviceId: 0, threads: 1 }, maxBytes: 1e9, start },
+  })
+  open.push(rowModels)
+  const options = { dir, onScoring() {} }
+  const early = rowModels.open(model, options)
+  await threads[0]?.close()
+  await expect.poll(() => threads[0]?.broken()).toBe(true)
+  const late = rowModels.open(model, options)
+  gate.resolve()
+  await expect(early).rejects.toThrow(TransientError)
+  using opened = await late
+  const [said] = await opened.run(Float32Array.of(1.5), 1)
+  expect([threads.length, loads.length, said?.data[0]]).toEqual([2, 1, 4])
 })

@@ -1,5 +1,5 @@
 import { classify } from '../../shared/classify.ts'
-import { InputError, PoisonError } from '../../shared/errors.ts'
+import { InputError, PoisonError, TransientError } from '../../shared/errors.ts'
 import type { FileCache } from '../../shared/file-cache.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { DeviceWish } from '../../shared/models/device.ts'
@@ -17,11 +17,19 @@ type Deps = {
   wish: DeviceWish
   /** What the models that nobody uses just now may take of memory, with those that somebody does. */
   maxBytes: number
+  /** The thread that they run on. */
+  start?: () => RowsThread
 }
+type RowsThread = ReturnType<typeof startRows>
 
 type FeatureModel = StoredModel & { input: FeaturesInput }
 type Loaded = { manifest: FeatureModel; device: string; rows?: number }
 type Place = { loaded: Promise<Loaded>; bytes: number; users: number }
+type Loading = {
+  onBytes(bytes: number): void
+  /** Whether what is loaded will be found: its place is still there. */
+  isWanted(): boolean
+}
 
 export type RowModel = {
   manifest: FeatureModel
@@ -54,12 +62,11 @@ const memoryOf = (fileBytes: number) => 6 * fileBytes + (4 << 20)
  * is to be worked out of a row is little beside its way there. On one thread: on several a forest's trees are summed up in another
  * order, and a batch must give the same bytes anywhere.
  */
-export function createRowModels({ models, cache, log, wish, maxBytes }: Deps) {
+export function createRowModels({ models, cache, log, wish, maxBytes, start = startRows }: Deps) {
   const device = wish.device === 'auto' ? 'cpu' : wish.device
   // In order of use, the latest last.
   const places = new Map<string, Place>()
-  const start = () => startThread<{ asks: ToRows; answers: FromRows }>('rows-thread')
-  let thread: ReturnType<typeof start> | undefined
+  let thread: RowsThread | undefined
 
   /** The thread, or a new one in place of one that died or hung: what that had loaded is gone. */
   function living() {
@@ -90,7 +97,7 @@ export function createRowModels({ models, cache, log, wish, maxBytes }: Deps) {
   async function load(
     ref: ModelRef,
     key: string,
-    { onBytes, ...options }: OpenOptions & { onBytes(bytes: number): void },
+    { onBytes, isWanted, ...options }: OpenOptions & Loading,
   ): Promise<Loaded> {
     const { manifest, bytes } = await models.fetch(ref, cache, options.dir)
     if (!takesFeatures(manifest))
@@ -98,8 +105,11 @@ export function createRowModels({ models, cache, log, wish, maxBytes }: Deps) {
     const model = featureGraph(bytes, manifest)
     makeRoom(memoryOf(model.length))
     onBytes(memoryOf(model.length))
+    const asked = living()
+    // The thread died meanwhile, and all places with it: whoever asks next loads it again.
+    if (!isWanted()) throw new TransientError(`The model ${ref.name} was being loaded when its thread died.`)
     options.onScoring()
-    const answer = await living()
+    const answer = await asked
       .ask({ load: key, model, wish: { ...wish, device, threads: 1 } })
       .catch((error: unknown) => {
         if (classify(error) !== 'unknown') throw error
@@ -114,10 +124,14 @@ export function createRowModels({ models, cache, log, wish, maxBytes }: Deps) {
   }
 
   /** The place of a key, which is being loaded if there was none. Nothing is waited for: who comes next must see it. */
-  function placeOf(key: string, begin: (onBytes: (bytes: number) => void) => Promise<Loaded>): Place {
+  function placeOf(key: string, begin: (loading: Loading) => Promise<Loaded>): Place {
     const there = places.get(key)
     places.delete(key)
-    const place: Place = there ?? { bytes: 0, users: 0, loaded: begin((bytes) => (place.bytes = bytes)) }
+    const loading: Loading = {
+      onBytes: (bytes) => (place.bytes = bytes),
+      isWanted: () => places.get(key) === place,
+    }
+    const place: Place = there ?? { bytes: 0, users: 0, loaded: begin(loading) }
     places.set(key, place)
     if (!there) place.loaded.catch(() => places.get(key) === place && places.delete(key))
     return place
@@ -130,7 +144,7 @@ export function createRowModels({ models, cache, log, wish, maxBytes }: Deps) {
     async open(ref: ModelRef, options: OpenOptions): Promise<RowModel & Disposable> {
       const key = `${ref.name}@${ref.version} ${ref.sha256}`
       const asked = living()
-      const place = placeOf(key, (onBytes) => load(ref, key, { ...options, onBytes }))
+      const place = placeOf(key, (loading) => load(ref, key, { ...options, ...loading }))
       place.users += 1
       const {
         manifest,
@@ -161,6 +175,8 @@ export function createRowModels({ models, cache, log, wish, maxBytes }: Deps) {
     },
   }
 }
+
+const startRows = () => startThread<{ asks: ToRows; answers: FromRows }>('rows-thread')
 
 /** The model was loaded: what it fails on now is in the rows. */
 function failed(error: unknown): unknown {
