@@ -114,7 +114,7 @@ const requests: [what: string, status: number, code: string, body: () => unknown
     'a body over the limit',
     413,
     'bad-request',
-    () => ({ source: { url: own('in/x.mp4') }, model: 'x'.repeat(80_000) }),
+    () => ({ source: { url: own('in/x.mp4') }, model: 'x'.repeat(1_100_000) }),
   ],
   [
     'a source that is not there',

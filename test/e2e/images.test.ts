@@ -132,6 +132,31 @@ test('one broken image in a hundred is named, and the others are there', async (
   expect(await stack.namesUnder(layout.segments(strict.id))).toEqual([])
 })
 
+test('an image with an odd name fails alone; an upload is found by nobody but by its whole folder', async () => {
+  const file = await picture(size).png().toBuffer()
+  const answer = await stack.call('POST', '/v1/uploads', {
+    body: JSON.stringify({ name: 'mine.png' }),
+    headers: { 'content-type': 'application/json' },
+  })
+  const name = stack.media.nameOf(((await answer.json()) as { source: string }).source) ?? ''
+  for (const each of ['up/a.png', 'up//b.png', name]) await put(each, file)
+  const folder = name.slice(0, name.lastIndexOf('/') + 1)
+  const ends = async (prefix: string) => {
+    const { id } = await stack.api.submit({ source: { images: { prefix } }, model: 'passthrough' })
+    expect(await stack.ends(id)).toMatchObject({ status: 'succeeded' })
+    const { items } = await report(id)
+    return {
+      ...items,
+      made: (await stack.namesUnder(layout.images(id))).map((each) => each.split('/').at(-1)),
+    }
+  }
+  expect(await ends('up')).toMatchObject({
+    ...{ total: 2, failed: 1, made: ['a.png'] },
+    failures: [{ key: 'up//b.png', code: 'bad-key' }],
+  })
+  expect(await ends(folder)).toMatchObject({ total: 1, failed: 0, made: ['mine.png'] })
+})
+
 test('a list and a manifest name images; a model may make larger ones of them', async () => {
   const model = await stack.addModel(
     buildModel({ opset: 13, write: (graph) => writeUpscale(graph, 'image', 3) }),
