@@ -1,15 +1,17 @@
 import { join } from 'node:path'
 import { mkdir } from 'node:fs/promises'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { type BlobStore, connectAccount } from '../../src/shared/blob-store.ts'
 import type { Output } from '../../src/shared/accepted-outputs.ts'
 import type { PartLine } from '../../src/shared/items/item.ts'
 import type { ItemsPlan } from '../../src/shared/items/items-plan.ts'
+import { maxLineBytes } from '../../src/shared/items/ndjson.ts'
 import type { JobPlan, JobSpec, Plan } from '../../src/shared/job.ts'
 import { createJobFiles } from '../../src/shared/job-files.ts'
 import { createJobStatuses } from '../../src/shared/job-status.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { writeSegmentFacts } from '../../src/shared/segment-metadata.ts'
+import { scoreItems } from '../../src/worker/items/score-items.ts'
 import { fetchParts } from '../../src/stitcher/fetch-parts.ts'
 import { finishItems } from '../../src/stitcher/finish-items.ts'
 import { planOf, specOf } from '../support/jobs.ts'
@@ -138,7 +140,12 @@ test('images go where it was accepted, as they are, small and large; of two with
     },
   ])
   spec.request.errorThreshold = 1
+  const read = vi.spyOn(media, 'read')
   expect(await finishBy(spec, plan, { query: '', prefix: 'out/' })).toMatchObject({ status: 'succeeded' })
+  const held = await Promise.allSettled(read.mock.results.map(({ value }) => value))
+  read.mockRestore()
+  const sizes = held.map((each) => (each.status === 'fulfilled' ? (each.value?.length ?? 0) : 0))
+  expect(Math.max(...sizes)).toBeLessThan(4 << 20)
   const found: Record<string, Buffer | undefined> = {}
   for await (const { name } of media.list('out/')) found[name] = await media.read(name)
   expect(Object.keys(found)).toEqual(['out/a.jpg.png', 'out/b.png'])
@@ -148,6 +155,16 @@ test('images go where it was accepted, as they are, small and large; of two with
   expect((await media.listPage('elsewhere/')).items).toEqual([])
   const own = finishBy(spec, plan, { query: '', prefix: 'jobs/another/' })
   await expect(own).rejects.toMatchObject({ code: 'reserved-name' })
+})
+
+test('an image whose name storage does not take fails alone', async () => {
+  const id = 'a-job-of-long-names'
+  const key = `${'k'.repeat(200)}.png`
+  const said = await madeLine(id, key, 0, Buffer.from('image'))
+  const { spec, plan } = await images(id, [key], { images: {} }, [said])
+  spec.request.errorThreshold = 1
+  const report = await finishBy(spec, plan, { query: '', prefix: 'long/'.repeat(180) })
+  expect(report).toMatchObject({ status: 'succeeded', items: { failures: [{ key, code: 'long-name' }] } })
 })
 
 test('a part has a line for each item, in its place, of an image of its own batch', async () => {
@@ -164,6 +181,33 @@ test('a part has a line for each item, in its place, of an image of its own batc
   await expect(another).rejects.toMatchObject({ code: 'bad-part' })
   const around = `${layout.segments('lie-4')}images/000000/../../../../secret/000000.png`
   await expect(lie('lie-4', 'a.png', around)).rejects.toMatchObject({ code: 'bad-part' })
+})
+
+test('what a worker writes down of an item is what is taken of it: of one that is too large, that it is', async () => {
+  const id = 'a-job-of-vectors'
+  const { spec, plan } = await images(id, ['a.png', 'ü.png'], { scores: { format: 'ndjson' } }, [])
+  await media.remove([layout.part(id, 0)])
+  const vector = Array.from({ length: maxLineBytes / 4 }, () => 0.5)
+  const lines: PartLine[] = [
+    { key: 'a.png', value: { vector } },
+    { key: 'ü.png', value: { vector: [1] } },
+  ]
+  const scored = async () => await Promise.resolve({ lines })
+  const score = async () =>
+    await scoreItems(
+      { media, scorers: { images: scored, table: scored } },
+      {
+        ...{ spec, plan, dir, batch: { jobId: id, index: 0, first: 0, count: 2 } },
+        ...{ manner: { again: false }, log: silent, signal },
+        ...{ onScoring() {}, onItem() {}, onFetched() {} },
+      },
+    )
+  await expect(score()).rejects.toMatchObject({ code: 'too-many-errors' })
+  spec.request.errorThreshold = 1
+  await score()
+  const failures = [{ key: 'a.png', code: 'too-large', message: 'Its result has more than 4 MiB.' }]
+  const report = await finishBy(spec, plan)
+  expect(report).toMatchObject({ status: 'succeeded', items: { total: 2, failures } })
 })
 
 test('what a report and a table take of a part has bounds', async () => {
