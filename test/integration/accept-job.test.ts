@@ -180,7 +180,8 @@ test('nobody has what others brought listed for them', async () => {
 
 test('a list of a thousand images with a SAS each is taken, and no request that is larger than it may be', async () => {
   const { deps, close } = await producer()
-  const app = Fastify()
+  // As the server has it for all that says nothing else.
+  const app = Fastify({ bodyLimit: 64 << 10 })
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   handleErrors(app)

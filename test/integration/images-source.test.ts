@@ -32,18 +32,15 @@ async function start(names: string[] = []) {
     ...{ media, sources, models: createModelStore(media), maxSourceBytes: 1e9 },
     policy: { mediaUrl: media.url(''), allowed: [] },
   }
-  async function plan(
-    images: ImagesSource,
-    { output = {}, signal = never, open = sources.open }: Partial<Planning> = {},
-  ) {
+  async function plan(images: ImagesSource, { output = {}, open = sources.open }: Partial<Planning> = {}) {
     const spec = specOf()
     spec.request = { ...spec.request, source: { images }, output }
     if (images.manifest !== undefined) spec.source = await sources.look(images.manifest)
-    const job = { spec, secret: { sourceQuery: '', outputQuery: '', styleQuery: '' }, signal }
+    const job = { spec, secret: { sourceQuery: '', outputQuery: '', styleQuery: '' }, signal: never }
     const on = { ...deps, sources: { ...sources, open } }
     const place = await mkdtemp(join(dir, 'job-'))
     const source = await openItemSource(on, { ...job, dir: place })
-    const made = await planItems(media, source, { jobId: spec.id, size: 10, dir: place, signal })
+    const made = await planItems(media, source, { jobId: spec.id, size: 10, dir: place, signal: never })
     const bytes = (await media.read(layout.itemsOf(spec.id, made.folder, 0))) ?? Buffer.alloc(0)
     return { spec, plan: made, items: parseLines(bytes, readItem) }
   }
@@ -54,11 +51,10 @@ async function start(names: string[] = []) {
     )
     return { manifest: media.url('lists/m.ndjson') }
   }
-  return { media, plan, manifest }
+  return { deps, media, plan, manifest }
 }
 type Planning = {
   output: JobRequest['output']
-  signal: AbortSignal
   open(source: unknown, query: string, path: string): Promise<void>
 }
 const keys = (items: Item[]) => items.map(({ key }) => key)
@@ -94,10 +90,20 @@ test('what others brought, or jobs made, is found by nobody who does not name it
   expect(keys((await plan({ prefix: job })).items)).toEqual(['b.png'])
 })
 
+async function all<T>(of: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = []
+  for await (const each of of) found.push(each)
+  return found
+}
+
 test('a job that is halted stops a listing in which there are no images', async () => {
-  const { plan } = await start(['notes/a.txt', 'notes/b.txt'])
-  const signal = AbortSignal.abort(new Error('halted'))
-  await expect(plan({ prefix: 'notes/' }, { signal })).rejects.toThrow('halted')
+  const { deps } = await start(['notes/a.txt', 'notes/b.txt'])
+  const spec = specOf()
+  spec.request.source = { images: { prefix: 'notes/' } }
+  const secret = { sourceQuery: '', outputQuery: '', styleQuery: '' }
+  const source = await openItemSource(deps, { spec, secret, dir, signal: never })
+  const halted = AbortSignal.abort(new Error('halted'))
+  await expect(all(source.items(halted))).rejects.toThrow('halted')
 })
 
 test('a manifest that is one endless line is refused, and no more of it is held than a line may have', async () => {
@@ -106,7 +112,7 @@ test('a manifest that is one endless line is refused, and no more of it is held 
   // Longer than any text can be.
   const endless = async (_: unknown, _query: string, path: string) => {
     await writeFile(path, '')
-    await truncate(path, 640 << 20)
+    await truncate(path, 520 << 20)
   }
   await expect(plan(images, { open: endless })).rejects.toMatchObject({
     ...{ code: 'bad-manifest', message: expect.stringMatching(/line 1: it is longer/) as string },

@@ -279,7 +279,7 @@ test('one schedule that can be put on nowhere holds up neither the runs nor the 
 
 test('a schedule is set, shown, run by hand and removed over the API', async () => {
   const parts = await start()
-  const app = Fastify()
+  const app = Fastify({ bodyLimit: 64 << 10 })
   opened.push(app)
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
@@ -301,6 +301,10 @@ test('a schedule is set, shown, run by hand and removed over the API', async () 
     ...{ status: 422, code: 'unknown-model' },
   })
   expect(await call('GET', path)).toMatchObject({ status: 404, code: 'schedule-unknown' })
+  // Larger than what other requests may be.
+  const list = Array.from({ length: 1_000 }, (_, i) => parts.media.url(`in/${'x'.repeat(100)}/${i}.png`))
+  const images = { source: { images: { list } }, model: 'passthrough' }
+  expect(await call('PUT', path, { ...hourly, job: images })).toMatchObject({ status: 200 })
   expect(await call('PUT', path, hourly)).toMatchObject({
     ...{ status: 200, id: 'hourly', lastRun: null, nextRun: '2026-03-01T13:00:00.000Z' },
   })

@@ -186,13 +186,16 @@ test.each([
   ],
   [{ ...template, source: { name: 'in/a.mp4', ...template.source } }, 'job: give either a name or a url'],
   [{ ...template, priority: 11 }, 'job.priority: '],
-  [
-    { ...template, source: JSON.parse('['.repeat(30_000) + ']'.repeat(30_000)) as object },
-    'nested more than 20',
-  ],
   [{ source: template.source }, 'job.model: give a model'],
 ])('a job that would be refused is refused when it is set: %j', (job, why) => {
   expect(() => requestOf(scheduled(job), utc('2026-03-01T09:05'), urlOf)).toThrow(why)
+})
+
+test('one that is nested without end is refused as well', () => {
+  const source = JSON.parse(`${'['.repeat(30_000)}${']'.repeat(30_000)}`) as object
+  expect(() => requestOf(scheduled({ ...template, source }), utc('2026-03-01T09:05'), urlOf)).toThrow(
+    'nested more than 20 deep',
+  )
 })
 
 const dueAt = (hour: number) => {
