@@ -20,11 +20,16 @@ export function createSeenKeys() {
     }
   }
 
+  /** Of keys no two are one, so each goes where nothing is: while a million of them move nobody is answered. */
   function grow(): void {
     const larger = new Uint32Array(slots.length * 2)
-    for (let at = 0; at < slots.length; at += words) {
-      const digest = slots.subarray(at, at + words)
-      if (digest[0] !== 0) larger.set(digest, placeOf(larger, digest))
+    const mask = larger.length / words - 1
+    for (let from = 0; from < slots.length; from += words) {
+      const first = slots[from] ?? 0
+      if (first === 0) continue
+      let slot = first & mask
+      while (larger[slot * words] !== 0) slot = (slot + 1) & mask
+      for (let i = 0; i < words; i++) larger[slot * words + i] = slots[from + i] ?? 0
     }
     slots = larger
   }
