@@ -122,14 +122,16 @@ test('CSV with the columns and names that were asked for', async () => {
   )
 })
 
-test('columns whose names are numbers stand in CSV where they stood, or where they were asked for', async () => {
-  await put('numbered/a.csv', 'id,1,0\na,0.5,7\n')
+test('columns may have any name, and stand in CSV where they stood, or where they were asked for', async () => {
+  await put('numbered/a.csv', 'id,1,0,__proto__\na,0.5,7,b\n')
   const source = { prefix: 'numbered/', format: 'csv', key: ['id'], features: ['0', '1'] }
   const csv = async (scores: object) =>
     (await output(await submit(source, { model: 'echo', output: { scores: { format: 'csv', ...scores } } })))
       .text
   expect(await csv({})).toBe('id,1,0,vector\na,0.5,7,"[7,0.5]"\n')
-  expect(await csv({ columns: ['id', '1'], rename: { vector: '0' } })).toBe('id,1,0\na,0.5,"[7,0.5]"\n')
+  expect(await csv({ columns: ['id', '1', '__proto__'], rename: { vector: '0' } })).toBe(
+    'id,1,__proto__,0\na,0.5,b,"[7,0.5]"\n',
+  )
 })
 
 test('two models score each row', async () => {

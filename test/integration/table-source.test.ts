@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { openItemSource } from '../../src/producer/items/open-source.ts'
 import { planItems } from '../../src/producer/items/plan-items.ts'
+import { connectAccount } from '../../src/shared/blob-store.ts'
 import { TransientError } from '../../src/shared/errors.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
 import { Item } from '../../src/shared/items/item.ts'
@@ -24,7 +25,7 @@ const dir = tempDir()
 const { signal } = new AbortController()
 
 /** A storage account with these files, and how a table in it is planned. */
-async function start(files: Record<string, string | Buffer> = {}) {
+async function start(files: Record<string, string | Buffer> = {}, { maxSourceBytes = 100_000 } = {}) {
   const media = await services.container()
   const models = createModelStore(await services.container())
   for (const [name, bytes] of Object.entries(files)) await media.write(name, Buffer.from(bytes))
@@ -45,7 +46,7 @@ async function start(files: Record<string, string | Buffer> = {}) {
       media,
       sources,
       models,
-      maxSourceBytes: 100_000,
+      maxSourceBytes,
       policy: { mediaUrl: media.url(''), allowed: [] },
     }
     const own = await mkdtemp(join(dir, 'job-'))
@@ -304,6 +305,18 @@ test('all files of a table together may be as large as any source, packed and un
   }
   await expect(plan({ prefix: 'large/' })).rejects.toMatchObject({ code: 'source-too-large' })
   expect(fetched).toEqual([])
+})
+
+test('a file for which the disk has no room is not fetched', async () => {
+  const { plan, media } = await start({}, { maxSourceBytes: 2 ** 41 })
+  const [, container = ''] = /([^/]+)$/.exec(media.url('')) ?? []
+  // Storage keeps nothing of a page blob that nobody has written to.
+  const page = connectAccount(services.mediaAccount).getContainerClient(container)
+  await page.getPageBlobClient('huge/film.mp4').create(2 ** 40)
+  await expect(plan({ prefix: 'huge/' })).rejects.toMatchObject({
+    name: 'TransientError',
+    message: expect.stringMatching(/huge\/film\.mp4 needs 1099\.51 GB on the disk/),
+  })
 })
 
 test('a column with a value for each row tells no partitions', async () => {

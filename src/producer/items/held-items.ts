@@ -1,5 +1,6 @@
 import { appendFile, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import pMap from 'p-map'
 
 /** What is held of a group until it fills a file: `bytes` and `items` of all of it, `lines` what is in memory. */
 type Held = {
@@ -44,13 +45,13 @@ export function createHeldItems(dir: string, most = usualMost) {
     isFull: () => inMemory > most,
     /** Moves all lines to files. Their queries stay: they are of images, which have one group, so that they fill a file soon. */
     async spill(signal: AbortSignal): Promise<void> {
-      for (const [group, held] of open) {
-        if (held.lines.length === 0) continue
-        signal.throwIfAborted()
+      const write = async ([group, held]: [number, Held]) => {
+        if (held.lines.length === 0) return
         await appendFile(pathOf(group), held.lines.join(''))
         inMemory -= held.inMemory
         Object.assign(held, { lines: [], inMemory: 0, spilled: true })
       }
+      await pMap(open, write, { concurrency: 8, signal })
     },
     /** The lines of a group, of which nothing is held any more, and the query of each. */
     async take(group: number): Promise<{ bytes: Buffer; queries: string[] }> {
