@@ -438,9 +438,9 @@ export type Problem = {
 }
 
 export type Rate = {
-  /** name@version */
+  /** name@version; of models by partition their pattern */
   model: string
-  /** WIDTHxHEIGHT */
+  /** WIDTHxHEIGHT; of images a size of about as many pixels, of a table FEATURESx1 */
   size: string
   device: string
   /** of one busy worker */

@@ -7,6 +7,7 @@ import { checkWish } from '../shared/encoding.ts'
 import { InputError, TransientError } from '../shared/errors.ts'
 import type { JobRequest, JobSpec, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
+import { pacedBy } from '../shared/items/items-plan.ts'
 import { kindOf } from '../shared/job-kind.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import type { Logger } from '../shared/log.ts'
@@ -104,7 +105,8 @@ async function accept(
   const styleQuery = queryOf(request.style?.url)
   const target = request.output.scores?.url ?? request.output.url
   const outputQuery = queryOf(target)
-  await deps.admit({ id, client: caller.client, bytes: source.bytes })
+  const frames = estimateFrames({ request, source, ...models })
+  await deps.admit({ id, client: caller.client, frames })
   const { spec, created } = await keep().catch(async (error: unknown) => {
     await deps.backlog.drop(id)
     throw error
@@ -196,7 +198,7 @@ async function again(deps: AcceptDeps, spec: JobSpec, requestHash: string): Prom
 /** Whoever accepted it may have died before it was in line; one that has ended stays as it is. */
 export async function putInLine(deps: AcceptDeps, spec: JobSpec): Promise<void> {
   if (await deps.files.readReport(spec.id)) return
-  await deps.backlog.put(spec.id, spec.client, estimateFrames(spec.source.bytes))
+  await deps.backlog.put(spec.id, spec.client, estimateFrames(spec))
   await queueJob(deps, spec)
 }
 
@@ -224,6 +226,7 @@ export const statusOf = (spec: JobSpec) => ({
   client: spec.client,
   priority: spec.request.priority,
   kind: kindOf(spec),
+  paceModels: spec.models?.map((model) => pacedBy(spec, model)),
 })
 
 function withoutSecrets(request: JobRequest): JobRequest {

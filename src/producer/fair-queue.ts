@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { createBacklog } from '../shared/backlog.ts'
-import { groupOf, isItemsPlan } from '../shared/items/items-plan.ts'
+import { groupOf, isItemsPlan, pacedBy } from '../shared/items/items-plan.ts'
 import type { JobPlan, JobSpec } from '../shared/job.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
 import { entryIds, jobOfEntry } from '../shared/queues.ts'
@@ -128,8 +128,8 @@ export function createFairOrder({ redis, prefix, share }: { redis: Redis; prefix
       // Of images no size is known before they are opened.
       const size = isItemsPlan(plan) ? plan.size : `${plan.video.width}x${plan.video.height}`
       const rateOf = (index: number) => {
-        const { name, version } = isItemsPlan(plan) ? groupOf(spec, plan, index).model : spec.model
-        return reckoning({ model: `${name}@${version}`, size })
+        const { model } = isItemsPlan(plan) ? groupOf(spec, plan, index) : spec
+        return reckoning({ model: pacedBy(spec, model), size })
       }
       const costs = plan.batches.map((count, index) => {
         if (isDone(index)) return 0

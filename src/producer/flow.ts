@@ -1,6 +1,7 @@
 import type { FlowProducer, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { batchStarts } from '../shared/frame-times.ts'
+import { groupOf, isItemsPlan, pacedBy } from '../shared/items/items-plan.ts'
 import type { BatchPayload, JobPlan, JobSpec } from '../shared/job.ts'
 import { entryIds, entryOptions } from '../shared/queues.ts'
 import { traceOfBatch } from '../shared/tracing.ts'
@@ -112,7 +113,12 @@ export async function addBatches(
       const id = entryIds.batch(spec.id, index)
       const key = queues.batch.toKey(id)
       const trace = traceOfBatch(spec.trace, index, plan.batches.length)
-      const data: BatchPayload = { jobId: spec.id, index, first: firsts[index] as number, count, ...trace }
+      const paceModel =
+        isItemsPlan(plan) && (spec.models?.length ?? 0) > 1
+          ? { paceModel: pacedBy(spec, groupOf(spec, plan, index).model) }
+          : {}
+      const first = firsts[index] as number
+      const data: BatchPayload = { jobId: spec.id, index, first, count, ...paceModel, ...trace }
       return {
         ...{ id, index, data, key, isAwaited: awaited.has(key) },
         isDone: done.has(key),

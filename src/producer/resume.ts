@@ -13,6 +13,7 @@ import { type JobStatuses, createJobStatuses } from '../shared/job-status.ts'
 import type { Logger } from '../shared/log.ts'
 import { openQueue } from '../shared/open-queue.ts'
 import { entryIds } from '../shared/queues.ts'
+import { weightOf } from '../shared/weight.ts'
 import { statusOf } from './accept-job.ts'
 import { estimateFrames } from './admission.ts'
 import { createFairOrder } from './fair-queue.ts'
@@ -137,7 +138,7 @@ async function putBack(deps: ResumeDeps, spec: JobSpec): Promise<Resumed> {
   const { id } = spec
   const [mark, plan] = await Promise.all([files.openMark(id), files.findPlan(id)])
   if (!mark) await files.markOpen(id)
-  await backlog.put(id, spec.client, plan?.frames ?? estimateFrames(spec.source.bytes))
+  await backlog.put(id, spec.client, plan ? weightOf(plan) : estimateFrames(spec))
   // In one step: between two, the stitch could begin to publish what was cancelled.
   await statuses.create({ ...statusOf(spec), ...(mark?.cancelled ? { halt: 'cancelled' as const } : {}) })
   if (mark?.cancelled) await haltByMark(deps, id)

@@ -1,7 +1,6 @@
 import type { Redis } from 'ioredis'
 import { backlogKeys, dropScript } from './backlog.ts'
 import { incidentKeys } from './incidents.ts'
-import type { ItemGroup } from './items/item.ts'
 import { type JobKind, products, units, videoKind } from './job-kind.ts'
 import type { JobState } from './job.ts'
 import {
@@ -17,6 +16,7 @@ import {
   workedScript,
 } from './job-status-scripts.ts'
 import type { KeyTypes } from './key-types.ts'
+import { weightOf } from './weight.ts'
 
 /**
  * The live state of jobs: what `GET /v1/jobs/:id` answers from, in a handful of small keys. It may be lost: the truth
@@ -74,14 +74,19 @@ export type JobStatus = {
   output?: string
 }
 
-/** What tells how much there is to do, and for whom. `model` is one whose pace is known by that name: of several, the first. */
+/** What tells how much there is to do, and for whom. `model`: by what its pace is known; of several the first. */
 export type JobWork = Pick<
   JobStatus,
   'model' | 'size' | 'framesTotal' | 'batchesTotal' | 'client' | 'priority' | 'halt'
->
+> & {
+  /** The same of each of several. */
+  models?: string[]
+  /** What all of it weighs in line, once it is planned. */
+  weight?: number
+}
 const workFields = [
   ...(['model', 'size', 'framesTotal', 'batchesTotal', 'client', 'priority', 'halt'] as const),
-  'paceModel',
+  ...(['paceModels', 'weight'] as const),
 ] as const
 
 const keepEndedIncidentsSeconds = 86_400
@@ -106,10 +111,13 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
       priority?: number
       kind?: JobKind
       halt?: Halt
+      /** By what the pace of each of its models is known, where it has several. */
+      paceModels?: string[]
     }): Promise<void> {
       const { createdAt, model, source, client = '-', halt = '', priority = 5, kind = videoKind } = job
       const { unit, makes } = kind
-      await run(createScript, job.id, createdAt, model, source, client, halt, priority, unit, makes)
+      const models = job.paceModels?.join('\n') ?? ''
+      await run(createScript, job.id, createdAt, model, source, client, halt, priority, unit, makes, models)
       await redis.zadd(list, 'NX', job.createdAt, job.id)
     },
     async get(id: string): Promise<JobStatus | undefined> {
@@ -272,17 +280,15 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
         batches: number[]
         video?: { width: number; height: number }
         size?: string | undefined
-        groups?: ItemGroup[]
       },
       committed: Map<number, number>,
     ): Promise<void> {
       const size = plan.video ? `${plan.video.width}x${plan.video.height}` : plan.size
-      const one = plan.groups?.find(({ model }) => model)?.model
       await this.advance(id, 'scoring', {
         framesTotal: plan.frames,
         batchesTotal: plan.batches.length,
         ...(size ? { size } : {}),
-        ...(one ? { paceModel: `${one.name}@${one.version}` } : {}),
+        weight: weightOf(plan),
         framesBefore: [...committed.values()].reduce((sum, frames) => sum + frames, 0),
         scoringAt: Date.now(),
       })
@@ -312,12 +318,14 @@ const sum = (numbers: string[]) => numbers.reduce((total, each) => total + Numbe
 
 function workOf(fields: unknown): JobWork | undefined {
   if (!Array.isArray(fields)) return undefined
-  const [named, size, frames, batches, client, priority, halt, paceModel] = fields as (string | null)[]
-  const model = paceModel ?? named
+  const [named, size, frames, batches, client, priority, halt, several, weight] = fields as (string | null)[]
+  const models = several?.split('\n')
+  const model = models?.[0] ?? named
   if (!model) return undefined
   const count = (text?: string | null) => (text ? Number(text) : undefined)
   return {
-    ...{ model, size: size ?? undefined, client: client ?? undefined },
+    ...{ model, models, weight: count(weight) },
+    ...{ size: size ?? undefined, client: client ?? undefined },
     ...{ framesTotal: count(frames), batchesTotal: count(batches), priority: count(priority) },
     halt: (halt ?? undefined) as Halt | undefined,
   }

@@ -224,6 +224,8 @@ export const BatchPayload = z.strictObject({
   count: z.number().int().positive(),
   /** A second try beside the first, which is slow: the worker that has the first one. Whichever commits first counts. */
   copyOf: z.string().min(1).max(200).optional(),
+  /** By what its pace is known, where a job has several models. */
+  paceModel: z.string().min(1).max(300).optional(),
   /** The job's trace, if this batch is to be part of it. */
   trace: TraceParent.optional(),
 })
@@ -244,6 +246,8 @@ export const BatchResult = z.object({
   /** `name@version`, and `WIDTHxHEIGHT` of the video. */
   model: z.string().optional(),
   size: z.string().optional(),
+  /** By what its pace is known, where that is not its model and its size. */
+  pacedBy: z.object({ model: z.string(), size: z.string() }).optional(),
   ms: Timings,
 })
 export type BatchResult = z.infer<typeof BatchResult>

@@ -122,6 +122,13 @@ test('one broken image in a hundred is named, and the others are there', async (
   )
   expect(items.failures.map(({ message }) => message).join()).not.toMatch(/scratch|\/tmp/)
   expect(await stack.namesUnder('made/many/')).toHaveLength(198)
+  // Of whatever sizes images are, their pace is known by a few.
+  const rates = async () => {
+    const fleet = (await (await stack.call('GET', '/v1/fleet')).json()) as { rates: Record<string, string>[] }
+    return fleet.rates.map((rate) => `${rate['model']} ${rate['size']}`)
+  }
+  await expect.poll(rates).toContain('passthrough@1 32x32')
+  expect(await rates()).not.toContain('passthrough@1 40x24')
 
   // One more than may fail, and the job says so, with an example.
   const strict = await stack.api.submit({ ...request, errorThreshold: 1 })

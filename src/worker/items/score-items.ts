@@ -1,11 +1,12 @@
 import { InputError } from '../../shared/errors.ts'
 import type { BlobStore } from '../../shared/blob-store.ts'
 import type { Item, PartLine } from '../../shared/items/item.ts'
-import { type ItemsPlan, fileOf, groupOf, nameInResult } from '../../shared/items/items-plan.ts'
+import { type ItemsPlan, fileOf, groupOf, nameInResult, pacedBy } from '../../shared/items/items-plan.ts'
 import { maxLineBytes, maxPartBytes, parseLines, readItem } from '../../shared/items/ndjson.ts'
 import type { BatchPayload, JobSpec } from '../../shared/job.ts'
 import { layout } from '../../shared/layout.ts'
 import type { Logger } from '../../shared/log.ts'
+import { roughSize } from '../../shared/rates.ts'
 import { z } from 'zod'
 import { writeSegmentFacts } from '../../shared/segment-metadata.ts'
 import type { Manner } from '../engine-protocol.ts'
@@ -94,6 +95,9 @@ export async function scoreItems({ media, scorers }: ItemsDeps, job: ItemsBatch)
   })
   return {
     ...{ first, ...facts, model: `${model.name}@${model.version}`, size },
+    ...(size && {
+      pacedBy: { model: pacedBy(spec, model), size: request.source.table ? size : roughSize(size) },
+    }),
     ms: { fetchMs: 0, setUpMs, ...ms, uploadMs: performance.now() - uploading },
   }
 }
