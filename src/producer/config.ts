@@ -151,25 +151,25 @@ export const producerSettings = {
     .int()
     .positive()
     .default(10e6)
-    .describe('frames that one token may have in line; a single job may have more'),
+    .describe('frames that one caller may have in line; a single job may have more'),
   FRAMEFLEET_MAX_QUEUED_FRAMES: z.coerce
     .number()
     .int()
     .positive()
     .default(50e6)
-    .describe('frames that all tokens together may have in line'),
+    .describe('frames that all callers together may have in line'),
   FRAMEFLEET_MAX_OPEN_JOBS_PER_CLIENT: z.coerce
     .number()
     .int()
     .positive()
     .default(2_000)
-    .describe('jobs that one token may have that have not ended'),
+    .describe('jobs that one caller may have that have not ended'),
   FRAMEFLEET_MAX_REQUESTS_PER_SECOND: z.coerce
     .number()
     .int()
     .positive()
     .default(200)
-    .describe('requests that each producer takes with one token'),
+    .describe('requests that each producer takes of one caller'),
   FRAMEFLEET_RECONCILE_SECONDS: z.coerce
     .number()
     .min(0.1)

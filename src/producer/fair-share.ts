@@ -15,7 +15,7 @@ export class TooManyRequests extends InputError {
 }
 
 /**
- * Refuses what one token sends beyond so many requests a second, before anything else is done about it: a flood by one
+ * Refuses what one caller sends beyond so many requests a second, before anything else is done about it: a flood by one
  * caller is no reason for another to wait. To be called before routes are added, and after tokens are looked at.
  */
 export async function limitRates(app: FastifyInstance, perSecond: number): Promise<void> {
@@ -26,7 +26,7 @@ export async function limitRates(app: FastifyInstance, perSecond: number): Promi
     // Pages that need no token: what asks for them must always hear.
     allowList: (request) => request.client === '',
     errorResponseBuilder: (_request, { max }) =>
-      new TooManyRequests(`More than ${max} requests a second with one token.`),
+      new TooManyRequests(`More than ${max} requests a second by one caller.`),
   })
 }
 
@@ -39,7 +39,7 @@ export function createSeats({ each, all = Infinity }: { each: number; all?: numb
   let sum = 0
   return (client: string): (() => void) => {
     const own = taken.get(client) ?? 0
-    if (own >= each) throw new TooManyRequests(`More than ${each} ${what} for one token.`)
+    if (own >= each) throw new TooManyRequests(`More than ${each} ${what} for one caller.`)
     if (sum >= all) throw new TooManyRequests(`More than ${all} ${what}.`)
     taken.set(client, own + 1)
     sum++

@@ -45,7 +45,7 @@ type ServerDeps = JobRoutesDeps &
     registry: Registry
     /** Whether `/docs` needs no token. */
     docsOpen: boolean
-    /** Requests that are taken with one token. */
+    /** Requests that are taken of one caller. */
     maxRequestsPerSecond: number
     boardQueues: Queue[]
     boardReadOnly: boolean
