@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { layout } from '../../src/shared/layout.ts'
 import { runCli } from '../support/cli.ts'
 import { damagedClip, makeClip } from '../support/clips.ts'
-import { colourManifest, colourModel, faceModel, notWhiteModel } from '../support/score-models.ts'
+import { colourManifest, colourModel, faceModel, notWhiteModel, ratioModel } from '../support/score-models.ts'
 import { picture } from '../support/pictures.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
@@ -32,6 +32,11 @@ beforeAll(async () => {
   await stack.addModel(notWhiteModel(), {
     name: 'not-white',
     scores: { task: 'vector' },
+  })
+  await stack.addModel(ratioModel(), {
+    name: 'ratio',
+    input: { layout: 'NCHW', type: 'float32', range: '0..1' },
+    scores: { task: 'anomaly' },
   })
 })
 afterAll(async () => await stack?.stop())
@@ -147,6 +152,33 @@ test('frames that are damaged, or that a model fails on, are the job’s to forg
     items: { total: 12, failed: 1, failures: [{ key: '5', code: 'unscorable' }] },
     framesPassedThrough: [5],
   })
+})
+
+test('frames of which a model says no number go unscored, as many as the job forgives', async () => {
+  const path = await makeClip({
+    ...{ path: coloured('black'), frames: 12, size: '32x16', sound: false },
+    filter: "drawbox=color=black:t=fill:enable='eq(n,5)+eq(n,8)'",
+    video: ['-c:v', 'libx264', '-qp', '0', '-preset', 'ultrafast'],
+  })
+  const asked = { model: 'ratio', onError: 'passthrough', batch: { frames: 6 } }
+  const [forgiven, few, strict] = [
+    await stack.submit(path, asked),
+    await stack.submit(path, { ...asked, errorThreshold: 1 }),
+    await stack.submit(path, { ...asked, onError: 'fail' }),
+  ]
+  const rows = linesOf(await outputOf(forgiven))
+  expect(rows.map(({ frame }) => frame)).toEqual([0, 1, 2, 3, 4, 6, 7, 9, 10, 11])
+  expect((await report(forgiven)).items).toMatchObject({
+    ...{ total: 12, failed: 2 },
+    failures: [
+      { key: '5', code: 'no-number' },
+      { key: '8', code: 'no-number' },
+    ],
+  })
+  expect(await stack.ends(few)).toMatchObject({ status: 'failed', error: { code: 'too-many-errors' } })
+  const ended = await stack.ends(strict)
+  expect(ended).toMatchObject({ status: 'failed', error: { code: 'no-number' } })
+  expect(ended.error?.message).toMatch(/frame [58] is no finite number/)
 })
 
 test.each<[string, object, string]>([
