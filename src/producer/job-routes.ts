@@ -42,7 +42,7 @@ export function createJobViews({ statuses, files, hourPrice }: JobRoutesDeps) {
   }
 }
 
-/** Jobs that are being accepted for one token at once: each asks storage some times, and holds a connection meanwhile. */
+/** Jobs that are being accepted for one caller at once: each asks storage some times, and holds a connection meanwhile. */
 const acceptsAtOnce = 16
 
 /** `/v1/jobs`: submit, watch, cancel, and fetch what a job made. */
