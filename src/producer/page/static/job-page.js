@@ -57,7 +57,7 @@ export function jobPage(main, signal, id) {
 
   function watch() {
     following = true
-    void follow(`${path}/stream`, (_event, data) => update(data), {
+    void follow(`${path}/stream`, (event, data) => event === 'job' && update(data), {
       signal,
       again: () => following,
       onState: connection.onState,
@@ -68,6 +68,7 @@ export function jobPage(main, signal, id) {
   function update(now) {
     const before = job
     job = now
+    if (!before) batches.showAgain()
     say(title, fileName(now.source))
     document.title = `${fileName(now.source)} · framefleet`
     badge.className = `badge ${now.status}`

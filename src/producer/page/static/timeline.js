@@ -21,8 +21,8 @@ const words = { waiting: 'waiting', active: 'at work', done: 'done', failed: 'fa
  * @param {() => string} unit what its batches are made of
  */
 export function timeline(path, signal, isRunning, unit) {
-  /** @type {Batch[]} */
-  let latest = []
+  /** @type {{ total: number, batches: Batch[] } | undefined} */
+  let latest
   const chart = h('div', { class: 'chart' })
   const trouble = h('div')
   let isWatching = false
@@ -54,10 +54,15 @@ export function timeline(path, signal, isRunning, unit) {
     ),
   )
   table.addEventListener('toggle', () => {
-    if (table.open) fill(rows, ...latest.map(tableRow))
+    if (table.open) fill(rows, ...(latest?.batches ?? []).map(tableRow))
   })
   watch()
-  return { element: h('div', {}, note, trouble, chart, table), watch }
+  return { element: h('div', {}, note, trouble, chart, table), watch, showAgain }
+
+  /** Once it is known what the batches are made of, which may be after they came. */
+  function showAgain() {
+    if (latest) show(latest)
+  }
 
   /** Once it has ended it is looked at no more, until somebody runs it again. */
   function watch() {
@@ -101,7 +106,8 @@ export function timeline(path, signal, isRunning, unit) {
   }
 
   /** @param {{ total: number, batches: Batch[] }} found */
-  function show({ total, batches }) {
+  function show(found) {
+    const { total, batches } = found
     const of = (/** @type {Batch['state']} */ state) => batches.filter((each) => each.state === state).length
     const unscored = batches.reduce((sum, each) => sum + each.unscored.length, 0)
     say(
@@ -121,7 +127,7 @@ export function timeline(path, signal, isRunning, unit) {
           ].join(' · '),
     )
     draw(chart, batches, unit())
-    latest = batches
+    latest = found
     // Thousands of rows are made for those only who look at them.
     if (table.open) fill(rows, ...batches.map(tableRow))
   }
