@@ -97,7 +97,6 @@ test('a link puts no other token in place of the one somebody has, unless they s
 
   const asked: string[] = []
   const note = (request: { url(): string }) => void asked.push(new URL(request.url()).pathname)
-  // What the jobs still ask for is asked before.
   const toFleet = async () => {
     await page.goto(at('#/fleet'))
     await page.getByRole('heading', { name: 'Fleet', exact: true }).waitFor()
@@ -110,8 +109,9 @@ test('a link puts no other token in place of the one somebody has, unless they s
     await toFleet()
   }
   page.off('request', note)
-  expect(asked.filter((path) => !/^\/(v1\/fleet|page\/)/.test(path))).toEqual([])
   await page.goto(at('#/'))
+  // The form of the jobs outlives their view: the models' pictures may still be on their way to it.
+  expect(asked.filter((path) => !/^\/(v1\/(fleet|models)|page)(\/|$)/.test(path))).toEqual([])
 })
 
 test('the page is small, asks nobody else for anything, and is served anew only when it has changed', async () => {
