@@ -1,6 +1,6 @@
 import { open, rm } from 'node:fs/promises'
 import { timesOf } from '../src/shared/frame-times.ts'
-import type { Plan } from '../src/shared/job.ts'
+import type { VideoPlan } from '../src/shared/job.ts'
 import { runFfmpeg } from '../src/shared/media/ffmpeg.ts'
 import { probeFile } from '../src/shared/media/ffprobe.ts'
 import { type Picture, decodeRange } from '../src/worker/decode-range.ts'
@@ -26,7 +26,7 @@ export async function measureCodecs({ scored, taken, ...job }: CodecsJob): Promi
   return { decode: await decodeAlone(job.clip, plan, taken), encode: await encodeAlone(scored, plan) }
 }
 
-async function decodeAlone(path: string, plan: Plan, picture: Picture): Promise<number> {
+async function decodeAlone(path: string, plan: VideoPlan, picture: Picture): Promise<number> {
   const frame = new Uint8Array(picture.width * picture.height * 3)
   const range = { first: 0, count: plan.frames }
   const { signal } = new AbortController()
@@ -36,7 +36,7 @@ async function decodeAlone(path: string, plan: Plan, picture: Picture): Promise<
   return ((await cpuOfChildren()) - before) / plan.frames
 }
 
-async function encodeAlone(scored: string, plan: Plan): Promise<number> {
+async function encodeAlone(scored: string, plan: VideoPlan): Promise<number> {
   const { streams } = await probeFile(scored)
   const { width = 0, height = 0 } = streams[0] ?? {}
   const picture = { width, height }

@@ -8,6 +8,7 @@ import type { Size } from '../src/shared/models/fit.ts'
 import { decoderThreads } from '../src/worker/decoder-threads.ts'
 import { encodeSegment } from '../src/worker/encode-segment.ts'
 import { createEngineRack } from '../src/worker/engine-rack.ts'
+import { pictureSink } from '../src/worker/picture-sink.ts'
 import { scoreFrames } from '../src/worker/score-frames.ts'
 import { type JobRef, openJob } from './finished-job.ts'
 import { wholeMachine } from './machine.ts'
@@ -48,10 +49,12 @@ export async function measureEngine({ output, ...job }: JobRef & { output: strin
     await scoreFrames({
       ...{ path: job.clip, plan, ranges: [batch], batch, picture: size, seek: true, ring, group, signal },
       threads: decoderThreads(device, availableParallelism()),
-      encoder: encodeSegment({ plan, times, scored: engine.output, picture, path: output, signal }),
+      sink: pictureSink({
+        ...{ engine, ring, decoded: size },
+        encoder: encodeSegment({ plan, times, scored: engine.output, picture, path: output, signal }),
+      }),
       onFrame: () => {},
       through: new Set(),
-      unscored: async (pixels) => await Promise.resolve(pixels),
       onDecoded: () => {},
     })
     const seconds = (performance.now() - began) / 1_000

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises'
-import type { Plan } from '../src/shared/job.ts'
+import type { VideoPlan } from '../src/shared/job.ts'
 import { runFfmpeg } from '../src/shared/media/ffmpeg.ts'
 import { encoderOptions } from '../src/worker/encode-segment.ts'
 
@@ -9,7 +9,7 @@ import { encoderOptions } from '../src/worker/encode-segment.ts'
  */
 export async function measureFfmpeg(
   clip: string,
-  { frames, encoding }: Pick<Plan, 'frames' | 'encoding'>,
+  { frames, encoding }: Pick<VideoPlan, 'frames' | 'encoding'>,
   signal: AbortSignal,
 ): Promise<number> {
   const path = `${clip}.ffmpeg-alone.mp4`

@@ -119,6 +119,10 @@ param keepJobsDays int = 0
 @minValue(0)
 param keepLogsDays int = 30
 
+@description('After so many days readings of devices are removed; 0 keeps them for ever.')
+@minValue(0)
+param keepReadingsDays int = 0
+
 @description('What an hour of one worker costs, in your currency, which is shown with the fleet and each job; 0 shows no cost. See prices/.')
 param workerHourPrice string = '0'
 
@@ -189,20 +193,21 @@ var arrivalsQueue = 'arrivals'
 
 // What each role may do with blobs. The workers run files and models of strangers, so they have the least. Nobody but who
 // accepts jobs and who ends them reads the private container: the signatures of outputs, and what was accepted. Each adds to logs of
-// its own kind: none says anything in another's name.
+// its own kind: none says anything in another's name. A star takes slashes too: what an item is called may hold a folder of segments, and
+// its image is an output.
 var grants = [
-  { who: 'producer', account: names.media, container: mediaContainer, role: editBlobs, names: [] }
-  { who: 'producer', account: names.media, container: privateContainer, role: editBlobs, names: [] }
-  { who: 'producer', account: names.system, container: systemContainer, role: editBlobs, names: [] }
-  { who: 'worker', account: names.media, container: mediaContainer, role: readBlobs, names: [] }
-  { who: 'worker', account: names.media, container: mediaContainer, role: writeSegments, names: ['jobs/*/segments/*'] }
-  { who: 'worker', account: names.system, container: systemContainer, role: readBlobs, names: ['models/*'] }
-  { who: 'worker', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/worker/*'] }
-  { who: 'stitcher', account: names.media, container: mediaContainer, role: editBlobs, names: [] }
-  { who: 'stitcher', account: names.media, container: privateContainer, role: removeBlobs, names: [] }
-  { who: 'stitcher', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/stitcher/*'] }
-  { who: 'autoscaler', account: names.system, container: systemContainer, role: readBlobs, names: ['fleet/*'] }
-  { who: 'autoscaler', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/autoscaler/*'] }
+  { who: 'producer', account: names.media, container: mediaContainer, role: editBlobs, names: [], except: [] }
+  { who: 'producer', account: names.media, container: privateContainer, role: editBlobs, names: [], except: [] }
+  { who: 'producer', account: names.system, container: systemContainer, role: editBlobs, names: [], except: [] }
+  { who: 'worker', account: names.media, container: mediaContainer, role: readBlobs, names: [], except: [] }
+  { who: 'worker', account: names.media, container: mediaContainer, role: writeSegments, names: ['jobs/*/segments/*', 'jobs/*/frames/*'], except: ['jobs/*/output.*'] }
+  { who: 'worker', account: names.system, container: systemContainer, role: readBlobs, names: ['models/*'], except: [] }
+  { who: 'worker', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/worker/*'], except: [] }
+  { who: 'stitcher', account: names.media, container: mediaContainer, role: editBlobs, names: [], except: [] }
+  { who: 'stitcher', account: names.media, container: privateContainer, role: removeBlobs, names: [], except: [] }
+  { who: 'stitcher', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/stitcher/*'], except: [] }
+  { who: 'autoscaler', account: names.system, container: systemContainer, role: readBlobs, names: ['fleet/*'], except: [] }
+  { who: 'autoscaler', account: names.system, container: systemContainer, role: writeLogs, names: ['logs/*/autoscaler/*'], except: [] }
 ]
 
 // A backstop for what the janitor has not removed.
@@ -222,6 +227,16 @@ var oldLogs = {
   definition: {
     filters: { blobTypes: ['blockBlob', 'appendBlob'], prefixMatch: ['${systemContainer}/logs/'] }
     actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: keepLogsDays + 30 } } }
+  }
+}
+// Nobody but storage itself removes them.
+var oldReadings = {
+  name: 'old-readings'
+  enabled: true
+  type: 'Lifecycle'
+  definition: {
+    filters: { blobTypes: ['appendBlob'], prefixMatch: ['${mediaContainer}/readings/'] }
+    actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: keepReadingsDays } } }
   }
 }
 var undelivered = {
@@ -350,7 +365,11 @@ module media 'modules/storage.bicep' = {
     sku: storageSku
     containers: [mediaContainer, privateContainer, 'undelivered']
     queues: [arrivalsQueue]
-    lifecycleRules: keepJobsDays > 0 ? [oldJobs, undelivered] : [undelivered]
+    lifecycleRules: concat(
+      [undelivered],
+      keepJobsDays > 0 ? [oldJobs] : [],
+      keepReadingsDays > 0 ? [oldReadings] : []
+    )
     // Segments come and go by the hundred thousand: each would be paid for once more.
     undeleteDays: 0
     openToEventGrid: true
@@ -389,6 +408,7 @@ module access 'modules/blob-access.bicep' = [
       containerName: grant.container
       roleDefinitionId: grant.role
       names: grant.names
+      except: grant.except
     }
     dependsOn: [identities, roles, media, system]
   }

@@ -13,10 +13,14 @@ param roleDefinitionId string
 @description('Patterns of the names of blobs that the grant is for, such as `jobs/*/segments/*`. Empty: for all in the container.')
 param names string[] = []
 
+@description('Patterns of names that it is not for, even so.')
+param except string[] = []
+
 var blobs = 'Microsoft.Storage/storageAccounts/blobServices/containers/blobs'
 // To list names no blob: where a grant is for some names alone it is refused.
 var isOther = join(map(['read', 'write', 'add/action', 'delete'], each => '!(ActionMatches{\'${blobs}/${each}\'})'), ' AND ')
 var isNamed = join(map(names, name => '@Resource[${blobs}:path] StringLike \'${name}\''), ' OR ')
+var isNoOther = join(map(except, name => ' AND @Resource[${blobs}:path] StringNotLike \'${name}\''), '')
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
   name: accountName
@@ -41,7 +45,7 @@ resource grant 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: identity.properties.principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: roleDefinitionId
-    condition: empty(names) ? null : '((${isOther}) OR (${isNamed}))'
+    condition: empty(names) ? null : '((${isOther}) OR ((${isNamed})${isNoOther}))'
     conditionVersion: empty(names) ? null : '2.0'
   }
 }

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from 'commander'
 import { InputError } from '../../src/shared/errors.ts'
 import { builtinModels } from '../../src/shared/models/builtin.ts'
 import { checkManifest, inspectModel } from '../../src/shared/models/inspect.ts'
-import { type ModelManifest, parseManifest } from '../../src/shared/models/manifest.ts'
+import { imageInput, type ModelManifest, parseManifest } from '../../src/shared/models/manifest.ts'
 import { shippedModels } from '../../src/shared/models/shipped.ts'
 import { type Picture, readPainting } from './pictures.ts'
 
@@ -40,7 +40,7 @@ export async function shippedSubjects(): Promise<Subject[]> {
   const written = new Set(builtinModels().map(({ manifest }) => manifest.name))
   const trained = (await shippedModels()).filter(({ manifest }) => !written.has(manifest.name))
   return trained.map(({ manifest, bytes }) => {
-    const { layout, type, range, channels } = manifest.input
+    const { layout, type, range, channels } = imageInput(manifest)
     const plain = layout === 'NCHW' && type === 'float32' && range === '0..1' && channels === 'RGB'
     if (!plain || manifest.style) {
       throw new Error(`${manifest.name}: only networks from float32 NCHW, RGB in 0..1, can be measured yet.`)

@@ -62,7 +62,7 @@ export async function readDemand(
   let inLineSeconds = 0
   let unplannedJobs = 0
   for (const [i, { client, frames: open }] of looked.entries()) {
-    const { seconds, measured } = secondsOf(works[i], open)
+    const { seconds, measured } = secondsOf(works[i], unweighed(works[i], open))
     frames += open
     inLineSeconds += seconds
     if (works[i]?.batchesTotal === undefined) unplannedJobs++
@@ -99,11 +99,15 @@ export async function readDemand(
 const sum = <K extends string>(each: Record<K, number>[], key: K) =>
   each.reduce((all, one) => all + one[key], 0)
 
+/** How many frames, or rows, of a job weigh so much in line. */
+const unweighed = (work: JobWork | undefined, left: number) =>
+  work?.weight && work.framesTotal ? (left * work.framesTotal) / work.weight : left
+
 /** Seconds for so many frames of a job: each frame, and what its batches cost beside. */
 function estimator(reckoning: Reckoning) {
   return (work: JobWork | undefined, frames: number) => {
-    const { model = '', size, framesTotal = 0, batchesTotal = 1 } = work ?? {}
-    const rate = reckoning({ model, size })
+    const { model = '', models, size, framesTotal = 0, batchesTotal = 1 } = work ?? {}
+    const rate = reckoning({ model, models, size })
     const batches = framesTotal > 0 ? (batchesTotal * frames) / framesTotal : 0
     const seconds = frames * rate.secondsPerFrame + batches * rate.setUpSeconds
     return { seconds, measured: rate.measured }

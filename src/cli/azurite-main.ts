@@ -1,18 +1,23 @@
 import { createRequire } from 'node:module'
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { setTimeout as pause } from 'node:timers/promises'
+import { type Books, keepJournal } from './azurite-journal.ts'
 
 /**
  * Azurite's blob service, such that what it has answered is kept: by itself it writes its books every five seconds
- * only, and forgets, when it is killed, blobs that it said it had taken. Here a change is answered once it is written.
+ * only, and forgets, when it is killed, blobs that it said it had taken. Here each change is written down as it is made.
  *
  * Everything else is as in Azurite's own main file; the options are its own.
  */
-type Books = { db: { saveDatabase(done: (error?: Error) => void): void } }
+type Query = Record<string, unknown>
+type Collection = {
+  find(query: Query): object[]
+  findOne(query: Query): object | null
+  count(query?: Query): number
+  remove(row: object): void
+  findAndRemove(query: Query): void
+}
 type BlobServer = {
-  httpServer: Server
   extentMetadataStore: Books
-  metadataStore: Books
+  metadataStore: Books & { db: { collections: Collection[] } }
   start(): Promise<void>
   close(): Promise<void>
   getHttpServerAddress(): string
@@ -24,50 +29,34 @@ const { BlobServerFactory } = createRequire(import.meta.url)(
 ) as Factory
 const server = await new BlobServerFactory().createServer()
 
-let free: Promise<unknown> = Promise.resolve()
-let next: Promise<void> | undefined
-
-/**
- * Resolves once all that is known now is in the files. Each time all of it is written: those who ask meanwhile share the
- * next writing, and as long as one took there is none, so that it costs half the time at most.
- */
-async function saved(): Promise<void> {
-  next ??= free.then(async () => {
-    next = undefined
-    const began = performance.now()
-    const writing = save()
-    free = writing.catch(() => {}).then(async () => await pause(performance.now() - began))
-    await writing
-  })
-  await next
-}
-
-async function save(): Promise<void> {
-  // Blobs name extents: those first.
-  for (const { db } of [server.extentMetadataStore, server.metadataStore]) {
-    await new Promise<void>((resolve, reject) => {
-      db.saveDatabase((error) => (error ? reject(error) : resolve()))
-    })
-  }
-}
-
-const changes = new Set(['PUT', 'POST', 'DELETE'])
-
-server.httpServer.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
-  if (!changes.has(request.method ?? '')) return
-  const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse
-  response.end = (...args: unknown[]) => {
-    if (response.statusCode >= 400) return end(...args)
-    saved().then(
-      () => end(...args),
-      (error: Error) => response.destroy(error),
-    )
-    return response
-  }
-})
-
+for (const books of [server.extentMetadataStore, server.metadataStore]) keepJournal(books)
 await server.start()
+
+for (const collection of server.metadataStore.db.collections) quicken(collection)
+
 console.log(`Azurite successfully listens on ${server.getHttpServerAddress()}`)
 
 const stop = () => void server.close()
 process.once('SIGINT', stop).once('SIGTERM', stop)
+
+/**
+ * Its own ways go through all rows of an account to find one, and sort all indices anew after each that goes: 17 ms a blob among ten
+ * thousand. By the name first there are few to look at, and indices are mended.
+ */
+function quicken(collection: Collection): void {
+  const [find, findOne, count] = [collection.find, collection.findOne, collection.count].map((method) =>
+    method.bind(collection),
+  ) as [Collection['find'], Collection['findOne'], Collection['count']]
+  collection.find = (query) => find(nameFirst(query))
+  collection.findOne = (query) => findOne(nameFirst(query))
+  collection.count = (query) => count(query && nameFirst(query))
+  collection.findAndRemove = (query) => {
+    for (const row of collection.find(query)) collection.remove(row)
+  }
+}
+
+const names = new Set(['name', 'blobName'])
+const nameFirst = (query: Query): Query =>
+  Object.fromEntries(
+    Object.entries(query).toSorted(([a], [b]) => Number(names.has(b)) - Number(names.has(a))),
+  )

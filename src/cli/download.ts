@@ -7,8 +7,8 @@ import type { Client, Job } from '../client/client.ts'
 import { InputError } from '../shared/errors.ts'
 
 /**
- * Fetches the finished video of a job into `out`, or else into this folder by a name of its own, but never over a
- * file that is there. Answers the path.
+ * Fetches the finished video of a job, or its scores, into `out`, or else into this folder by a name of its own, but never over a
+ * file that is there. Answers the path. Throws InputError for a job that makes images: they are many.
  */
 export async function fetchOutput(
   api: Client,
@@ -17,6 +17,11 @@ export async function fetchOutput(
   signal: AbortSignal,
 ): Promise<string> {
   const job = await api.job(id, { signal })
+  if (job.makes === 'images')
+    throw new InputError(
+      'no-file',
+      `The job makes images: look under ${job.output ?? 'its folder, once it is done'}.`,
+    )
   const path = out ?? nameFor(job)
   if (out === undefined && (await stat(path).catch(() => undefined)))
     throw new InputError('file-exists', `There is a file ${path} already: say where to by --out.`)
@@ -25,9 +30,9 @@ export async function fetchOutput(
 }
 
 /** The name as ours, without what leads elsewhere: what a source is called others said. */
-function nameFor({ source, output }: Pick<Job, 'source' | 'output'>): string {
+function nameFor({ source, output, makes }: Pick<Job, 'source' | 'output' | 'makes'>): string {
   const stem = lastOf(source).replace(/\.[^.]*$/, '') || 'video'
-  return `${stem}.scored${/\.\w+$/.exec(lastOf(output ?? ''))?.[0] ?? '.mp4'}`
+  return `${stem}.scored${/\.\w+$/.exec(lastOf(output ?? ''))?.[0] ?? (makes === 'video' ? '.mp4' : '.ndjson')}`
 }
 
 /** The last part of a URL's path as people read it; no name leads into another folder, or hides. */

@@ -4,7 +4,7 @@ import { InputError } from '../shared/errors.ts'
 import { answer, draftManifest, finishManifest, type Question } from '../shared/models/draft.ts'
 import { toHalf } from '../shared/models/half.ts'
 import { inspectModel } from '../shared/models/inspect.ts'
-import type { ModelManifest } from '../shared/models/manifest.ts'
+import { type ModelManifest, takesFeatures } from '../shared/models/manifest.ts'
 import { sha256 } from '../shared/models/model-store.ts'
 import { drawPicture } from '../shared/models/picture.ts'
 import type { StyleImage } from '../shared/models/wrap.ts'
@@ -29,6 +29,9 @@ export type ModelFileOptions = {
   version?: string
   /** An image that becomes the model's own style. */
   style?: string
+  /** What stands over the manifest's: how many features a row has, and what the model tells of an item. */
+  features?: number
+  task?: string
   /** Turns the inside of the model to float16. */
   half?: boolean
   /** Answers a question the graph leaves open; undefined leaves it open. */
@@ -44,11 +47,10 @@ const maxModelBytes = 2 ** 31 - 1
  */
 export async function readModelFile(path: string, options: ModelFileOptions): Promise<ModelFile> {
   const bytes = await readModelBytes(path)
-  const given = {
-    ...defaults(path, bytes, options.half),
-    ...(await readManifest(path, options.manifest)),
-    ...named(options),
-  }
+  const given = told(
+    { ...defaults(path, bytes, options.half), ...(await readManifest(path, options.manifest)) },
+    options,
+  )
   const facts = inspectModel(bytes)
   let { draft, questions } = draftManifest(given, facts)
   const open: Question[] = []
@@ -61,6 +63,11 @@ export async function readModelFile(path: string, options: ModelFileOptions): Pr
   if (manifest.sha256 && manifest.sha256 !== sha256(bytes)) {
     throw new InputError('model-sha256', `${path} is not the model its manifest names (sha256 differs).`)
   }
+  if (options.half && takesFeatures(manifest))
+    throw new InputError(
+      'half-refused',
+      'A model of features keeps its numbers: --half is for models of images.',
+    )
   const style = options.style === undefined ? undefined : await readStyleFile(options.style, manifest)
   const free = {
     multipleOf: draft.size['multipleOf'] === undefined,
@@ -68,7 +75,9 @@ export async function readModelFile(path: string, options: ModelFileOptions): Pr
   }
   const trialStyle = await styleForTrial(style, manifest)
   const tried = await tryModel(bytes, manifest, free, trialStyle)
-  const picture = await drawPicture(bytes, tried.manifest, trialStyle).catch(() => undefined)
+  const picture = takesFeatures(tried.manifest)
+    ? undefined
+    : await drawPicture(bytes, tried.manifest, trialStyle).catch(() => undefined)
   const described = { ...tried, style, ...(picture ? { picture } : {}) }
   if (!options.half) return { ...described, bytes }
   return { ...described, ...(await turnToHalf(bytes, tried.manifest, trialStyle)) }
@@ -113,10 +122,20 @@ function defaults(path: string, bytes: Uint8Array, half = false): { name: string
   return { name: name || 'model', version: `${sha256(bytes).slice(0, 12)}${half ? '-half' : ''}` }
 }
 
-const named = ({ name, version }: ModelFileOptions) => ({
-  ...(name === undefined ? {} : { name }),
-  ...(version === undefined ? {} : { version }),
-})
+/** A manifest with what the caller says of it. */
+function told(manifest: Record<string, unknown>, { name, version, features, task }: ModelFileOptions) {
+  return {
+    ...manifest,
+    ...(name === undefined ? {} : { name }),
+    ...(version === undefined ? {} : { version }),
+    ...(features === undefined
+      ? {}
+      : { input: { ...objectOf(manifest['input']), kind: 'features', count: features } }),
+    ...(task === undefined ? {} : { scores: { ...objectOf(manifest['scores']), task } }),
+  }
+}
+
+const objectOf = (value: unknown): object => (typeof value === 'object' && value !== null ? value : {})
 
 /** The manifest that is given, or the one beside a model (`NAME.json` or `model.json`). */
 async function readManifest(path: string, given: string | undefined): Promise<object> {

@@ -22,14 +22,15 @@ export async function watchJob(
 const silence = { update: (_job: Job) => {}, close: () => {} }
 
 function bar() {
-  const shown = createBar('{state} [{bar}] {value}/{total} frames  {rate}  {left}', 55)
+  const shown = createBar('{state} [{bar}] {value}/{total} {unit}  {rate}  {left}', 55)
   let started = false
   return {
-    update({ status, frames, fps, etaSeconds }: Job) {
+    update({ status, frames, fps, etaSeconds, unit }: Job) {
       const total = frames.total ?? 0
       const fields = {
         state: visible(status).padEnd(9),
-        rate: fps === null ? '' : `${fps.toFixed(1)} fps`,
+        unit,
+        rate: fps === null ? '' : rateOf(fps, unit),
         left: etaSeconds === null ? '' : `${Math.ceil(etaSeconds)} s left`,
       }
       if (!started) shown.start(total || 1, frames.done, fields)
@@ -41,16 +42,19 @@ function bar() {
   }
 }
 
+const rateOf = (fps: number, unit: Job['unit']) =>
+  unit === 'frames' ? `${fps.toFixed(1)} fps` : `${fps.toFixed(1)} ${unit}/s`
+
 function lines() {
   let last = ''
   return {
-    update({ status, frames, fps }: Job) {
+    update({ status, frames, fps, unit }: Job) {
       const tenth = frames.total ? Math.floor((10 * frames.done) / frames.total) : 0
       const key = `${status} ${tenth}`
       if (key === last) return
       last = key
-      const counts = frames.total ? ` ${frames.done}/${frames.total} frames` : ''
-      tell(`${status}${counts}${fps === null ? '' : ` at ${fps.toFixed(1)} fps`}`)
+      const counts = frames.total ? ` ${frames.done}/${frames.total} ${unit}` : ''
+      tell(`${status}${counts}${fps === null ? '' : ` at ${rateOf(fps, unit)}`}`)
     },
     close: () => {},
   }

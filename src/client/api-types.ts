@@ -99,11 +99,14 @@ export type Job = {
   endedAt: string | null
   model: string
   source: string
+  /** what is counted as frames: those of a video, images, or rows */
+  unit: 'frames' | 'images' | 'rows'
+  makes: 'video' | 'images' | 'scores'
   frames: {
     done: number
     total: number | null
   }
-  /** frames a second since scoring began */
+  /** frames, images or rows a second since scoring began */
   fps: number | null
   etaSeconds: number | null
   /** how long workers were busy with it so far, also for nothing */
@@ -114,7 +117,7 @@ export type Job = {
     code: string
     message: string
   } | null
-  /** URL of the finished video in storage */
+  /** where it is in storage: the video, the scores, or what the images are under */
   output: string | null
   links: Record<string, string>
 }
@@ -126,19 +129,69 @@ export type JobLinks = {
   output?: Link
   preview?: Link
   report?: Link
+  /** the first few of the images it made */
+  images?: {
+    /** opens it without a token until then */
+    url: string
+    expires: string
+    /** what it is called where the job wants it */
+    name: string
+  }[]
 }
 
 export type JobRequest = {
   source: {
-    /** the video: a blob of the media account, or on an allowed host */
-    url: string
+    /** a video: a blob of the media account, or on an allowed host */
+    url?: string
+    /** pictures, each by itself */
+    images?: {
+      /** every image of the media container whose name begins so */
+      prefix?: string
+      /** the images themselves */
+      list?: string[]
+      /** an NDJSON file with a line an image: { key, url } or { key, name }, a blob of the media container */
+      manifest?: string
+    }
+    /** rows */
+    table?: {
+      /** one file */
+      url?: string
+      /** every file of the media container whose name begins so, in order of names */
+      prefix?: string
+      /** gzip is seen by its first bytes */
+      format: 'csv' | 'ndjson'
+      /** between the columns of CSV; a comma when absent */
+      delimiter?: string
+      /** their types; else features are numbers, and others text in CSV, or as they stand in NDJSON */
+      columns?: Record<string, 'number' | 'integer' | 'text' | 'boolean' | 'time'>
+      /** columns that name a row */
+      key: string[]
+      /** columns that the model is given, in its order */
+      features: string[]
+      /** columns whose values tell a partition */
+      partitionBy?: string[]
+      /** the column that says when */
+      time?: string
+      /** rows before this time are left out */
+      from?: string
+      /** rows of this time and later are left out */
+      to?: string
+    }
   }
   /** name, or name@version */
-  model: string
+  model?: string
+  /** several, each of which scores every item */
+  models?: string[]
+  /** a model for each partition of a table */
+  modelBy?: {
+    pattern: string
+  }
   /** for a model that takes a style image: that image */
   style?: {
     url: string
   }
+  /** frames: of a video every scored frame is kept as an image, to be edited and stitched again */
+  intermediate?: 'ranges' | 'frames'
   output?: {
     /** where to write; the job keeps its own copy when absent */
     url?: string
@@ -146,30 +199,72 @@ export type JobRequest = {
     codec?: 'h264' | 'hevc' | 'vp9' | 'av1'
     crf?: number
     preset?: 'ultrafast' | 'superfast' | 'veryfast' | 'faster' | 'fast' | 'medium' | 'slow'
+    /** of images: an image for each */
+    images?: {
+      /** where to write, in the media container, with a slash at its end; below the job when absent */
+      prefix?: string
+      /** that of each source when absent */
+      format?: 'png' | 'jpeg' | 'webp' | 'tiff' | 'avif'
+      /** of jpeg, webp and avif */
+      quality?: number
+    }
+    /** of a model that makes no pictures: a line for each item, or each frame of a video, of which it need not be said */
+    scores?: {
+      /** where to write; the job keeps its own copy when absent */
+      url?: string
+      format?: 'ndjson' | 'csv'
+      /** a row for each item, which is the default, or counts only */
+      append?: 'row' | 'summary'
+      /** classes of each item; 5 when absent */
+      top?: number
+      /** least score of a detection; 0.5 when absent */
+      threshold?: number
+      /** columns of a table that go along, before what the model says; those that the source names when absent */
+      columns?: string[]
+      /** other names for columns of the result, the model’s own among them: { score: "Prediction" } */
+      rename?: Record<string, string>
+    }
   }
   batch?: {
     frames?: number
+    /** images or rows that are scored together */
+    items?: number
+    /** of a batch, whatever made it fail */
+    maxTries?: number
+    /** of one try of a batch */
+    timeoutSeconds?: number
   }
   /** 10 goes first */
   priority?: number
   /** what a frame does that cannot be decoded or scored */
   onError?: 'fail' | 'passthrough'
-  /** with passthrough: most frames that may go unscored */
+  /** most items that may fail; of a video with passthrough, most frames that may go unscored: 1,000 */
   errorThreshold?: number
+  /** how much is said of its batches; debug names every item */
+  logLevel?: 'error' | 'warn' | 'info' | 'debug'
 }
 
 export type JobTemplate = {
-  /** name, or name@version */
-  model: string
+  /** frames: of a video every scored frame is kept as an image, to be edited and stitched again */
+  intermediate?: 'ranges' | 'frames'
   batch: {
     frames?: number
+    /** images or rows that are scored together */
+    items?: number
+    /** of a batch, whatever made it fail */
+    maxTries?: number
+    /** of one try of a batch */
+    timeoutSeconds?: number
   }
   /** 10 goes first */
   priority: number
   /** what a frame does that cannot be decoded or scored */
   onError: 'fail' | 'passthrough'
-  /** with passthrough: most frames that may go unscored */
+  /** most items that may fail; of a video with passthrough, most frames that may go unscored: 1,000 */
   errorThreshold: number
+  /** how much is said of its batches; debug names every item */
+  logLevel?: 'error' | 'warn' | 'info' | 'debug'
+  model: string
   /** for a model that takes a style image: that image */
   style?:
     | {
@@ -190,17 +285,26 @@ export type JobTemplate = {
 }
 
 export type JobTemplateInput = {
-  /** name, or name@version */
-  model: string
+  /** frames: of a video every scored frame is kept as an image, to be edited and stitched again */
+  intermediate?: 'ranges' | 'frames'
   batch?: {
     frames?: number
+    /** images or rows that are scored together */
+    items?: number
+    /** of a batch, whatever made it fail */
+    maxTries?: number
+    /** of one try of a batch */
+    timeoutSeconds?: number
   }
   /** 10 goes first */
   priority?: number
   /** what a frame does that cannot be decoded or scored */
   onError?: 'fail' | 'passthrough'
-  /** with passthrough: most frames that may go unscored */
+  /** most items that may fail; of a video with passthrough, most frames that may go unscored: 1,000 */
   errorThreshold?: number
+  /** how much is said of its batches; debug names every item */
+  logLevel?: 'error' | 'warn' | 'info' | 'debug'
+  model: string
   /** for a model that takes a style image: that image */
   style?:
     | {
@@ -233,20 +337,28 @@ export type Model = {
   title?: string
   description?: string
   licence?: string
-  input: {
-    name?: string
-    layout: 'NCHW' | 'NHWC'
-    type: 'float32' | 'uint8'
-    range:
-      | '0..1'
-      | '0..255'
-      | '-1..1'
-      | {
-          mean: [number, number, number]
-          std: [number, number, number]
-        }
-    channels: 'RGB' | 'BGR'
-  }
+  input:
+    | {
+        kind?: 'image'
+        name?: string
+        layout: 'NCHW' | 'NHWC'
+        type: 'float32' | 'uint8'
+        range:
+          | '0..1'
+          | '0..255'
+          | '-1..1'
+          | {
+              mean: [number, number, number]
+              std: [number, number, number]
+            }
+        channels: 'RGB' | 'BGR' | 'Y'
+      }
+    | {
+        kind: 'features'
+        name?: string
+        type: 'float32' | 'float64'
+        count: number
+      }
   output: {
     name?: string
     layout: 'NCHW' | 'NHWC'
@@ -259,7 +371,7 @@ export type Model = {
           mean: [number, number, number]
           std: [number, number, number]
         }
-    channels: 'RGB' | 'BGR'
+    channels: 'RGB' | 'BGR' | 'Y'
     scale: number
   }
   style?: {
@@ -274,7 +386,7 @@ export type Model = {
           mean: [number, number, number]
           std: [number, number, number]
         }
-    channels: 'RGB' | 'BGR'
+    channels: 'RGB' | 'BGR' | 'Y'
     size:
       | {
           longSide: number
@@ -285,6 +397,16 @@ export type Model = {
           height: number
         }
     image?: string
+  }
+  scores?: {
+    task: 'classification' | 'detection' | 'vector' | 'anomaly'
+    labels?: string[]
+    scores?: string
+    boxes?: string
+    boxUnit: 'relative' | 'pixels'
+    background?: number
+    overlap: number
+    softmax: boolean
   }
   size:
     | {
@@ -316,9 +438,9 @@ export type Problem = {
 }
 
 export type Rate = {
-  /** name@version */
+  /** name@version; of models by partition their pattern */
   model: string
-  /** WIDTHxHEIGHT */
+  /** WIDTHxHEIGHT; of images a size of about as many pixels, of a table FEATURESx1 */
   size: string
   device: string
   /** of one busy worker */
@@ -329,6 +451,20 @@ export type Rate = {
   batches: number
   /** when the last one was, in ms */
   at: number
+}
+
+export type ReadingsTaken = {
+  /** readings that are kept now */
+  taken: number
+  /** those of them whose own hour was closed: they are kept under the oldest hour that is open */
+  late: number
+  /** lines that are no readings */
+  refused: number
+  /** the first 100 of those, by their number from 1 */
+  errors: {
+    line: number
+    message: string
+  }[]
 }
 
 export type Report = {
@@ -344,7 +480,7 @@ export type Report = {
   seconds: number
   source: {
     url: string
-    kind: 'own' | 'http'
+    kind: 'own' | 'http' | 'many'
     etag: string
     bytes: number
   }
@@ -353,9 +489,14 @@ export type Report = {
     version: string
     sha256: string
   }
+  models?: {
+    name: string
+    version: string
+    sha256: string
+  }[]
   style?: {
     url: string
-    kind: 'own' | 'http'
+    kind: 'own' | 'http' | 'many'
     etag: string
     bytes: number
   }
@@ -363,6 +504,16 @@ export type Report = {
   framesReplaced: number[]
   framesPassedThrough: number[]
   fps: number
+  items?: {
+    total: number
+    failed: number
+    format: 'images' | 'ndjson' | 'csv'
+    failures: {
+      key: string
+      code: string
+      message: string
+    }[]
+  }
   encoding?: {
     container: 'mp4' | 'mkv' | 'webm'
     codec: 'h264' | 'hevc' | 'vp9' | 'av1'
@@ -389,6 +540,89 @@ export type Retried = {
   jobId: string
   status: 'queued'
   links: Record<string, string>
+}
+
+export type Schedule = {
+  /** five fields: minute, hour, day of the month, month, day of the week */
+  cron: string
+  /** by whose clocks the cron goes, as Europe/Berlin */
+  timezone?: string
+  /** a job request. Its URLs, names and prefixes may hold {yyyy} {mm} {dd} {hh} {min} {run} {from} {to}, all in UTC; blobs of the media container may be given by name in place of url */
+  job: Record<string, unknown>
+  /** what a run does while the job of the one before goes on: none, wait for it, or cancel it */
+  overlap?: 'skip' | 'queue' | 'cancel'
+  /** the time that a run is about: then {yyyy} to {min} are those of its beginning, else of the run */
+  window?: {
+    /** how long it is */
+    minutes: number
+    /** how long before the run it ends, so that what comes late is in it */
+    lagMinutes?: number
+  }
+}
+
+export type ScheduleHistory = {
+  id: string
+  /** five fields: minute, hour, day of the month, month, day of the week */
+  cron: string
+  /** by whose clocks the cron goes, as Europe/Berlin */
+  timezone: string
+  /** a job request. Its URLs, names and prefixes may hold {yyyy} {mm} {dd} {hh} {min} {run} {from} {to}, all in UTC; blobs of the media container may be given by name in place of url */
+  job: Record<string, unknown>
+  /** what a run does while the job of the one before goes on: none, wait for it, or cancel it */
+  overlap: 'skip' | 'queue' | 'cancel'
+  /** the time that a run is about: then {yyyy} to {min} are those of its beginning, else of the run */
+  window?: {
+    /** how long it is */
+    minutes: number
+    /** how long before the run it ends, so that what comes late is in it */
+    lagMinutes: number
+  }
+  /** when its times began to count */
+  since: string
+  nextRun: string
+  lastRun: ScheduleRun | null
+  /** newest first, the last hundred */
+  runs: ScheduleRun[]
+}
+
+export type ScheduleRun = {
+  /** its own among the runs of the schedule */
+  key: string
+  /** the time that it is the run of */
+  at: string
+  /** when that was seen */
+  firedAt: string
+  by: 'cron' | 'hand'
+  outcome: 'waiting' | 'starting' | 'started' | 'skipped' | 'refused'
+  jobId?: string
+  /** the jobs that are cancelled for it */
+  instead?: string[]
+  /** runs before it that nobody was there for, at most 1,000 */
+  missed?: number
+  why?: string
+}
+
+export type ScheduleView = {
+  id: string
+  /** five fields: minute, hour, day of the month, month, day of the week */
+  cron: string
+  /** by whose clocks the cron goes, as Europe/Berlin */
+  timezone: string
+  /** a job request. Its URLs, names and prefixes may hold {yyyy} {mm} {dd} {hh} {min} {run} {from} {to}, all in UTC; blobs of the media container may be given by name in place of url */
+  job: Record<string, unknown>
+  /** what a run does while the job of the one before goes on: none, wait for it, or cancel it */
+  overlap: 'skip' | 'queue' | 'cancel'
+  /** the time that a run is about: then {yyyy} to {min} are those of its beginning, else of the run */
+  window?: {
+    /** how long it is */
+    minutes: number
+    /** how long before the run it ends, so that what comes late is in it */
+    lagMinutes: number
+  }
+  /** when its times began to count */
+  since: string
+  nextRun: string
+  lastRun: ScheduleRun | null
 }
 
 export type StoredQuarantineRecord = {
@@ -547,7 +781,7 @@ export type paths = {
     }
   }
   '/v1/jobs': {
-    /** Submit a video */
+    /** Submit a video, images or a table */
     post: {
       parameters: { header?: { 'idempotency-key'?: string } }
       requestBody: { content: { 'application/json': JobRequest } }
@@ -710,12 +944,20 @@ export type paths = {
     }
   }
   '/v1/jobs/{id}/output': {
-    /** The finished video */
+    /** The finished video, or the scores */
     get: {
       parameters: { path: { id: string } }
       requestBody?: never
       responses: {
-        200: { content: { 'video/mp4': string; 'video/x-matroska': string; 'video/webm': string } }
+        200: {
+          content: {
+            'video/mp4': string
+            'video/x-matroska': string
+            'video/webm': string
+            'application/x-ndjson': string
+            'text/csv': string
+          }
+        }
         400: { content: { 'application/problem+json': Problem } }
         401: { content: { 'application/problem+json': Problem } }
         403: { content: { 'application/problem+json': Problem } }
@@ -752,6 +994,30 @@ export type paths = {
         401: { content: { 'application/problem+json': Problem } }
         403: { content: { 'application/problem+json': Problem } }
         404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/jobs/{id}/restitch': {
+    /** Stitch the frames of a job once more */
+    post: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        202: {
+          content: {
+            'application/json': {
+              id: string
+              outcome: 'resumed' | 'running' | 'ended'
+            }
+          }
+        }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        409: { content: { 'application/problem+json': Problem } }
         429: { content: { 'application/problem+json': Problem } }
         503: { content: { 'application/problem+json': Problem } }
       }
@@ -903,6 +1169,24 @@ export type paths = {
       }
     }
   }
+  '/v1/readings': {
+    /** Send what devices measured */
+    post: {
+      parameters: {}
+      requestBody: { content: { 'application/x-ndjson': unknown } }
+      responses: {
+        200: { content: { 'application/json': ReadingsTaken } }
+        207: { content: { 'application/json': ReadingsTaken } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        413: { content: { 'application/problem+json': Problem } }
+        415: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
   '/v1/resume': {
     /** Put every open job back on the queues */
     post: {
@@ -922,6 +1206,93 @@ export type paths = {
         }
         401: { content: { 'application/problem+json': Problem } }
         403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/schedules': {
+    /** Jobs that are started by the clock */
+    get: {
+      parameters: {}
+      requestBody?: never
+      responses: {
+        200: {
+          content: {
+            'application/json': {
+              schedules: ScheduleView[]
+            }
+          }
+        }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/schedules/{id}': {
+    /** A schedule, and its runs */
+    get: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        200: { content: { 'application/json': ScheduleHistory } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+    /** Start a job by the clock */
+    put: {
+      parameters: { path: { id: string } }
+      requestBody: { content: { 'application/json': Schedule } }
+      responses: {
+        200: { content: { 'application/json': ScheduleView } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        422: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+    /** Remove a schedule and what is known of its runs */
+    delete: {
+      parameters: { path: { id: string } }
+      requestBody?: never
+      responses: {
+        204: { content?: never }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        429: { content: { 'application/problem+json': Problem } }
+        503: { content: { 'application/problem+json': Problem } }
+      }
+    }
+  }
+  '/v1/schedules/{id}/run': {
+    /** Make a run of a schedule now */
+    post: {
+      parameters: { path: { id: string } }
+      requestBody: {
+        content: {
+          'application/json': {
+            at?: string
+          }
+        }
+      }
+      responses: {
+        200: { content: { 'application/json': ScheduleRun } }
+        400: { content: { 'application/problem+json': Problem } }
+        401: { content: { 'application/problem+json': Problem } }
+        403: { content: { 'application/problem+json': Problem } }
+        404: { content: { 'application/problem+json': Problem } }
+        422: { content: { 'application/problem+json': Problem } }
         429: { content: { 'application/problem+json': Problem } }
         503: { content: { 'application/problem+json': Problem } }
       }

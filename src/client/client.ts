@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import createFetchClient from 'openapi-fetch'
-import type { FleetChange, Job, JobRequest, TriggerRules, paths } from './api-types.ts'
+import type { FleetChange, Job, JobRequest, Schedule, TriggerRules, paths } from './api-types.ts'
 import { errorOf } from './errors.ts'
 import { followJob, isOver } from './job-stream.ts'
 import { type Patience, steadyFetch } from './steady-fetch.ts'
@@ -94,6 +94,9 @@ export function createClient({ url, token, ...patience }: ClientOptions) {
           ...call,
         }),
       ),
+    /** Makes the video of a job anew of the frames it kept, as they are now. */
+    restitch: async (id: string, call: Call = {}) =>
+      await good(api.POST('/v1/jobs/{id}/restitch', { ...of(id), ...call })),
     resumeAll: async (call: Call = {}) => await good(api.POST('/v1/resume', call)),
     report: async (id: string, call: Call = {}) =>
       await good(api.GET('/v1/jobs/{id}/report', { ...of(id), ...call })),
@@ -127,6 +130,20 @@ export function createClient({ url, token, ...patience }: ClientOptions) {
     /** What would become of a blob of that name, were it to land. */
     testTriggers: async (name: string, call: Call = {}) =>
       await good(api.POST('/v1/triggers/test', { body: { name }, ...call })),
+    schedules: async (call: Call = {}) => await good(api.GET('/v1/schedules', call)),
+    /** One, with its runs. */
+    schedule: async (id: string, call: Call = {}) =>
+      await good(api.GET('/v1/schedules/{id}', { ...of(id), ...call })),
+    setSchedule: async (id: string, schedule: Schedule, call: Call = {}) =>
+      await good(api.PUT('/v1/schedules/{id}', { ...of(id), body: schedule, ...call })),
+    removeSchedule: async (id: string, call: Call = {}) => {
+      await done(api.DELETE('/v1/schedules/{id}', { ...of(id), ...call }))
+    },
+    /** Makes a run now: of the last time that was due, or of another one that has come. */
+    runSchedule: async (id: string, { at, ...call }: Call & { at?: string } = {}) =>
+      await good(
+        api.POST('/v1/schedules/{id}/run', { ...of(id), body: at === undefined ? {} : { at }, ...call }),
+      ),
     quarantine: async (page: { offset?: number; limit?: number } = {}, call: Call = {}) =>
       await good(api.GET('/v1/quarantine', { params: { query: page }, ...call })),
     quarantined: async (id: string, call: Call = {}) =>

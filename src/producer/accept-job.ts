@@ -7,17 +7,25 @@ import { checkWish } from '../shared/encoding.ts'
 import { InputError, TransientError } from '../shared/errors.ts'
 import type { JobRequest, JobSpec, SourceRef } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
+import { pacedBy } from '../shared/items/items-plan.ts'
+import { kindOf } from '../shared/job-kind.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import type { Logger } from '../shared/log.ts'
-import type { ModelStore, StoredModel } from '../shared/models/model-store.ts'
-import { maxStyleBytes } from '../shared/models/style-image.ts'
+import type { ModelStore } from '../shared/models/model-store.ts'
 import { publicUrl } from '../shared/redact.ts'
 import type { SourceReader } from '../shared/source.ts'
 import { type Tracing, untraced } from '../shared/tracing.ts'
+import { acceptModels, modelsSaid } from './accept-models.ts'
 import { type Admission, estimateFrames } from './admission.ts'
+import { withScores } from './accept-video.ts'
 import type { FairOrder } from './fair-queue.ts'
 import { addFlow } from './flow.ts'
+import { checkItems, lookAtItems } from './items/accept-items.ts'
 import { type SourcePolicy, checkUrl } from './source-policy.ts'
+import { keepSources } from './written-over.ts'
+
+/** What a request may have in all: a list of a thousand images with a SAS each, or the columns of a wide table. */
+export const mostRequestBytes = 1 << 20
 
 export type AcceptDeps = {
   media: BlobStore
@@ -50,7 +58,7 @@ export async function acceptJob(
   caller: Caller & { trace?: string | undefined },
 ): Promise<JobSpec> {
   const { tracing = untraced } = deps
-  const attributes = { 'framefleet.model': request.model }
+  const attributes = { 'framefleet.model': request.model ?? request.models?.[0] ?? request.modelBy?.pattern }
   return await tracing.root('accept', { parent: caller.trace, attributes }, async (span) => {
     const spec = await accept(deps, request, { ...caller, trace: span?.parent })
     span?.set({ 'framefleet.job': spec.id })
@@ -71,16 +79,17 @@ async function accept(
   const known = caller.key === undefined ? undefined : await files.findSpec(id)
   if (known) return await again(deps, known, requestHash)
 
-  checkUrl(request.source.url, 'read', deps)
+  checkSource(deps, request)
   checkTarget(deps, request)
   // Both at once: somebody waits. What is wrong with the model is said first, whichever answer comes first.
-  const looking = deps.sources.look(request.source.url)
+  const looking = lookAtSource(deps, request)
   looking.catch(() => {})
-  const { model, style } = await resolveModel(deps, request)
+  const { models, makesScores } = await acceptModels(deps, request)
   const source = await looking
   if (caller.version !== undefined && source.etag !== caller.version)
     throw new TransientError(`The source ${source.url} changed while it was looked at.`)
-  if (source.bytes === 0) throw new InputError('source-empty', `The source ${source.url} is empty (0 bytes).`)
+  if (source.bytes === 0 && source.kind !== 'many')
+    throw new InputError('source-empty', `The source ${source.url} is empty (0 bytes).`)
   if (source.bytes > deps.maxSourceBytes) {
     throw new InputError(
       'source-too-large',
@@ -89,10 +98,15 @@ async function accept(
   }
 
   const queryOf = (url: string | undefined) => (url === undefined ? '' : new URL(url).search)
-  const sourceQuery = queryOf(request.source.url)
+  const { images, table } = request.source
+  const sourceQuery = queryOf(request.source.url ?? images?.manifest ?? table?.url)
+  const itemQueries = images?.list?.map(queryOf)
+  const isListed = itemQueries?.some(Boolean) ?? false
   const styleQuery = queryOf(request.style?.url)
-  const outputQuery = queryOf(request.output.url)
-  await deps.admit({ id, client: caller.client, bytes: source.bytes })
+  const target = request.output.scores?.url ?? request.output.url
+  const outputQuery = queryOf(target)
+  const frames = estimateFrames({ request, source, ...models })
+  await deps.admit({ id, client: caller.client, frames })
   const { spec, created } = await keep().catch(async (error: unknown) => {
     await deps.backlog.drop(id)
     throw error
@@ -107,60 +121,69 @@ async function accept(
   return spec
 
   async function keep() {
-    const output = request.output.url === undefined ? undefined : publicUrl(request.output.url)
-    await deps.outputs.keep(id, requestHash, { url: output, query: outputQuery })
-    if (sourceQuery + styleQuery !== '')
-      await files.writeSecret(id, { sourceQuery, outputQuery: '', styleQuery })
+    const output = target === undefined ? undefined : publicUrl(target)
+    const { prefix } = request.output.images ?? {}
+    await deps.outputs.keep(id, requestHash, { url: output, query: outputQuery, prefix })
+    if (sourceQuery + styleQuery !== '' || isListed)
+      await files.writeSecret(id, { sourceQuery, outputQuery: '', styleQuery, itemQueries })
     return await files.keepSpec({
       v: 1,
       id,
       createdAt: new Date().toISOString(),
-      request: withoutSecrets(request),
+      request: withoutSecrets(makesScores ? withScores(request) : request),
       requestHash,
       client: caller.client,
       source,
-      model: { name: model.name, version: model.version, sha256: model.sha256 },
-      style,
-      hasSecret: sourceQuery + styleQuery + outputQuery !== '',
+      ...models,
+      hasSecret: sourceQuery + styleQuery + outputQuery !== '' || isListed,
       ...(caller.trace === undefined ? {} : { trace: caller.trace }),
     })
   }
 }
 
 /** Throws InputError for what can be seen to be wrong with a job of whatever source. */
-export async function checkJob(deps: AcceptDeps, request: Omit<JobRequest, 'source'>): Promise<void> {
+export async function checkJob(
+  deps: AcceptDeps,
+  request: Omit<JobRequest, 'source'> & { source?: JobRequest['source'] },
+): Promise<void> {
   checkTarget(deps, request)
-  await resolveModel(deps, request)
+  await acceptModels(deps, request)
+}
+
+/** Throws InputError for what can be seen to be wrong with a job's source without looking at it. */
+export function checkSource(deps: AcceptDeps, request: JobRequest): void {
+  const { url } = request.source
+  if (url === undefined) checkItems(deps, request)
+  else checkVideo(deps, request, url)
+  keepSources(deps.media, request)
+}
+
+function checkVideo(deps: AcceptDeps, request: JobRequest, url: string): void {
+  checkUrl(url, 'read', deps)
+  if (request.output.images)
+    throw new InputError('bad-output', 'A video becomes a video, or scores: leave output.images out.')
+  if (request.models || request.modelBy)
+    throw new InputError('bad-model', 'A video is scored by one model: give model.')
+  if (request.errorThreshold > mostUnscored)
+    throw new InputError(
+      'bad-request',
+      `Of a video at most ${mostUnscored} frames may go unscored (errorThreshold).`,
+    )
+}
+
+/** A segment says of itself which they are. */
+const mostUnscored = 1_000
+
+async function lookAtSource({ sources, media }: AcceptDeps, { source }: JobRequest): Promise<SourceRef> {
+  return source.url === undefined
+    ? await lookAtItems({ sources, media }, source)
+    : await sources.look(source.url)
 }
 
 function checkTarget(deps: AcceptDeps, { output }: Pick<JobRequest, 'output'>): void {
-  if (output.url) checkUrl(output.url, 'write', deps)
+  const url = output.scores?.url ?? output.url
+  if (url) checkUrl(url, 'write', deps)
   checkWish(output)
-}
-
-async function resolveModel(deps: AcceptDeps, request: Pick<JobRequest, 'model' | 'style'>) {
-  const model = await deps.models.resolve(request.model)
-  return { model, style: await acceptStyle(deps, model, request.style?.url) }
-}
-
-/** Looks at the style image of a job, whose model must be one that takes it. */
-async function acceptStyle(
-  { sources, policy, media }: AcceptDeps,
-  model: StoredModel,
-  url: string | undefined,
-): Promise<SourceRef | undefined> {
-  if (url === undefined && model.style && !model.style.image) {
-    throw new InputError('style-needed', `The model ${model.name} needs a style image: give style.url.`)
-  }
-  if (url === undefined) return undefined
-  if (!model.style) throw new InputError('no-style', `The model ${model.name} takes no style image.`)
-  checkUrl(url, 'read', { media, policy })
-  const style = await sources.look(url)
-  if (style.bytes <= maxStyleBytes) return style
-  throw new InputError(
-    'style-too-large',
-    `The style ${style.url} has ${style.bytes} bytes; ${maxStyleBytes} are the limit.`,
-  )
 }
 
 /** The same key again: the same request meets its job (queued anew if that never happened); another one is refused. */
@@ -175,7 +198,7 @@ async function again(deps: AcceptDeps, spec: JobSpec, requestHash: string): Prom
 /** Whoever accepted it may have died before it was in line; one that has ended stays as it is. */
 export async function putInLine(deps: AcceptDeps, spec: JobSpec): Promise<void> {
   if (await deps.files.readReport(spec.id)) return
-  await deps.backlog.put(spec.id, spec.client, estimateFrames(spec.source.bytes))
+  await deps.backlog.put(spec.id, spec.client, estimateFrames(spec))
   await queueJob(deps, spec)
 }
 
@@ -198,19 +221,39 @@ async function queueJob(
 export const statusOf = (spec: JobSpec) => ({
   id: spec.id,
   createdAt: Date.parse(spec.createdAt),
-  model: `${spec.model.name}@${spec.model.version}`,
+  model: modelsSaid(spec),
   source: spec.source.url,
   client: spec.client,
   priority: spec.request.priority,
+  kind: kindOf(spec),
+  paceModels: spec.models?.map((model) => pacedBy(spec, model)),
 })
 
 function withoutSecrets(request: JobRequest): JobRequest {
   const { source, output, style } = request
   return {
     ...request,
-    source: { url: publicUrl(source.url) },
+    source: publicSource(source),
     style: style && { url: publicUrl(style.url) },
-    output: output.url ? { ...output, url: publicUrl(output.url) } : output,
+    output: {
+      ...output,
+      ...(output.url && { url: publicUrl(output.url) }),
+      ...(output.scores?.url && { scores: { ...output.scores, url: publicUrl(output.scores.url) } }),
+    },
+  }
+}
+
+function publicSource({ url, images, table }: JobRequest['source']): JobRequest['source'] {
+  return {
+    ...(url && { url: publicUrl(url) }),
+    ...(images && {
+      images: {
+        ...images,
+        ...(images.list && { list: images.list.map(publicUrl) }),
+        ...(images.manifest && { manifest: publicUrl(images.manifest) }),
+      },
+    }),
+    ...(table && { table: { ...table, ...(table.url && { url: publicUrl(table.url) }) } }),
   }
 }
 

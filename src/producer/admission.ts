@@ -1,5 +1,7 @@
 import type { Backlog, Limits, Refusal } from '../shared/backlog.ts'
 import { InputError } from '../shared/errors.ts'
+import type { JobSpec } from '../shared/job.ts'
+import { rowsPerFrame } from '../shared/rates.ts'
 
 /** There is more in line than may be: the job may come later. */
 export class TooMuchQueued extends InputError {
@@ -15,22 +17,30 @@ export class TooMuchQueued extends InputError {
 }
 
 /**
- * Lets a job into the line, or throws TooMuchQueued. Limits are on frames that are not committed yet; the frames of a job
- * that is not planned yet are estimated. A job that is in line already is let in again.
+ * Lets a job into the line, or throws TooMuchQueued. Limits are on frames that are not committed yet, of which some thousand rows
+ * make one; the frames of a job that is not planned yet are estimated. A job that is in line already is let in again.
  */
 export function createAdmission(backlog: Backlog, limits: Limits) {
-  return async (job: { id: string; client: string; bytes: number }): Promise<void> => {
-    const frames = estimateFrames(job.bytes)
-    const refusal = await backlog.admit({ id: job.id, client: job.client, frames }, limits)
-    if (refusal) throw new TooMuchQueued(refusal, frames, limits, await backlog.pace())
+  return async (job: { id: string; client: string; frames: number }): Promise<void> => {
+    const refusal = await backlog.admit(job, limits)
+    if (refusal) throw new TooMuchQueued(refusal, job.frames, limits, await backlog.pace())
   }
 }
 export type Admission = ReturnType<typeof createAdmission>
 
-/** 720p from a phone has some 20 kB a frame. What is counted later takes the place of this. */
+/** 720p from a phone has some 20 kB a frame. */
 const bytesPerFrame = 20_000
+const bytesPerRow = 100
 
-export const estimateFrames = (bytes: number) => Math.ceil(bytes / bytesPerFrame) || 1
+/** What a job weighs in line, by its bytes. What is counted later takes the place of this. Pure. */
+export function estimateFrames({
+  request,
+  source: { bytes },
+  models = [],
+}: Pick<JobSpec, 'request' | 'source' | 'models'>): number {
+  const each = request.source.table ? bytes / bytesPerRow / rowsPerFrame : bytes / bytesPerFrame
+  return Math.ceil(each * Math.max(1, models.length)) || 1
+}
 
 /** How long the fleet is likely to need for so many frames, within bounds that a caller can live with. */
 export function retryAfterSeconds(frames: number, pace: number | undefined): number {

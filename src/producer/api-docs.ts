@@ -29,6 +29,8 @@ export async function describeApi(app: FastifyInstance, { docsOpen }: { docsOpen
         { name: 'models', description: 'What a job may name' },
         { name: 'fleet', description: 'Who is there to work, and how many may be' },
         { name: 'triggers', description: 'Which videos that land in storage start which jobs' },
+        { name: 'readings', description: 'What devices measure, kept for the jobs that score it' },
+        { name: 'schedules', description: 'Jobs that are started by the clock' },
         { name: 'quarantine', description: 'What was taken out of the way, with its evidence' },
       ],
     },

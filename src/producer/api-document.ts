@@ -1,4 +1,5 @@
-import { type OperationExample, operations, parameters, problems, problemsOfAll } from './api-examples.ts'
+import { type OperationExample, operations, parameters } from './api-examples.ts'
+import { problems, problemsOfAll } from './api-problems.ts'
 
 type Content = Record<string, { schema?: unknown; example?: unknown; examples?: Record<string, unknown> }>
 type Answer = { description: string; content?: Content; headers?: unknown }
@@ -43,7 +44,7 @@ function finishOperation(operation: Operation, known: OperationExample): Operati
       ? { parameters: operation.parameters.map((each) => shown(each, known.id)) }
       : {}),
     ...(requestBody
-      ? { requestBody: { ...requestBody, content: withExample(requestBody.content, known.request) } }
+      ? { requestBody: { ...requestBody, content: withRequests(requestBody.content, known) } }
       : {}),
     responses: { ...goodAnswers(responses, known), ...badAnswers(known, operation.security?.length === 0) },
   }
@@ -52,6 +53,12 @@ function finishOperation(operation: Operation, known: OperationExample): Operati
 const shown = (parameter: { name: string }, operation: string) => {
   const example = parameters[parameter.name]?.(operation)
   return example === undefined ? parameter : { ...parameter, example }
+}
+
+const withRequests = (content: Content, { request, requests }: OperationExample): Content => {
+  if (!requests) return withExample(content, request)
+  const examples = Object.fromEntries(Object.entries(requests).map(([name, value]) => [name, { value }]))
+  return Object.fromEntries(Object.entries(content).map(([type, media]) => [type, { ...media, examples }]))
 }
 
 const withExample = (content: Content, example: unknown): Content =>
@@ -87,6 +94,8 @@ const whatItIs: Record<number, string> = {
   403: 'The token lacks the role',
   404: 'There is no such thing',
   409: 'Not in the state it is in',
+  413: 'The body is too large',
+  415: 'Not in a form that is taken',
   422: 'Well formed, and yet it can not be done',
   429: 'Too much at once; Retry-After says when to come back',
   501: 'This system has no way to do it',
@@ -127,6 +136,8 @@ const titles: Record<number, string> = {
   403: 'Forbidden',
   404: 'Not Found',
   409: 'Conflict',
+  413: 'Payload Too Large',
+  415: 'Unsupported Media Type',
   422: 'Unprocessable Entity',
   429: 'Too Many Requests',
   501: 'Not Implemented',

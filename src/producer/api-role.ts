@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
  *
  *   Job.Read      look: jobs, what they made, the fleet, the models, quarantine
  *   Job.Submit    and submit, cancel and resume jobs, upload videos
- *   Fleet.Admin   and set the fleet and the triggers, empty quarantine, open Bull Board
+ *   Fleet.Admin   and set the fleet, the triggers and the schedules, empty quarantine, open Bull Board
  */
 export type ApiRole = 'Job.Read' | 'Job.Submit' | 'Fleet.Admin' | 'open'
 

@@ -112,6 +112,14 @@ export const producerSettings = {
     .describe(
       'how often storage is looked at for what has landed, where no Event Grid says so; 0 never does',
     ),
+  FRAMEFLEET_READINGS_GRACE_MINUTES: z.coerce
+    .number()
+    .min(0)
+    .max(2_880)
+    .default(5)
+    .describe(
+      'how long after its end an hour takes readings of its own; later ones go to the oldest hour that is open, and so with the next run',
+    ),
   FRAMEFLEET_BOARD_WRITABLE: z
     .stringbool()
     .default(false)
@@ -143,25 +151,25 @@ export const producerSettings = {
     .int()
     .positive()
     .default(10e6)
-    .describe('frames that one token may have in line; a single job may have more'),
+    .describe('frames that one caller may have in line; a single job may have more'),
   FRAMEFLEET_MAX_QUEUED_FRAMES: z.coerce
     .number()
     .int()
     .positive()
     .default(50e6)
-    .describe('frames that all tokens together may have in line'),
+    .describe('frames that all callers together may have in line'),
   FRAMEFLEET_MAX_OPEN_JOBS_PER_CLIENT: z.coerce
     .number()
     .int()
     .positive()
     .default(2_000)
-    .describe('jobs that one token may have that have not ended'),
+    .describe('jobs that one caller may have that have not ended'),
   FRAMEFLEET_MAX_REQUESTS_PER_SECOND: z.coerce
     .number()
     .int()
     .positive()
     .default(200)
-    .describe('requests that each producer takes with one token'),
+    .describe('requests that each producer takes of one caller'),
   FRAMEFLEET_RECONCILE_SECONDS: z.coerce
     .number()
     .min(0.1)
@@ -180,6 +188,13 @@ export const producerSettings = {
     .default(0)
     .describe(
       'jobs that ended longer ago are removed with their own copy of the output; 0 keeps them for ever',
+    ),
+  FRAMEFLEET_KEEP_FRAMES_DAYS: z.coerce
+    .number()
+    .nonnegative()
+    .default(30)
+    .describe(
+      'frames that a job kept as images go so long after its end, or the last edit of one; 0 keeps them with the job',
     ),
   FRAMEFLEET_KEEP_LOGS_DAYS: z.coerce
     .number()

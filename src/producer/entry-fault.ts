@@ -109,7 +109,7 @@ function absurd(queue: AnyQueueName, { id, fields, dueAt = 0 }: RawEntry, now: n
 /** The id that follows from a payload that fits. */
 function expectedId(queue: AnyQueueName, payload: unknown): string | undefined {
   const { jobId, index, copyOf } = payload as { jobId: string; index: number; copyOf?: string }
-  if (queue === 'quarantine' || queue === 'autoscale') return undefined
+  if (queue === 'quarantine' || queue === 'autoscale' || queue === 'schedule') return undefined
   if (queue === 'batch' && copyOf !== undefined) return entryIds.copy(jobId, index)
   return queue === 'batch' ? entryIds.batch(jobId, index) : entryIds[queue](jobId)
 }

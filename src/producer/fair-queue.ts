@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { createBacklog } from '../shared/backlog.ts'
-import type { JobSpec, Plan } from '../shared/job.ts'
+import { groupOf, isItemsPlan, pacedBy } from '../shared/items/items-plan.ts'
+import type { JobPlan, JobSpec } from '../shared/job.ts'
 import { createJobStatuses } from '../shared/job-status.ts'
 import { entryIds, jobOfEntry } from '../shared/queues.ts'
 import { createRates } from '../shared/rates.ts'
@@ -118,18 +119,23 @@ export function createFairOrder({ redis, prefix, share }: { redis: Redis; prefix
     reckon,
     reckonLately,
     /** The virtual start times of a plan's batches; those that are done take no time. */
-    async startsOf(spec: JobSpec, plan: Plan, isDone: (index: number) => boolean): Promise<number[]> {
+    async startsOf(spec: JobSpec, plan: JobPlan, isDone: (index: number) => boolean): Promise<number[]> {
       const [{ now, active }, { standing, siblings }, reckoning] = await Promise.all([
         readTimes(redis, prefix),
         standingOf(spec),
         reckonLately(),
       ])
-      const { width, height } = plan.video
-      const { name, version } = spec.model
-      const rate = reckoning({ model: `${name}@${version}`, size: `${width}x${height}` })
-      const costs = plan.batches.map((count, index) =>
-        isDone(index) ? 0 : count * rate.secondsPerFrame + rate.setUpSeconds,
-      )
+      // Of images no size is known before they are opened.
+      const size = isItemsPlan(plan) ? plan.size : `${plan.video.width}x${plan.video.height}`
+      const rateOf = (index: number) => {
+        const { model } = isItemsPlan(plan) ? groupOf(spec, plan, index) : spec
+        return reckoning({ model: pacedBy(spec, model), size })
+      }
+      const costs = plan.batches.map((count, index) => {
+        if (isDone(index)) return 0
+        const { secondsPerFrame, setUpSeconds } = rateOf(index)
+        return count * secondsPerFrame + setUpSeconds
+      })
       return newcomerStarts({ now, active, siblings, costs, standing })
     },
     /**

@@ -4,16 +4,18 @@ import { InputError } from '../shared/errors.ts'
 
 /** A caller asks for more than its share of this process. */
 export class TooManyRequests extends InputError {
-  readonly retryAfterSeconds = 1
+  readonly retryAfterSeconds: number
   /** For Bull Board, which answers by this. */
   readonly statusCode = 429
-  constructor(sentence: string) {
-    super('too-many-requests', `${sentence} Try again in a second.`)
+  constructor(sentence: string, retryAfterSeconds = 1) {
+    const later = retryAfterSeconds === 1 ? 'a second' : `${retryAfterSeconds} seconds`
+    super('too-many-requests', `${sentence} Try again in ${later}.`)
+    this.retryAfterSeconds = retryAfterSeconds
   }
 }
 
 /**
- * Refuses what one token sends beyond so many requests a second, before anything else is done about it: a flood by one
+ * Refuses what one caller sends beyond so many requests a second, before anything else is done about it: a flood by one
  * caller is no reason for another to wait. To be called before routes are added, and after tokens are looked at.
  */
 export async function limitRates(app: FastifyInstance, perSecond: number): Promise<void> {
@@ -24,7 +26,7 @@ export async function limitRates(app: FastifyInstance, perSecond: number): Promi
     // Pages that need no token: what asks for them must always hear.
     allowList: (request) => request.client === '',
     errorResponseBuilder: (_request, { max }) =>
-      new TooManyRequests(`More than ${max} requests a second with one token.`),
+      new TooManyRequests(`More than ${max} requests a second by one caller.`),
   })
 }
 
@@ -37,7 +39,7 @@ export function createSeats({ each, all = Infinity }: { each: number; all?: numb
   let sum = 0
   return (client: string): (() => void) => {
     const own = taken.get(client) ?? 0
-    if (own >= each) throw new TooManyRequests(`More than ${each} ${what} for one token.`)
+    if (own >= each) throw new TooManyRequests(`More than ${each} ${what} for one caller.`)
     if (sum >= all) throw new TooManyRequests(`More than ${all} ${what}.`)
     taken.set(client, own + 1)
     sum++

@@ -20,8 +20,10 @@ const mostShown = 1_000
 
 const Rate = z
   .object({
-    model: z.string().describe('name@version'),
-    size: z.string().describe('WIDTHxHEIGHT'),
+    model: z.string().describe('name@version; of models by partition their pattern'),
+    size: z
+      .string()
+      .describe('WIDTHxHEIGHT; of images a size of about as many pixels, of a table FEATURESx1'),
     device: z.string(),
     secondsPerFrame: z.number().describe('of one busy worker'),
     setUpSeconds: z.number().describe('of one batch'),

@@ -1,7 +1,8 @@
 import type { FlowProducer, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { batchStarts } from '../shared/frame-times.ts'
-import type { BatchPayload, JobSpec, Plan } from '../shared/job.ts'
+import { groupOf, isItemsPlan, pacedBy } from '../shared/items/items-plan.ts'
+import type { BatchPayload, JobPlan, JobSpec } from '../shared/job.ts'
 import { entryIds, entryOptions } from '../shared/queues.ts'
 import { traceOfBatch } from '../shared/tracing.ts'
 import { firstTag } from './fair-order.ts'
@@ -87,7 +88,7 @@ export async function addLoneStitch(deps: FlowDeps, spec: JobSpec): Promise<void
 export async function addBatches(
   deps: FlowDeps,
   spec: JobSpec,
-  plan: Plan,
+  plan: JobPlan,
   { committed, redo = false, signal }: AddOptions,
 ): Promise<number> {
   const { redis, queues } = deps
@@ -112,7 +113,12 @@ export async function addBatches(
       const id = entryIds.batch(spec.id, index)
       const key = queues.batch.toKey(id)
       const trace = traceOfBatch(spec.trace, index, plan.batches.length)
-      const data: BatchPayload = { jobId: spec.id, index, first: firsts[index] as number, count, ...trace }
+      const paceModel =
+        isItemsPlan(plan) && (spec.models?.length ?? 0) > 1
+          ? { paceModel: pacedBy(spec, groupOf(spec, plan, index).model) }
+          : {}
+      const first = firsts[index] as number
+      const data: BatchPayload = { jobId: spec.id, index, first, count, ...paceModel, ...trace }
       return {
         ...{ id, index, data, key, isAwaited: awaited.has(key) },
         isDone: done.has(key),
@@ -171,9 +177,9 @@ async function hasEnded(redis: Redis, parent: string, child: string): Promise<bo
 }
 
 /** Wakes a stitch that waits for children it does not have. */
-export async function wakeStitch(deps: FlowDeps, spec: JobSpec, plan: Plan): Promise<void> {
+export async function wakeStitch(deps: FlowDeps, spec: JobSpec, plan: JobPlan): Promise<void> {
   const id = entryIds.batch(spec.id, 0)
-  const data: BatchPayload = { jobId: spec.id, index: 0, first: 0, count: plan.batches[0] as number }
+  const data: BatchPayload = { jobId: spec.id, index: 0, first: 0, count: plan.batches[0] ?? 1 }
   await discard(deps, 'batch', id)
   await putOn(deps, spec, [{ id, data, priority: firstTag }])
   await removeAll(deps.queues.batch, [id])
@@ -231,6 +237,7 @@ async function putOn(
       data,
       opts: {
         ...entryOptions('batch', { isChild: true }),
+        ...(spec.request.batch.maxTries ? { attempts: spec.request.batch.maxTries } : {}),
         jobId: id,
         parent: parentOf(deps, spec),
         priority,

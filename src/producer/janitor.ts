@@ -8,6 +8,7 @@ import { layout } from '../shared/layout.ts'
 import type { Logger } from '../shared/log.ts'
 import type { Chore } from './chores.ts'
 import { type FlowDeps, removeFlow } from './flow.ts'
+import { type Fate, type JobSeen, fateOf, leftovers, newJobSeen, seeBlob } from './job-fate.ts'
 
 type JanitorDeps = FlowDeps & {
   media: BlobStore
@@ -20,44 +21,59 @@ type JanitorPlan = {
   everyMs: number
   /** Jobs that ended longer ago are removed with all they made; 0 keeps them for ever. */
   keepDays: number
+  /** Frames that a job kept as images go so long after its end, or after somebody has last edited one; 0 keeps them with the job. */
+  keepFramesDays?: number
   /** Requests for a listing in one turn, and blobs in each. */
   pages?: number
   pageSize?: number
 }
 
-const dayMs = 86_400_000
-
 /**
  * Goes round all jobs in storage, some each turn, and removes what nobody needs: what late workers left behind a job
- * that has ended, what an accept left that broke off, and jobs that are older than they are kept.
+ * that has ended, what an accept left that broke off, frames that were kept long enough, and jobs that are older than they are kept.
  */
 export function janitorChore(deps: JanitorDeps, plan: JanitorPlan): Chore {
-  const { everyMs, keepDays, pages = 4, pageSize } = plan
+  const { everyMs, keepDays, keepFramesDays = 0, pages = 4, pageSize } = plan
   /** Where the round is; a restart begins a new one. */
   let from: string | undefined
   /** The last job of a page may go on in the next. */
-  let carried: BlobItem[] = []
+  let open: JobSeen | undefined
+
+  /** The jobs whose blobs have all been seen by now. */
+  function seenWhole(items: BlobItem[], isLast: boolean): JobSeen[] {
+    const whole: JobSeen[] = []
+    for (const item of items) {
+      const id = item.name.split('/')[1]
+      if (open && open.id !== id) {
+        whole.push(open)
+        open = undefined
+      }
+      if (!open && JobId.safeParse(id).success) open = newJobSeen(id ?? '')
+      if (open) seeBlob(open, item)
+    }
+    if (!isLast || !open) return whole
+    whole.push(open)
+    open = undefined
+    return whole
+  }
+
   return {
     name: 'janitor',
     everyMs,
     async run(signal) {
-      const done = { leftovers: 0, expired: 0 }
+      const done = { leftovers: 0, frames: 0, expired: 0 }
       for (let page = 0; page < pages && !signal.aborted; page++) {
         const { items, next } = await deps.media.listPage(layout.jobs, { from, size: pageSize })
-        const jobs = byJob([...carried, ...items])
-        const last = next === undefined ? undefined : [...jobs.keys()].at(-1)
-        carried = last === undefined ? [] : (jobs.get(last) ?? [])
-        if (last !== undefined) jobs.delete(last)
+        from = next
         await pMap(
-          jobs,
-          async ([id, blobs]) => {
-            const fate = fateOf(id, blobs, { now: Date.now(), keepDays })
-            const what = fate === 'kept' ? undefined : await removeWhat(deps, id, { fate, blobs })
+          seenWhole(items, next === undefined),
+          async (job) => {
+            const fate = fateOf(job, { now: Date.now(), keepDays, keepFramesDays })
+            const what = fate === 'kept' ? undefined : await removeWhat(deps, job, fate)
             if (what) done[what]++
           },
           { concurrency: 4 },
         )
-        from = next
         if (next === undefined) break
       }
       return done
@@ -65,43 +81,48 @@ export function janitorChore(deps: JanitorDeps, plan: JanitorPlan): Chore {
   }
 }
 
-export type Fate = 'kept' | 'leftovers' | 'forsaken' | 'expired'
-
-/** What is to become of a job's blobs, by the blobs alone. `forsaken`: it has a spec, but was perhaps never accepted. */
-export function fateOf(
-  id: string,
-  blobs: Pick<BlobItem, 'name' | 'modified'>[],
-  { now, keepDays }: { now: number; keepDays: number },
-): Fate {
-  const ended = blobs.find(({ name }) => name === layout.report(id))?.modified.getTime()
-  const leftovers = blobs.some(({ name }) => isLeftover(id)(name))
-  if (ended === undefined) {
-    const newest = Math.max(...blobs.map(({ modified }) => modified.getTime()))
-    return leftovers && now - newest > dayMs ? 'forsaken' : 'kept'
-  }
-  if (keepDays > 0 && now - ended > keepDays * dayMs) return 'expired'
-  return leftovers ? 'leftovers' : 'kept'
-}
-
-/** What only a running job needs. */
-const isLeftover = (id: string) => (name: string) =>
-  name === layout.secret(id) || name.startsWith(layout.segments(id))
-
 /** One job that can't be cleared up does not keep the round from going on. */
 async function removeWhat(
   deps: JanitorDeps,
-  id: string,
-  { fate, blobs }: { fate: Fate; blobs: BlobItem[] },
-): Promise<'expired' | 'leftovers' | undefined> {
+  job: JobSeen,
+  fate: Exclude<Fate, 'kept'>,
+): Promise<'expired' | 'leftovers' | 'frames' | undefined> {
+  const { id } = job
   try {
     if (!(await isOver(deps, id, fate))) return undefined
     if (fate === 'expired') return (await expire(deps, id)) ? 'expired' : undefined
-    await deps.media.remove(blobs.map(({ name }) => name).filter(isLeftover(id)))
-    return 'leftovers'
+    const what = fate === 'frames' ? 'frames' : 'leftovers'
+    let removed = 0
+    for (const prefix of await prefixesOf(deps, job, fate))
+      removed += await removeAll(deps, job, fate, prefix)
+    return removed > 0 ? what : undefined
   } catch (err) {
     deps.log.warn({ err, job: id }, 'a job could not be cleared up')
     return undefined
   }
+}
+
+async function prefixesOf({ files }: JanitorDeps, job: JobSeen, fate: Fate): Promise<string[]> {
+  const { id, hasSpec, ended = 0, newestItem = 0 } = job
+  if (fate === 'frames') return [layout.frames(id)]
+  if (fate === 'forsaken') return hasSpec ? leftovers(id) : [...leftovers(id), layout.frames(id)]
+  const isDone = newestItem > ended && (await files.readReport(id))?.status === 'succeeded'
+  return isDone ? [...leftovers(id), layout.items(id)] : leftovers(id)
+}
+
+/** Answers how many there were. What came since the job was seen stays: it may be running anew, and is asked each time. */
+async function removeAll(deps: JanitorDeps, job: JobSeen, fate: Fate, prefix: string): Promise<number> {
+  let removed = 0
+  let from: string | undefined
+  do {
+    const { items, next } = await deps.media.listPage(prefix, { from })
+    if (items.length > 0 && !(await isOver(deps, job.id, fate))) break
+    const old = items.filter(({ modified }) => modified.getTime() <= job.newest)
+    await deps.media.remove(old.map(({ name }) => name))
+    removed += old.length
+    from = next
+  } while (from !== undefined)
+  return removed
 }
 
 /** Asked just before: it may be running, also anew. */
@@ -124,13 +145,4 @@ async function expire(deps: JanitorDeps, id: string): Promise<boolean> {
   await deps.incidents.forget(id)
   await deps.files.removeJob(id)
   return true
-}
-
-function byJob(items: BlobItem[]): Map<string, BlobItem[]> {
-  const jobs = new Map<string, BlobItem[]>()
-  for (const item of items) {
-    const id = JobId.safeParse(item.name.split('/')[1])
-    if (id.success) jobs.set(id.data, [...(jobs.get(id.data) ?? []), item])
-  }
-  return jobs
 }

@@ -6,7 +6,7 @@ import { InputError } from '../shared/errors.ts'
 import { JobId, JobRequest, type JobSpec, Report } from '../shared/job.ts'
 import { layout } from '../shared/layout.ts'
 import { TraceParent } from '../shared/tracing.ts'
-import { type AcceptDeps, acceptJob } from './accept-job.ts'
+import { type AcceptDeps, acceptJob, mostRequestBytes } from './accept-job.ts'
 import { cancelJob } from './cancel-job.ts'
 import { createShares } from './fair-share.ts'
 import { JobView, linksOf, viewOfFiles, viewOfStatus } from './job-view.ts'
@@ -42,7 +42,7 @@ export function createJobViews({ statuses, files, hourPrice }: JobRoutesDeps) {
   }
 }
 
-/** Jobs that are being accepted for one token at once: each asks storage some times, and holds a connection meanwhile. */
+/** Jobs that are being accepted for one caller at once: each asks storage some times, and holds a connection meanwhile. */
 const acceptsAtOnce = 16
 
 /** `/v1/jobs`: submit, watch, cancel, and fetch what a job made. */
@@ -65,11 +65,12 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
     '/v1/jobs',
     {
       config: { role: 'Job.Submit' },
+      bodyLimit: mostRequestBytes,
       schema: {
         tags,
-        summary: 'Submit a video',
+        summary: 'Submit a video, images or a table',
         description:
-          'Answers at once; the job goes on by itself. An Idempotency-Key makes it safe to send again. Where too much is in line already, 429 says what is before it, and Retry-After when to come back.',
+          'Answers at once; the job goes on by itself. An Idempotency-Key makes it safe to send again. Where too much is in line already, 429 says what is before it, and Retry-After when to come back. A request has 1 MiB at most: what names more images comes as a manifest.',
         body: JobRequest,
         headers: z.object({ 'idempotency-key': z.string().min(1).max(200).optional() }),
         response: { 202: Accepted, 429: Problem, ...errors },
@@ -141,7 +142,7 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
         const why = halt === 'failed' ? 'is failing already' : `can't be cancelled any more (${status})`
         throw new InputError('job-ended', `The job ${id} ${why}.`)
       }
-      return await reply.code(202).send({ id, status: 'cancelled', links: linksOf(id, false, false) })
+      return await reply.code(202).send({ id, status: 'cancelled', links: linksOf(id, { ended: false }) })
     },
   )
 
@@ -170,17 +171,26 @@ export function addJobRoutes(root: FastifyInstance, deps: JobRoutesDeps): void {
       async (request, reply) => {
         const { id } = request.params
         const report = await files.readReport(id)
-        const container = report?.encoding?.container
+        const container = report?.encoding?.container ?? scoresOf(report)
         const name = what === 'preview' ? layout.preview(id) : container && layout.output(id, container)
         const stream = report?.status === 'succeeded' && name ? await media.openRead(name) : undefined
         if (!stream || !container) throw new InputError('not-there', `The job ${id} has no ${what} here.`)
-        return await reply
-          .type(what === 'preview' ? 'image/jpeg' : muxers[container].contentType)
-          .send(stream)
+        return await reply.type(what === 'preview' ? 'image/jpeg' : contentTypes[container]).send(stream)
       },
     )
-  download('output', 'The finished video')
+  download('output', 'The finished video, or the scores')
   download('preview', 'A few source frames above what became of them')
+}
+
+const contentTypes = {
+  ...{ mp4: muxers.mp4.contentType, mkv: muxers.mkv.contentType, webm: muxers.webm.contentType },
+  ...{ ndjson: 'application/x-ndjson', csv: 'text/csv; charset=utf-8' },
+}
+
+/** The ending of a file of scores, of a job that made one. */
+function scoresOf(report: Report | undefined): 'ndjson' | 'csv' | undefined {
+  const format = report?.items?.format
+  return format === 'images' ? undefined : format
 }
 
 /** The caller's own trace, where it says one. */

@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { type JobSpec, type Report, isEnded, jobStates } from '../shared/job.ts'
+import { type JobKind, kindOf, products, units, videoKind } from '../shared/job-kind.ts'
 import type { JobStatus } from '../shared/job-status.ts'
+import { modelsSaid } from './accept-models.ts'
 
 /** A job as the API shows it. */
 export const JobView = z
@@ -11,8 +13,10 @@ export const JobView = z
     endedAt: z.iso.datetime().nullable(),
     model: z.string(),
     source: z.string(),
+    unit: z.enum(units).describe('what is counted as frames: those of a video, images, or rows'),
+    makes: z.enum(products),
     frames: z.object({ done: z.number().int(), total: z.number().int().nullable() }),
-    fps: z.number().nullable().describe('frames a second since scoring began'),
+    fps: z.number().nullable().describe('frames, images or rows a second since scoring began'),
     etaSeconds: z.number().nullable(),
     workerSeconds: z
       .number()
@@ -23,24 +27,33 @@ export const JobView = z
       .nullable()
       .describe('that time by the price of a worker hour; null where no price is set'),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
-    output: z.string().nullable().describe('URL of the finished video in storage'),
+    output: z
+      .string()
+      .nullable()
+      .describe('where it is in storage: the video, the scores, or what the images are under'),
     links: z.record(z.string(), z.string()),
   })
   .meta({ id: 'Job' })
 export type JobView = z.infer<typeof JobView>
 
-export function linksOf(id: string, ended: boolean, succeeded: boolean): Record<string, string> {
+/** Images are many: their links are asked for. Only of a video there is a preview. */
+export function linksOf(
+  id: string,
+  { ended, makes }: { ended: boolean; makes?: JobKind['makes'] | false },
+): Record<string, string> {
   const self = `/v1/jobs/${id}`
   return {
     self,
     ...(ended ? { report: `${self}/report` } : {}),
-    ...(succeeded ? { output: `${self}/output`, preview: `${self}/preview` } : {}),
+    ...(makes === 'video' || makes === 'scores' ? { output: `${self}/output` } : {}),
+    ...(makes === 'video' ? { preview: `${self}/preview` } : {}),
+    ...(makes === 'images' ? { images: `${self}/links` } : {}),
   }
 }
 
 /** `hourPrice`: what an hour of one worker costs, where that is known. */
 export function viewOfStatus(status: JobStatus, now: number, hourPrice?: number): JobView {
-  const { scoringAt, framesDone: done, framesTotal: total = null, endedAt } = status
+  const { scoringAt, framesDone: done, framesTotal: total = null, endedAt, kind = videoKind } = status
   const seconds = scoringAt === undefined ? 0 : ((endedAt ?? now) - scoringAt) / 1_000
   const since = done - (status.framesBefore ?? 0)
   const fps = seconds > 0.5 && since > 0 ? since / seconds : null
@@ -55,13 +68,14 @@ export function viewOfStatus(status: JobStatus, now: number, hourPrice?: number)
     endedAt: endedAt === undefined ? null : new Date(endedAt).toISOString(),
     model: status.model,
     source: status.source,
+    ...kind,
     frames: { done, total },
     fps: fps === null ? null : round(fps),
     etaSeconds: fps === null || total === null || !goesOn ? null : round((total - done) / fps),
     ...costs(status.workedMs === undefined ? undefined : status.workedMs / 1_000, hourPrice),
     error: status.error === undefined ? null : { code: status.errorCode ?? 'failed', message: status.error },
     output: status.output ?? null,
-    links: linksOf(status.id, ended, status.state === 'succeeded'),
+    links: linksOf(status.id, { ended, makes: status.state === 'succeeded' && kind.makes }),
   }
 }
 
@@ -72,15 +86,19 @@ export function viewOfFiles(spec: JobSpec, report: Report | undefined, hourPrice
     status: report?.status ?? 'queued',
     createdAt: spec.createdAt,
     endedAt: report?.endedAt ?? null,
-    model: `${spec.model.name}@${spec.model.version}`,
+    model: modelsSaid(spec),
     source: spec.source.url,
+    ...kindOf(spec),
     frames: { done: report?.status === 'succeeded' ? report.frames : 0, total: report?.frames ?? null },
     fps: report?.fps ?? null,
     etaSeconds: null,
     ...costs(report?.workerSeconds, hourPrice),
     error: report?.error ?? null,
     output: report?.output?.url ?? null,
-    links: linksOf(spec.id, report !== undefined, report?.status === 'succeeded'),
+    links: linksOf(spec.id, {
+      ended: report !== undefined,
+      makes: report?.status === 'succeeded' && kindOf(spec).makes,
+    }),
   }
 }
 

@@ -5,14 +5,16 @@ import { z } from 'zod'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { InputError } from '../shared/errors.ts'
 import type { JobFiles } from '../shared/job-files.ts'
+import { kindOf } from '../shared/job-kind.ts'
 import { JobId } from '../shared/job.ts'
 import { layout } from '../shared/layout.ts'
 import type { Links } from '../shared/links.ts'
+import { type MadeImage, firstImages } from './made-images.ts'
 import { Problem } from './problem.ts'
 
 export type LinkRoutesDeps = {
   files: Pick<JobFiles, 'findSpec' | 'readReport'>
-  media: Pick<BlobStore, 'url' | 'nameOf' | 'head'>
+  media: Pick<BlobStore, 'url' | 'nameOf' | 'head' | 'list'>
   links: Links
 }
 
@@ -25,6 +27,10 @@ const JobLinks = z
     output: Link.optional().describe('once there is one'),
     preview: Link.optional(),
     report: Link.optional(),
+    images: z
+      .array(Link.extend({ name: z.string().describe('what it is called where the job wants it') }))
+      .optional()
+      .describe('the first few of the images it made'),
   })
   .meta({ id: 'JobLinks' })
 const UploadRequest = z
@@ -83,30 +89,42 @@ export function addLinkRoutes(root: FastifyInstance, { files, media, links }: Li
       },
     },
     async ({ params: { id } }, reply) => {
-      const names = await namesOf(id)
+      const { names, images } = await namesOf(id)
+      const linkTo = async (name: string, fileName: string) => {
+        const { url, expires } = await links.read(name, { fileName })
+        return { url, expires: expires.toISOString() }
+      }
       const made = await Promise.all(
-        Object.entries(names).map(async ([what, { name, fileName }]) => {
-          const { url, expires } = await links.read(name, { fileName })
-          return [what, { url, expires: expires.toISOString() }] as const
-        }),
+        Object.entries(names).map(
+          async ([what, { name, fileName }]) => [what, await linkTo(name, fileName)] as const,
+        ),
       )
-      return await reply.header('cache-control', 'no-store').send(Object.fromEntries(made))
+      const shown = await Promise.all(
+        images.map(async ({ blob, name }) => ({ ...(await linkTo(blob, lastOf(name))), name })),
+      )
+      return await reply
+        .header('cache-control', 'no-store')
+        .send({ ...Object.fromEntries(made), ...(shown.length > 0 ? { images: shown } : {}) })
     },
   )
 
   /** The blobs there are of a job, and what a browser is to call them. */
-  async function namesOf(id: string): Promise<Record<string, { name: string; fileName: string }>> {
+  async function namesOf(
+    id: string,
+  ): Promise<{ names: Record<string, { name: string; fileName: string }>; images: MadeImage[] }> {
     const [spec, report] = await Promise.all([files.findSpec(id), files.readReport(id)])
     if (!spec) throw new InputError('job-unknown', `There is no job ${id}.`)
     // A source that came with a SAS is read by that alone: whoever sees the job may not see what it opened.
     const named = spec.source.kind === 'own' ? media.nameOf(spec.source.url) : undefined
     // Only what is a video: a plan says that. Whoever names another file as a source does not read it by that.
-    const source = named !== undefined && (await media.head(layout.plan(id))) ? named : undefined
-    const fileName = named?.split('/').at(-1) ?? id
+    const isVideo = spec.request.source.url !== undefined
+    const source = named !== undefined && isVideo && (await media.head(layout.plan(id))) ? named : undefined
+    const fileName = lastOf(named ?? '') || id
     const stem = fileName.replace(/\.[^.]*$/, '')
-    const container = report?.status === 'succeeded' ? report.encoding?.container : undefined
+    const scores = report?.items?.format === 'images' ? undefined : report?.items?.format
+    const container = report?.status === 'succeeded' ? (report.encoding?.container ?? scores) : undefined
     const preview = container && (await media.head(layout.preview(id))) ? layout.preview(id) : undefined
-    return {
+    const names = {
       ...(source !== undefined && { source: { name: source, fileName } }),
       ...(container && {
         output: { name: layout.output(id, container), fileName: `${stem}.scored.${container}` },
@@ -114,6 +132,8 @@ export function addLinkRoutes(root: FastifyInstance, { files, media, links }: Li
       ...(preview !== undefined && { preview: { name: preview, fileName: `${stem}.preview.jpg` } }),
       ...(report && { report: { name: layout.report(id), fileName: `${stem}.report.json` } }),
     }
+    const isDone = report?.status === 'succeeded' && kindOf(spec).makes === 'images'
+    return { names, images: isDone ? await firstImages(media, spec) : [] }
   }
 
   /** An upload that this caller began, and that is not there yet: what is there is never written again. */
@@ -139,6 +159,8 @@ function newUpload(client: string, given: string): string {
   const id = `${ownerOf(client)}-${randomBytes(8).toString('hex')}`
   return layout.upload(`${day}/${id}/${safeName(given)}`)
 }
+
+const lastOf = (name: string) => name.split('/').at(-1) ?? ''
 
 const ownerOf = (client: string) => createHash('sha256').update(client).digest('hex').slice(0, 12)
 const folderOf = (name: string) => name.split('/')[2] ?? ''

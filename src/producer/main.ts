@@ -39,11 +39,14 @@ import { reconcileChore } from './reconcile.ts'
 import { keepOrderChore } from './keep-order.ts'
 import { openFlows, resumeJob } from './resume.ts'
 import { createQueueGauges } from './queue-gauges.ts'
+import { openSchedules } from './schedules/open-schedules.ts'
+import { schedulesChore, startWakes } from './schedules/wakes.ts'
 import { createServer } from './server.ts'
 import { speculateChore } from './speculate.ts'
 import { splitWorkload } from './split.ts'
 import { tidyOutputsChore } from './tidy-outputs.ts'
 import { createSweeper } from './sweep-queues.ts'
+import { createReadingsBuffer } from './readings/readings-buffer.ts'
 import { openTriggers } from './triggers/open-triggers.ts'
 
 const config = readConfig(producerSettings, process.env)
@@ -90,7 +93,10 @@ await runRole({ log, shipping, drainMs }, async () => {
   const patient = openFlows(redis, { prefix, files, log, share })
   const hasty = openFlows(prompt, { prefix, files, log, share })
   const indexer = createIndexer()
+  const policy = { mediaUrl: media.url(''), allowed: config.FRAMEFLEET_SOURCE_HOSTS }
   const split = splitWorkload({
+    policy,
+    maxSourceBytes: config.FRAMEFLEET_MAX_SOURCE_BYTES,
     index: indexer.index,
     files,
     media,
@@ -139,14 +145,18 @@ await runRole({ log, shipping, drainMs }, async () => {
       frames: config.FRAMEFLEET_MAX_QUEUED_FRAMES,
     }),
     isQueued: async (id: string) => (await prompt.exists(queue('stitch').toKey(entryIds.stitch(id)))) === 1,
-    policy: { mediaUrl: media.url(''), allowed: config.FRAMEFLEET_SOURCE_HOSTS },
+    policy,
     maxSourceBytes: config.FRAMEFLEET_MAX_SOURCE_BYTES,
   }
   const hastyQuarantine = createQuarantine(shownQuarantine)
   const triggers = openTriggers({ accept, system, quarantine: hastyQuarantine, registry, log })
+  const schedules = openSchedules({
+    ...{ accept, resume: hasty, system, log },
+    queue: openQueue('schedule', { connection: prompt, prefix }),
+  })
   const app = await createServer({
     ...accept,
-    ...{ system, registry, triggers },
+    ...{ system, registry, triggers, schedules },
     resume: hasty,
     quarantine: hastyQuarantine,
     runAgain: async (id) => await resumeJob(hasty, id, { again: true }),
@@ -160,6 +170,12 @@ await runRole({ log, shipping, drainMs }, async () => {
     batches: {
       ...{ files, media, redis: prompt, statuses: hasty.statuses, incidents: hasty.incidents },
       batchKey: (entry) => queue('batch').toKey(entry),
+    },
+    readings: {
+      buffer: createReadingsBuffer(media, {
+        instance: processName(),
+        graceMs: config.FRAMEFLEET_READINGS_GRACE_MINUTES * 60_000,
+      }),
     },
     hourPrice: config.FRAMEFLEET_WORKER_HOUR_PRICE || undefined,
     maxRequestsPerSecond: config.FRAMEFLEET_MAX_REQUESTS_PER_SECOND,
@@ -182,6 +198,11 @@ await runRole({ log, shipping, drainMs }, async () => {
   await allowBrowsers(mediaService, origins, log)
   const pulling = config.FRAMEFLEET_ARRIVALS_QUEUE && triggers.pull(config.FRAMEFLEET_ARRIVALS_QUEUE)
   const pollMs = config.FRAMEFLEET_ARRIVALS_POLL_SECONDS * 1_000
+  const wakes = startWakes(schedules, { redis: working, prefix, metrics })
+  const scheduling = schedulesChore(
+    { ...schedules, redis, prefix },
+    config.FRAMEFLEET_RECONCILE_SECONDS * 1_000,
+  )
   const chores = startChores({
     ...{ redis, prefix, log },
     chores: [
@@ -193,6 +214,7 @@ await runRole({ log, shipping, drainMs }, async () => {
       }),
       speculateChore({ redis, prefix, batches: queue('batch'), order: patient.order, registry, log }),
       keepOrderChore({ redis, prefix, share, order: patient.order }),
+      scheduling,
       reconcileChore(patient, config.FRAMEFLEET_RECONCILE_SECONDS * 1_000),
       logJanitorChore(system, {
         everyMs: config.FRAMEFLEET_JANITOR_MINUTES * 60_000,
@@ -203,6 +225,7 @@ await runRole({ log, shipping, drainMs }, async () => {
         {
           everyMs: config.FRAMEFLEET_JANITOR_MINUTES * 60_000,
           keepDays: config.FRAMEFLEET_KEEP_JOBS_DAYS,
+          keepFramesDays: config.FRAMEFLEET_KEEP_FRAMES_DAYS,
         },
       ),
       tidyOutputsChore({ media, hidden }, { everyMs: config.FRAMEFLEET_JANITOR_MINUTES * 60_000 }),
@@ -212,11 +235,13 @@ await runRole({ log, shipping, drainMs }, async () => {
   return {
     async drain(withinMs) {
       await Promise.all([chores.stop(), pulling && pulling.stop(), app.close()])
-      await drainWorker(worker, working, withinMs)
+      await Promise.all([drainWorker(worker, working, withinMs), wakes.stop(withinMs)])
     },
     async close() {
       await Promise.all(
-        [...boardQueues, shownQuarantine, patient, hasty].map(async (each) => await each.close()),
+        [...boardQueues, shownQuarantine, schedules.queue, scheduling, patient, hasty].map(
+          async (each) => await each.close(),
+        ),
       )
       await indexer.close()
       await health.close()

@@ -81,7 +81,7 @@ export function createQueueGauges(registry: Registry, deps: QueueGaugesDeps): vo
   ])
   gauge(
     'framefleet_line_frames',
-    'Frames of open jobs that are not committed yet, partly guessed before a job is planned; the same from each producer',
+    'Frames of open jobs that are not committed yet, some thousand rows being one, partly guessed before a job is planned; the same from each producer',
     ({ frames }) => [[{}, frames]],
   )
   gauge(

@@ -5,7 +5,7 @@ import { InputError } from '../shared/errors.ts'
 import { JobId } from '../shared/job.ts'
 import { Problem } from './problem.ts'
 import { createResumeOpen } from './reconcile.ts'
-import { type ResumeDeps, resumeJob } from './resume.ts'
+import { type ResumeDeps, restitchJob, resumeJob } from './resume.ts'
 
 const count = z.number().int()
 const tags = ['jobs']
@@ -39,6 +39,30 @@ export function addResumeRoutes(root: FastifyInstance, deps: ResumeDeps): void {
       const outcome = await resumeJob(deps, id, { again: request.query.again })
       if (outcome === 'unknown') throw new InputError('job-unknown', `There is no job ${id}.`)
       return { id, outcome }
+    },
+  )
+
+  app.post(
+    '/v1/jobs/:id/restitch',
+    {
+      config: { role: 'Job.Submit' },
+      schema: {
+        tags,
+        summary: 'Stitch the frames of a job once more',
+        description:
+          'Of a job with intermediate "frames": its video is made anew of the images under its frames/, as they are now.',
+        params: z.object({ id: JobId }),
+        response: {
+          202: z.object({ id: z.string(), outcome: z.enum(['resumed', 'running', 'ended']) }),
+          ...{ 400: Problem, 401: Problem, 403: Problem, 404: Problem, 409: Problem },
+        },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params
+      const outcome = await restitchJob(deps, id)
+      if (outcome === 'unknown') throw new InputError('job-unknown', `There is no job ${id}.`)
+      return await reply.code(202).send({ id, outcome })
     },
   )
 

@@ -5,13 +5,15 @@ import type { Redis } from 'ioredis'
 import { type Backlog, createBacklog } from '../shared/backlog.ts'
 import { concludeJob } from '../shared/end-job.ts'
 import { InputError } from '../shared/errors.ts'
-import { type JobSpec, isEnded } from '../shared/job.ts'
+import { isItemsPlan } from '../shared/items/items-plan.ts'
+import { type JobPlan, type JobSpec, isEnded } from '../shared/job.ts'
 import { type Incidents, createIncidents } from '../shared/incidents.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import { type JobStatuses, createJobStatuses } from '../shared/job-status.ts'
 import type { Logger } from '../shared/log.ts'
 import { openQueue } from '../shared/open-queue.ts'
 import { entryIds } from '../shared/queues.ts'
+import { weightOf } from '../shared/weight.ts'
 import { statusOf } from './accept-job.ts'
 import { estimateFrames } from './admission.ts'
 import { createFairOrder } from './fair-queue.ts'
@@ -94,7 +96,7 @@ export async function resumeJob(
     const anew =
       again && (report ? report.status !== 'succeeded' : state === 'failed' || state === 'cancelled')
     if (anew) {
-      refuseSecret(spec)
+      refuseSecret(spec, await files.findPlan(id))
       await untilEnded(deps, id, { isReported: report !== undefined, endsWithinMs })
       await forgetEnd(deps, spec)
     } else if (report) {
@@ -105,12 +107,38 @@ export async function resumeJob(
   })
 }
 
+/**
+ * Stitches the frames of a job once more that kept them as images, as they are now; what is missing among them is scored again.
+ * Throws InputError: `no-frames` for a job that kept none or did not succeed, `secret-gone` and `job-ending` as resumeJob does.
+ */
+export async function restitchJob(
+  deps: ResumeDeps,
+  id: string,
+  { endsWithinMs = 5_000 }: { endsWithinMs?: number } = {},
+): Promise<Resumed> {
+  const { files } = deps
+  const spec = await files.findSpec(id)
+  if (!spec) return 'unknown'
+  if (spec.request.intermediate !== 'frames')
+    throw new InputError('no-frames', `The job ${id} kept no frames: submit it with intermediate "frames".`)
+  return await alone(deps, id, async () => {
+    const report = await files.readReport(id)
+    if (!report) return await putBack(deps, spec)
+    if (report.status !== 'succeeded')
+      throw new InputError('no-frames', `The job ${id} did not succeed; run it anew first (resume --again).`)
+    refuseSecret(spec, undefined)
+    await untilEnded(deps, id, { isReported: true, endsWithinMs })
+    await forgetEnd(deps, spec)
+    return await putBack(deps, spec)
+  })
+}
+
 async function putBack(deps: ResumeDeps, spec: JobSpec): Promise<Resumed> {
   const { files, statuses, backlog } = deps
   const { id } = spec
   const [mark, plan] = await Promise.all([files.openMark(id), files.findPlan(id)])
   if (!mark) await files.markOpen(id)
-  await backlog.put(id, spec.client, plan?.frames ?? estimateFrames(spec.source.bytes))
+  await backlog.put(id, spec.client, plan ? weightOf(plan) : estimateFrames(spec))
   // In one step: between two, the stitch could begin to publish what was cancelled.
   await statuses.create({ ...statusOf(spec), ...(mark?.cancelled ? { halt: 'cancelled' as const } : {}) })
   if (mark?.cancelled) await haltByMark(deps, id)
@@ -158,8 +186,9 @@ async function mendChildren(deps: ResumeDeps, spec: JobSpec): Promise<boolean> {
   return true
 }
 
-function refuseSecret({ id, hasSecret }: JobSpec): void {
-  if (!hasSecret) return
+/** Images that a manifest names may come with a SAS each, where the manifest itself has none. */
+function refuseSecret({ id, hasSecret }: JobSpec, plan: JobPlan | undefined): void {
+  if (!hasSecret && !(plan && isItemsPlan(plan) && plan.hasQueries)) return
   throw new InputError(
     'secret-gone',
     `The job ${id} can't be run again: the SAS it came with was deleted at its end. Submit it anew.`,

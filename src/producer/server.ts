@@ -25,7 +25,9 @@ import { createLiveJobs } from './live-jobs.ts'
 import { viewOfStatus } from './job-view.ts'
 import { addResumeRoutes } from './resume-routes.ts'
 import { type EventRoutesDeps, addEventRoutes } from './triggers/event-routes.ts'
+import { type ReadingsRoutesDeps, addReadingsRoutes } from './readings/readings-routes.ts'
 import { type TriggerRoutesDeps, addTriggerRoutes } from './triggers/trigger-routes.ts'
+import { type ScheduleRoutesDeps, addScheduleRoutes } from './schedules/schedule-routes.ts'
 import { BoardAdapter } from './board-adapter.ts'
 
 type ServerDeps = JobRoutesDeps &
@@ -35,13 +37,15 @@ type ServerDeps = JobRoutesDeps &
   LinkRoutesDeps & {
     fleet: FleetDeps
     batches: BatchRoutesDeps
+    readings: Pick<ReadingsRoutesDeps, 'buffer'>
     triggers: TriggerRoutesDeps & EventRoutesDeps
+    schedules: ScheduleRoutesDeps
     isReady: Health['isReady']
     log: Logger
     registry: Registry
     /** Whether `/docs` needs no token. */
     docsOpen: boolean
-    /** Requests that are taken with one token. */
+    /** Requests that are taken of one caller. */
     maxRequestsPerSecond: number
     boardQueues: Queue[]
     boardReadOnly: boolean
@@ -98,6 +102,8 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   addLinkRoutes(app, deps)
   addTriggerRoutes(app, deps.triggers)
   addEventRoutes(app, deps.triggers)
+  addScheduleRoutes(app, deps.schedules)
+  addReadingsRoutes(app, { ...deps.readings, registry: deps.registry })
   addLogRoutes(app, deps)
   addModelRoutes(app, deps.models)
   addBatchRoutes(app, deps.batches)

@@ -97,12 +97,14 @@ export function speculateChore(deps: SpeculateDeps, everyMs = 2_000): Chore {
     ])
     const numberOf = new Map(jobs.map((job, i) => [job, i]))
     return found.flatMap((claim, i) => {
-      const { jobId, index, count } = claim.payload
+      const { jobId, index, count, paceModel } = claim.payload
       const job = numberOf.get(jobId) ?? -1
       const work = works[job]
       // Whoever has it hears within a second that a copy was first.
       if (!work || work.halt || committed[i]) return []
-      const { secondsPerFrame, setUpSeconds, measured } = reckoning(work)
+      const { secondsPerFrame, setUpSeconds, measured } = reckoning(
+        paceModel === undefined ? work : { model: paceModel, size: work.size },
+      )
       // What was only guessed is no reason to do anything twice.
       if (!measured) return []
       const expectedSeconds = count * secondsPerFrame + setUpSeconds

@@ -3,8 +3,9 @@ import type { Redis } from 'ioredis'
 import { chooseEncoding, keepsAudio, keepsSubtitles } from '../shared/encoding.ts'
 import { CancelledError, InputError } from '../shared/errors.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
-import type { JobSpec, Plan, SourceRef } from '../shared/job.ts'
+import type { JobPlan, JobSpec, Plan, SourceRef, VideoPlan } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
+import { sizeOfRows } from '../shared/items/items-plan.ts'
 import { haltSignal } from '../shared/halt-signal.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import { layout } from '../shared/layout.ts'
@@ -16,6 +17,8 @@ import type { Workload } from '../shared/workload.ts'
 import type { FairOrder } from './fair-queue.ts'
 import { type FlowQueues, addBatches } from './flow.ts'
 import type { IndexedSource } from './index-source.ts'
+import { type SourceDeps, openItemSource } from './items/open-source.ts'
+import { planItems } from './items/plan-items.ts'
 import { planBatches } from './plan-batches.ts'
 import { type PaceWish, cuttingPace, paceFor } from './plan-pace.ts'
 
@@ -26,6 +29,8 @@ type SplitDeps = {
   statuses: JobStatuses
   sources: SourceReader
   scratch: Scratch
+  policy: SourceDeps['policy']
+  maxSourceBytes: number
   index(path: string, signal: AbortSignal): Promise<IndexedSource>
   redis: Redis
   queues: FlowQueues
@@ -51,7 +56,7 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
         const spec = await files.spec(jobId)
         if (spec.style) await keepStyle(deps, spec, spec.style, stop.signal)
         const known = await files.findPlan(jobId)
-        const plan = known ?? (await files.keepPlan(await makePlan(deps, spec, stop.signal)))
+        const plan = known ?? (await files.keepPlan(await planJob(deps, spec, stop.signal)))
         const committed = async () => (known ? await files.committed(jobId) : new Map<number, number>())
         // The state moves on first: a batch may be done before the last one is on the queue.
         await statuses.beginScoring(jobId, plan, await committed())
@@ -59,7 +64,7 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
         log.info(
           {
             ...{ frames: plan.frames, batches: plan.batches.length, resumed: known !== undefined },
-            encoding: plan.encoding,
+            ...('encoding' in plan ? { encoding: plan.encoding } : {}),
           },
           'planned',
         )
@@ -78,6 +83,23 @@ export function splitWorkload(deps: SplitDeps): Workload<'split'> {
   }
 }
 
+async function planJob(deps: SplitDeps, spec: JobSpec, signal: AbortSignal): Promise<JobPlan> {
+  if (spec.request.source.url !== undefined) return await makePlan(deps, spec, signal)
+  const { files, scratch, media } = deps
+  return await scratch.within('split', async (dir) => {
+    const secret = await files.secret(spec)
+    const source = await openItemSource(deps, { spec, secret, dir, signal })
+    const { batch, source: from } = spec.request
+    const size = batch.items ?? (from.table ? rowsTogether : imagesTogether)
+    const plan = await planItems(media, source, { jobId: spec.id, size, dir, models: spec.models, signal })
+    return from.table ? { ...plan, size: sizeOfRows(from.table.features.length) } : plan
+  })
+}
+
+/** Items of a batch that asks for no number: some seconds' work. */
+const imagesTogether = 50
+const rowsTogether = 10_000
+
 async function makePlan(
   { files, sources, scratch, index, order, cut }: SplitDeps,
   spec: JobSpec,
@@ -89,11 +111,13 @@ async function makePlan(
     await sources.open(spec.source, sourceQuery, path, signal)
     const { facts, times, frames, keyframes, warnings } = await index(path, signal)
     const { output, batch } = spec.request
-    const encoding = chooseEncoding(output, {
-      format: facts.format,
-      videoCodec: facts.video.codec,
-      audioCodecs: facts.audio.map((stream) => stream.codec),
-    })
+    const encoding = output.scores
+      ? undefined
+      : chooseEncoding(output, {
+          format: facts.format,
+          videoCodec: facts.video.codec,
+          audioCodecs: facts.audio.map((stream) => stream.codec),
+        })
     const { format, startSeconds, audio, subtitles, video } = facts
     const { name, version } = spec.model
     const work = { model: `${name}@${version}`, size: `${video.width}x${video.height}` }
@@ -108,7 +132,11 @@ async function makePlan(
       }),
       ...(batch.frames === undefined ? { pace } : {}),
       encoding,
-      warnings: [...facts.warnings, ...warnings, ...whatIsNotCopied(facts, encoding.container)],
+      warnings: [
+        ...facts.warnings,
+        ...warnings,
+        ...(encoding ? whatIsNotCopied(facts, encoding.container) : []),
+      ],
     }
   })
 }
@@ -134,7 +162,7 @@ async function keepStyle(
 
 function whatIsNotCopied(
   { audio, subtitles }: Pick<Plan, 'audio' | 'subtitles'>,
-  container: Plan['encoding']['container'],
+  container: VideoPlan['encoding']['container'],
 ) {
   return [
     ...audio

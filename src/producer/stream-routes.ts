@@ -14,7 +14,7 @@ export type StreamDeps = {
   view(id: string): Promise<JobView>
 }
 
-/** Each holds a connection of this process; with one token nobody takes them all. */
+/** Each holds a connection of this process; one caller can't take them all. */
 const mostWatchers = { each: 50, all: 500 }
 const tags = ['jobs']
 const Events = z.string().describe('server-sent events')

@@ -37,8 +37,8 @@ const places: { name: Place; head: [from: number, to: number]; chunks: number }[
 ]
 // Quarantine first: what is wrong elsewhere is noted in it.
 const order: AnyQueueName[] = (Object.keys(queues) as AnyQueueName[])
-  // The autoscalers mend their own queue.
-  .filter((name) => name !== 'autoscale')
+  // Who takes from these mends them.
+  .filter((name) => name !== 'autoscale' && name !== 'schedule')
   .toSorted((a, b) => Number(b === 'quarantine') - Number(a === 'quarantine'))
 const chunk = 100
 const passMs = 4_000

@@ -4,10 +4,21 @@ import { InputError } from './errors.ts'
 import type { JobSpec } from './job.ts'
 import { layout } from './layout.ts'
 
-const Accepted = z.object({ v: z.literal(1), jobId: z.string(), url: z.string().nullable() })
+const Accepted = z.object({
+  v: z.literal(1),
+  jobId: z.string(),
+  url: z.string().nullable(),
+  prefix: z.string().optional(),
+})
 const Secret = z.object({ jobId: z.string(), query: z.string() })
 
-export type Output = { url?: string; /** With its `?`; empty where none is needed. */ query: string }
+export type Output = {
+  url?: string
+  /** With its `?`; empty where none is needed. */
+  query: string
+  /** Of images: the folder of the media container that they go to. */
+  prefix?: string
+}
 
 export type AcceptedOutputs = ReturnType<typeof createAcceptedOutputs>
 
@@ -33,9 +44,10 @@ export function createAcceptedOutputs(hidden: BlobStore) {
   }
   return {
     /** Before the job's spec is written: a job that is there has its output here. */
-    async keep(jobId: string, requestHash: string, { url, query }: Output): Promise<void> {
+    async keep(jobId: string, requestHash: string, { url, query, prefix }: Output): Promise<void> {
       if (query !== '') await hidden.writeJson(layout.outputSecret(jobId, requestHash), { jobId, query })
-      await hidden.writeJson(layout.acceptedOutput(jobId, requestHash), { v: 1, jobId, url: url ?? null })
+      const accepted = { v: 1, jobId, url: url ?? null, prefix }
+      await hidden.writeJson(layout.acceptedOutput(jobId, requestHash), accepted)
     },
     /**
      * Undefined for a job that was accepted by a version that kept nothing here. Throws InputError where what was kept is of
@@ -51,10 +63,11 @@ export function createAcceptedOutputs(hidden: BlobStore) {
         if ((await namesOf(id)).length === 0) return undefined
         throw new InputError(
           'output-changed',
-          `The job ${id} is not as it was accepted (${layout.spec(id)} was written over): its video goes nowhere. Submit it anew.`,
+          `The job ${id} is not as it was accepted (${layout.spec(id)} was written over): its output goes nowhere. Submit it anew.`,
         )
       }
-      return { url: accepted.url ?? undefined, query: secret?.jobId === id ? secret.query : '' }
+      const query = secret?.jobId === id ? secret.query : ''
+      return { url: accepted.url ?? undefined, query, prefix: accepted.prefix }
     },
     /** At the end of a job. */
     removeSecrets: async (id: string) => await remove(id, isOutputSecret),

@@ -2,7 +2,8 @@ import type { Redis } from 'ioredis'
 import type { KeyTypes } from './key-types.ts'
 
 /**
- * What is still to be done, and whose it is: admission asks it.
+ * What is still to be done, and whose it is: admission asks it. Frames are counted here by what work weighs: rows of a table are
+ * some thousand to a frame (see `weightOf`).
  *
  *   <prefix>:open           set of the clients that have jobs in line
  *   <prefix>:open:<client>  hash: id → frames that are not committed yet, of each of its jobs that has not ended

@@ -31,14 +31,42 @@ export function isPlainName(name: string): boolean {
 }
 
 /**
- * What lies under `jobs/` and `open/` is the system's own; of it only finished videos may be read, and nothing written. Throws
- * InputError `reserved-name` for anything else of it. `name` is a plain one.
+ * What lies under `jobs/` and `open/` is the system's own; of it only what finished jobs made may be read, and nothing written. Nor is
+ * anything written where readings are kept: an hour that is closed never changes.
  */
-export function checkOwnName(name: string, use: 'read' | 'write'): void {
-  const own = [layout.jobs, layout.openMarks].find((prefix) => name.startsWith(prefix))
-  if (own === undefined || (use === 'read' && /^jobs\/[^/]+\/output\.\w+$/.test(name))) return
+export function isOwnName(name: string, use: 'read' | 'write'): boolean {
+  if (name.startsWith(layout.readings)) return use === 'write'
+  if (!own.some((prefix) => name.startsWith(prefix))) return false
+  return use === 'write' || !/^jobs\/[^/]+\/output\.\w+(?:\/.*)?$/.test(name)
+}
+
+/**
+ * Whether a listing by that prefix may have the name. Who can name an upload, or a job's output, may read it: nobody finds them by
+ * the beginning of a name.
+ */
+export function isListed(name: string, prefix: string): boolean {
+  if (isOwnName(name, 'read')) return false
+  if (name.startsWith(layout.uploads)) return layout.uploadFolder.test(prefix)
+  return !name.startsWith(layout.jobs) || prefix.startsWith(layout.jobs)
+}
+
+/** Throws InputError `reserved-name` for a prefix by which nothing may be listed. `prefix` is a plain one. */
+export function checkListed(prefix: string): void {
+  checkOwnName(prefix, 'read')
+  if (!prefix.startsWith(layout.uploads) || layout.uploadFolder.test(prefix)) return
   throw new InputError(
     'reserved-name',
-    `${name} belongs to framefleet itself; names under ${own} can't be used here.`,
+    `${prefix} has what others brought; below ${layout.uploads} give the whole folder of one upload, with a slash behind it.`,
+  )
+}
+
+const own = [layout.jobs, layout.openMarks, layout.readings]
+
+/** Throws InputError `reserved-name` for a name of the system's own. `name` is a plain one. */
+export function checkOwnName(name: string, use: 'read' | 'write'): void {
+  if (!isOwnName(name, use)) return
+  throw new InputError(
+    'reserved-name',
+    `${name} belongs to framefleet itself; names under ${own.find((prefix) => name.startsWith(prefix))} can't be used here.`,
   )
 }

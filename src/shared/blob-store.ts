@@ -29,7 +29,15 @@ export type BlobHead = {
   copying: boolean
 }
 
-export type BlobItem = { name: string; bytes: number; modified: Date; metadata: Record<string, string> }
+export type BlobItem = {
+  name: string
+  bytes: number
+  modified: Date
+  metadata: Record<string, string>
+  etag: string
+  /** Whether it is one that is appended to. */
+  grows: boolean
+}
 
 export type BlobStore = ReturnType<typeof createBlobStore>
 
@@ -92,9 +100,9 @@ export function createBlobStore(
     }
   }
 
-  async function read(name: string): Promise<Buffer | undefined> {
+  async function read(name: string, options: ReadOptions = {}): Promise<Buffer | undefined> {
     try {
-      return await buffer(bytesOf(name))
+      return await buffer(bytesOf(name, options))
     } catch (error) {
       if (isStatus(error, 404)) return undefined
       throw error
@@ -102,21 +110,24 @@ export function createBlobStore(
   }
 
   /** All bytes of one version of a blob, in one request if all goes well; `ifMatch` says which. */
-  function bytesOf(name: string, { ifMatch, most = Infinity, signal }: ReadOptions = {}) {
+  function bytesOf(name: string, { ifMatch, most = Infinity, tooMany, upTo, signal }: ReadOptions = {}) {
     let etag = ifMatch
     const open = async (from: number, stop: AbortSignal) => {
-      const answer = await blob(name).download(from, undefined, {
+      const answer = await blob(name).download(from, upTo === undefined ? undefined : upTo - from, {
         conditions: { ifMatch: etag },
         abortSignal: stop,
         // The SDK takes a connection that was reset for one that we broke off; we go on ourselves.
         maxRetryRequests: 0,
       })
-      etag ??= answer.etag
+      if (upTo === undefined) etag ??= answer.etag
       const body = answer.readableStreamBody as Readable
       const bytes = from + (answer.contentLength ?? 0)
       if (bytes <= most) return { body, bytes }
       body.destroy()
-      throw new TransientError(`the blob ${name} has ${bytes} bytes, more than the ${most} it had`)
+      throw (
+        tooMany?.(bytes) ??
+        new TransientError(`the blob ${name} has ${bytes} bytes, more than the ${most} it had`)
+      )
     }
     return readSteadily({ what: `the blob ${name}`, open, signal, idleMs })
   }
@@ -176,7 +187,7 @@ export function createBlobStore(
     },
     /**
      * Downloads into a file; with `ifMatch` only that version: a changed blob throws a 412. One of more than `most` bytes
-     * throws TransientError.
+     * throws TransientError, or what `tooMany` makes of its bytes. With `upTo`, of a blob that grows, only so many bytes, whatever has been appended since.
      */
     async download(name: string, path: string, options: ReadOptions = {}) {
       await pipeline(bytesOf(name, options), createWriteStream(path))
@@ -263,7 +274,13 @@ export function createBlobStore(
   }
 }
 
-type ReadOptions = { ifMatch?: string; most?: number; signal?: AbortSignal }
+type ReadOptions = {
+  ifMatch?: string
+  most?: number
+  tooMany?: (bytes: number) => Error
+  upTo?: number
+  signal?: AbortSignal
+}
 type WriteOptions = { ifAbsent?: boolean; contentType?: string; metadata?: Record<string, string> }
 type UploadOptions = WriteOptions & { signal?: AbortSignal }
 
@@ -272,6 +289,9 @@ const itemOf = ({ name, properties, metadata }: ListedBlob): BlobItem => ({
   bytes: properties.contentLength ?? 0,
   modified: properties.lastModified,
   metadata: metadata ?? {},
+  // Listed without its quotes, which a condition has.
+  etag: properties.etag.startsWith('"') ? properties.etag : `"${properties.etag}"`,
+  grows: properties.blobType === 'AppendBlob',
 })
 
 const isTaken = (error: unknown) => isStatus(error, 409) || isStatus(error, 412)

@@ -75,7 +75,7 @@ export const fairSettings = {
     .gt(0)
     .max(1)
     .default(1)
-    .describe('how much of the fleet one token may have while others wait'),
+    .describe('how much of the fleet one caller may have while others wait'),
 }
 
 export const priceSettings = {

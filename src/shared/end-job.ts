@@ -11,7 +11,7 @@ export async function concludeJob(
   { files, statuses }: { files: JobFiles; statuses: JobStatuses },
   report: Report,
 ): Promise<boolean> {
-  await files.removeIntermediates(report.jobId)
+  await files.removeIntermediates(report.jobId, { items: report.status === 'succeeded' })
   const first = await statuses.end(report.jobId, report.status, {
     ...(report.status === 'succeeded' ? { framesDone: report.frames } : {}),
     ...(report.error ? { errorCode: report.error.code, error: report.error.message } : {}),

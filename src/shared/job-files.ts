@@ -2,7 +2,8 @@ import { LRUCache } from 'lru-cache'
 import type { AcceptedOutputs } from './accepted-outputs.ts'
 import type { BlobStore } from './blob-store.ts'
 import { InputError } from './errors.ts'
-import { JobId, JobSecret, JobSpec, Plan, Report } from './job.ts'
+import { isItemsPlan } from './items/items-plan.ts'
+import { JobId, JobPlan, JobSecret, JobSpec, Report, makesVideo } from './job.ts'
 import { layout } from './layout.ts'
 import { framesOfSegment } from './segment-metadata.ts'
 
@@ -17,10 +18,11 @@ export function createJobFiles(
   outputs?: Pick<AcceptedOutputs, 'removeSecrets' | 'removeJob'>,
 ) {
   // Many jobs share the fleet, and each worker has a batch of this one and then of that.
-  const specs = new LRUCache<string, JobSpec>({ max: 500 })
-  const secrets = new LRUCache<string, JobSecret>({ max: 500 })
+  const documents = { max: 500, maxSize: 64e6, sizeCalculation: (it: object) => JSON.stringify(it).length }
+  const specs = new LRUCache<string, JobSpec>(documents)
+  const secrets = new LRUCache<string, JobSecret>(documents)
   // A long film's plan may have millions of numbers, and of short ones there may be many.
-  const plans = new LRUCache<string, Plan>({ max: 500, maxSize: 16e6, sizeCalculation: numbersIn })
+  const plans = new LRUCache<string, JobPlan>({ max: 500, maxSize: 16e6, sizeCalculation: numbersIn })
 
   async function findSpec(id: string): Promise<JobSpec | undefined> {
     const spec = specs.get(id) ?? (await media.readJson(layout.spec(id), JobSpec))
@@ -28,8 +30,8 @@ export function createJobFiles(
     return spec
   }
 
-  async function findPlan(id: string): Promise<Plan | undefined> {
-    const plan = plans.get(id) ?? (await media.readJson(layout.plan(id), Plan))
+  async function findPlan(id: string): Promise<JobPlan | undefined> {
+    const plan = plans.get(id) ?? (await media.readJson(layout.plan(id), JobPlan))
     if (plan) plans.set(id, plan)
     return plan
   }
@@ -45,13 +47,13 @@ export function createJobFiles(
         `The job ${id} is not in the media account any more (${layout.spec(id)} is missing).`,
       )
     },
-    async plan(id: string): Promise<Plan> {
+    async plan(id: string): Promise<JobPlan> {
       const plan = await findPlan(id)
       if (plan) return plan
       throw new InputError('plan-gone', `The plan of job ${id} is missing (${layout.plan(id)}).`)
     },
     /** Writes the plan unless there is one; answers the one that counts. */
-    async keepPlan(plan: Plan): Promise<Plan> {
+    async keepPlan(plan: JobPlan): Promise<JobPlan> {
       const first = await media.writeJson(layout.plan(plan.jobId), plan, { ifAbsent: true })
       if (first) plans.set(plan.jobId, plan)
       return first ? plan : ((await findPlan(plan.jobId)) ?? plan)
@@ -73,19 +75,26 @@ export function createJobFiles(
     writeReport: (report: Report) => media.writeJson(layout.report(report.jobId), report),
     readReport: (id: string) => media.readJson(layout.report(id), Report),
     removeReport: (id: string) => media.remove([layout.report(id)]),
-    /** Everything that only a running job needs. */
-    async removeIntermediates(id: string): Promise<void> {
+    /** Everything that only a running job needs. What its items were is needed to run it anew, unless it succeeded. */
+    async removeIntermediates(id: string, { items = false } = {}): Promise<void> {
       secrets.delete(id)
       await outputs?.removeSecrets(id)
       // What is there, not what was planned: a job that was cancelled has little of its plan.
       const names = [layout.secret(id)]
-      for await (const { name } of media.list(layout.segments(id))) names.push(name)
+      for (const folder of [
+        layout.segments(id),
+        layout.itemSecrets(id),
+        ...(items ? [layout.items(id)] : []),
+      ])
+        for await (const { name } of media.list(folder)) names.push(name)
       await media.remove(names)
     },
-    /** What was committed of a running job: batch number → frames in its segment. */
+    /** What was committed of a running job: batch number → frames in its segment, or lines of its part. */
     async committed(id: string): Promise<Map<number, number>> {
       const found = new Map<number, number>()
-      for await (const { name, metadata } of media.list(layout.segments(id))) {
+      const plan = await findPlan(id)
+      const folder = plan && !makesVideo(plan) ? layout.parts(id) : layout.segments(id)
+      for await (const { name, metadata } of media.list(folder)) {
         found.set(Number(/(\d+)\.\w+$/.exec(name)?.[1]), framesOfSegment(metadata))
       }
       return found
@@ -133,5 +142,7 @@ export type OpenJob = { id: string; markedAt: Date }
 
 const noSecret: JobSecret = { sourceQuery: '', outputQuery: '', styleQuery: '' }
 
-const numbersIn = ({ times, keyframes, batches }: Plan) =>
-  1 + times.runs.length + (keyframes?.length ?? 0) + batches.length
+const numbersIn = (plan: JobPlan) =>
+  isItemsPlan(plan)
+    ? 1 + plan.batches.length + plan.groupOf.length + 20 * plan.groups.length
+    : 1 + plan.times.runs.length + (plan.keyframes?.length ?? 0) + plan.batches.length

@@ -1,23 +1,44 @@
 import { paceKeptSeconds } from './backlog.ts'
+import { rowsPerFrame } from './rates.ts'
 
 /**
  * What Redis does for job-status in one step. KEYS of each: the job's hash, its committed batches, its batches under way, this
  * minute's pace, the clients who have jobs in line.
  */
 
+// What is left of a job weighs as much of its weight as its open frames are of all: nothing at the end, however it was rounded. A job
+// that was planned by a version that knew no weights weighs its frames.
+const leftFunction = `
+local function left(total, weight, done)
+  local open = math.max(0, total - done)
+  if not weight or weight == total then return open end
+  return math.ceil(weight * open / total)
+end`
+
 // A worker that comes too late must not bring back what the end, or a wiped Redis, has removed.
-export const commitScript = `
+export const commitScript = `${leftFunction}
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 'unknown' end
 if state == 'succeeded' or state == 'failed' or state == 'cancelled' then return 'ended' end
 if redis.call('SETBIT', KEYS[2], ARGV[1], 1) == 0 then
-  redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[2])
-  redis.call('INCRBY', KEYS[4], ARGV[2])
-  redis.call('EXPIRE', KEYS[4], ${paceKeptSeconds})
-  local line = KEYS[5] .. ':' .. (redis.call('HGET', KEYS[1], 'client') or '')
-  if redis.call('HEXISTS', line, ARGV[3]) == 1 and redis.call('HINCRBY', line, ARGV[3], -ARGV[2]) < 0 then
-    redis.call('HSET', line, ARGV[3], 0)
+  local done = redis.call('HINCRBY', KEYS[1], 'framesDone', ARGV[2])
+  local job = redis.call('HMGET', KEYS[1], 'framesTotal', 'weight', 'client', 'unit')
+  local line = KEYS[5] .. ':' .. (job[3] or '')
+  local stood = tonumber(redis.call('HGET', line, ARGV[3]) or '')
+  local total, weight = tonumber(job[1] or ''), tonumber(job[2] or '')
+  local gone = tonumber(ARGV[2])
+  local rest
+  if total then
+    rest = left(total, weight, done)
+    gone = left(total, weight, done - gone) - rest
+  else
+    -- Its plan is not noted yet, or not again.
+    if job[4] == 'rows' then gone = math.ceil(gone / ${rowsPerFrame}) end
+    rest = math.max(0, (stood or 0) - gone)
   end
+  redis.call('INCRBY', KEYS[4], gone)
+  redis.call('EXPIRE', KEYS[4], ${paceKeptSeconds})
+  if stood then redis.call('HSET', line, ARGV[3], rest) end
 end
 redis.call('HDEL', KEYS[3], ARGV[1])
 return 'counted'`
@@ -32,12 +53,13 @@ for i = 1, #ARGV, 2 do
 end`
 
 // From now on what is left of the job is known; until here it was estimated.
-export const lineUpScript = `
-local job = redis.call('HMGET', KEYS[1], 'framesTotal', 'framesDone')
+export const lineUpScript = `${leftFunction}
+local job = redis.call('HMGET', KEYS[1], 'framesTotal', 'framesDone', 'weight')
+local rest = left(tonumber(job[1] or 0), tonumber(job[3] or ''), tonumber(job[2] or 0))
 for _, client in ipairs(redis.call('SMEMBERS', KEYS[5])) do
   local line = KEYS[5] .. ':' .. client
   if redis.call('HEXISTS', line, ARGV[1]) == 1 then
-    redis.call('HSET', line, ARGV[1], math.max(0, job[1] - (job[2] or 0)))
+    redis.call('HSET', line, ARGV[1], rest)
     redis.call('HSET', KEYS[1], 'client', client)
   end
 end`
@@ -55,8 +77,10 @@ export const createScript = `
 if redis.call('HSETNX', KEYS[1], 'createdAt', ARGV[1]) == 0 then return 0 end
 redis.call('HSETNX', KEYS[1], 'state', 'queued')
 redis.call('HSETNX', KEYS[1], 'framesDone', 0)
-redis.call('HSET', KEYS[1], 'model', ARGV[2], 'source', ARGV[3], 'client', ARGV[4], 'priority', ARGV[6])
+redis.call('HSET', KEYS[1], 'model', ARGV[2], 'source', ARGV[3], 'client', ARGV[4], 'priority', ARGV[6],
+  'unit', ARGV[7], 'makes', ARGV[8])
 if ARGV[5] ~= '' then redis.call('HSETNX', KEYS[1], 'halt', ARGV[5]) end
+if ARGV[9] ~= '' then redis.call('HSET', KEYS[1], 'paceModels', ARGV[9]) end
 return 1`
 
 // A state once ended stays.

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { backlogKeys, dropScript } from './backlog.ts'
 import { incidentKeys } from './incidents.ts'
+import { type JobKind, products, units, videoKind } from './job-kind.ts'
 import type { JobState } from './job.ts'
 import {
   commitScript,
@@ -15,6 +16,7 @@ import {
   workedScript,
 } from './job-status-scripts.ts'
 import type { KeyTypes } from './key-types.ts'
+import { weightOf } from './weight.ts'
 
 /**
  * The live state of jobs: what `GET /v1/jobs/:id` answers from, in a handful of small keys. It may be lost: the truth
@@ -50,13 +52,15 @@ export type JobStatus = {
   scoringAt?: number
   endedAt?: number
   model: string
-  /** `WIDTHxHEIGHT` of the video, upright, once it is planned. */
+  /** `WIDTHxHEIGHT` of the video, upright, once it is planned; of a table `FEATURESx1`. */
   size?: string
   source: string
   /** Whose it is: a digest of the token. */
   client?: string
   /** As it was asked for. */
   priority?: number
+  /** What its frames are, and what is made of them. */
+  kind?: JobKind
   framesTotal?: number
   framesDone: number
   /** Of these, the ones that were done before scoring began, the last time it did. */
@@ -70,12 +74,20 @@ export type JobStatus = {
   output?: string
 }
 
-/** What tells how much there is to do, and for whom. */
+/** What tells how much there is to do, and for whom. `model`: by what its pace is known; of several the first. */
 export type JobWork = Pick<
   JobStatus,
   'model' | 'size' | 'framesTotal' | 'batchesTotal' | 'client' | 'priority' | 'halt'
->
-const workFields = ['model', 'size', 'framesTotal', 'batchesTotal', 'client', 'priority', 'halt'] as const
+> & {
+  /** The same of each of several. */
+  models?: string[]
+  /** What all of it weighs in line, once it is planned. */
+  weight?: number
+}
+const workFields = [
+  ...(['model', 'size', 'framesTotal', 'batchesTotal', 'client', 'priority', 'halt'] as const),
+  ...(['paceModels', 'weight'] as const),
+] as const
 
 const keepEndedIncidentsSeconds = 86_400
 
@@ -97,10 +109,15 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
       source: string
       client?: string
       priority?: number
+      kind?: JobKind
       halt?: Halt
+      /** By what the pace of each of its models is known, where it has several. */
+      paceModels?: string[]
     }): Promise<void> {
-      const { createdAt, model, source, client = '-', halt = '', priority = 5 } = job
-      await run(createScript, job.id, createdAt, model, source, client, halt, priority)
+      const { createdAt, model, source, client = '-', halt = '', priority = 5, kind = videoKind } = job
+      const { unit, makes } = kind
+      const models = job.paceModels?.join('\n') ?? ''
+      await run(createScript, job.id, createdAt, model, source, client, halt, priority, unit, makes, models)
       await redis.zadd(list, 'NX', job.createdAt, job.id)
     },
     async get(id: string): Promise<JobStatus | undefined> {
@@ -258,13 +275,20 @@ export function createJobStatuses(redis: Redis, prefix: string, keepEndedSeconds
      */
     async beginScoring(
       id: string,
-      plan: { frames: number; batches: number[]; video?: { width: number; height: number } },
+      plan: {
+        frames: number
+        batches: number[]
+        video?: { width: number; height: number }
+        size?: string | undefined
+      },
       committed: Map<number, number>,
     ): Promise<void> {
+      const size = plan.video ? `${plan.video.width}x${plan.video.height}` : plan.size
       await this.advance(id, 'scoring', {
         framesTotal: plan.frames,
         batchesTotal: plan.batches.length,
-        ...(plan.video ? { size: `${plan.video.width}x${plan.video.height}` } : {}),
+        ...(size ? { size } : {}),
+        weight: weightOf(plan),
         framesBefore: [...committed.values()].reduce((sum, frames) => sum + frames, 0),
         scoringAt: Date.now(),
       })
@@ -294,14 +318,22 @@ const sum = (numbers: string[]) => numbers.reduce((total, each) => total + Numbe
 
 function workOf(fields: unknown): JobWork | undefined {
   if (!Array.isArray(fields)) return undefined
-  const [model, size, frames, batches, client, priority, halt] = fields as (string | null)[]
+  const [named, size, frames, batches, client, priority, halt, several, weight] = fields as (string | null)[]
+  const models = several?.split('\n')
+  const model = models?.[0] ?? named
   if (!model) return undefined
   const count = (text?: string | null) => (text ? Number(text) : undefined)
   return {
-    ...{ model, size: size ?? undefined, client: client ?? undefined },
+    ...{ model, models, weight: count(weight) },
+    ...{ size: size ?? undefined, client: client ?? undefined },
     ...{ framesTotal: count(frames), batchesTotal: count(batches), priority: count(priority) },
     halt: (halt ?? undefined) as Halt | undefined,
   }
+}
+
+function readKind(unit = '', makes = ''): JobKind {
+  const known = { unit: units.find((each) => each === unit), makes: products.find((each) => each === makes) }
+  return { unit: known.unit ?? videoKind.unit, makes: known.makes ?? videoKind.makes }
 }
 
 function parse(id: string, fields: Record<string, string>, underWay: number): JobStatus {
@@ -318,6 +350,7 @@ function parse(id: string, fields: Record<string, string>, underWay: number): Jo
     source: fields['source'] ?? '',
     client: fields['client'],
     priority: number('priority'),
+    kind: readKind(fields['unit'], fields['makes']),
     framesTotal: total,
     framesDone: Math.min(total ?? Infinity, (number('framesDone') ?? 0) + underWay),
     framesBefore: number('framesBefore'),

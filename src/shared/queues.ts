@@ -78,10 +78,20 @@ export const queues = {
     lease,
     keep: { completed: { age: 3_600, count: 20 }, failed: { age: days(1), count: 20 } },
   },
+  // Schedulers' entries: each says that a schedule is to be looked at. What is due is told from Blob, and the queue made anew
+  // when it is broken.
+  schedule: {
+    payload: z.strictObject({ schedule: z.string().max(63) }),
+    maxBytes: 16 << 10,
+    result: Nothing,
+    attempts: 1,
+    lease,
+    keep: { completed: { age: 3_600, count: 200 }, failed: { age: days(1), count: 200 } },
+  },
 } as const satisfies Record<string, QueueSpec>
 
 /** The queues whose entries are parts of jobs. */
-export type QueueName = Exclude<keyof typeof queues, 'quarantine' | 'autoscale'>
+export type QueueName = Exclude<keyof typeof queues, 'quarantine' | 'autoscale' | 'schedule'>
 export type AnyQueueName = keyof typeof queues
 export type Payload<Q extends QueueName> = z.infer<(typeof queues)[Q]['payload']>
 export type Result<Q extends QueueName> = z.infer<(typeof queues)[Q]['result']>
@@ -135,7 +145,7 @@ export const copyOptions: JobsOptions = {
 }
 
 /** BullMQ's options for a worker of a queue. */
-export function workerOptions(queue: QueueName | 'autoscale') {
+export function workerOptions(queue: QueueName | 'autoscale' | 'schedule') {
   const { lease: its } = queues[queue]
   return {
     lockDuration: its.lockMs,

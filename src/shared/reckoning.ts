@@ -4,8 +4,16 @@ import type { WorkerRegistry } from './worker-registry.ts'
 
 type ReckoningDeps = { rates: Pick<Rates, 'all'>; registry: Pick<WorkerRegistry, 'list'> }
 
-/** How long a frame and a batch of some work are likely to take, and whether that was ever measured. */
-export type Reckoning = (work: { model: string; size?: string }) => ReturnType<typeof expectedRate>
+/**
+ * How long a frame and a batch of some work are likely to take, and whether that was ever measured. Of `models`, each of
+ * which does as much of it as the others: on the average.
+ */
+export type Reckoning = (work: {
+  model: string
+  models?: string[] | undefined
+  size?: string | undefined
+}) => Expected
+type Expected = ReturnType<typeof expectedRate>
 
 export async function readReckoning({ rates, registry }: ReckoningDeps): Promise<Reckoning> {
   const [known, workers] = await Promise.all([rates.all(), registry.list()])
@@ -15,14 +23,21 @@ export async function readReckoning({ rates, registry }: ReckoningDeps): Promise
 /** Reckons with what was measured so far on the device that most of the present workers have. Pure. */
 export function reckoningOf(known: Rate[], workers: Pick<WorkerRecord, 'device'>[]): Reckoning {
   const device = mostCommon(workers.flatMap((worker) => worker.device ?? []))
-  const reckoned = new Map<string, ReturnType<typeof expectedRate>>()
-  return ({ model, size }) => {
-    const key = `${model}|${size ?? ''}`
-    const rate = reckoned.get(key) ?? expectedRate(known, { model, size, device })
+  const reckoned = new Map<string, Expected>()
+  return ({ model: only, models = [only], size }) => {
+    const key = `${models.join('\n')}|${size ?? ''}`
+    const rate =
+      reckoned.get(key) ?? mean(models.map((model) => expectedRate(known, { model, size, device })))
     reckoned.set(key, rate)
     return rate
   }
 }
+
+const mean = (each: Expected[]): Expected => ({
+  secondsPerFrame: each.reduce((sum, { secondsPerFrame }) => sum + secondsPerFrame, 0) / each.length,
+  setUpSeconds: each.reduce((sum, { setUpSeconds }) => sum + setUpSeconds, 0) / each.length,
+  measured: each.every(({ measured }) => measured),
+})
 
 const goodForMs = 2_000
 

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { batchStarts } from './frame-times.ts'
 import type { Incident } from './incident.ts'
-import { BatchResult, type Plan, Timings } from './job.ts'
+import { BatchResult, type JobPlan, Timings } from './job.ts'
 import { entryIds } from './queues.ts'
 
 /** What is known of one batch of a job: where it is, who has or had it, and what went wrong on the way. */
@@ -83,7 +83,7 @@ function resultOf(text: string): BatchResult | undefined {
 }
 
 type Known = {
-  plan: Pick<Plan, 'batches'>
+  plan: Pick<JobPlan, 'batches'>
   jobId: string
   /** The first batch that is asked for; as many as there are entries. */
   from: number

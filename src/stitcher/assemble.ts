@@ -2,12 +2,12 @@ import { writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { audioEncoder, keepsAudio, keepsSubtitles, muxers } from '../shared/encoding.ts'
 import { batchStarts, timesAt, toMicroseconds } from '../shared/frame-times.ts'
-import type { Plan } from '../shared/job.ts'
+import type { Plan, VideoPlan } from '../shared/job.ts'
 import { runFfmpeg } from '../shared/media/ffmpeg.ts'
 import { readPackets } from '../shared/media/ffprobe.ts'
 
 type AssembleJob = {
-  plan: Plan
+  plan: VideoPlan
   /** Segment files, in order. */
   segments: string[]
   /** The source file: its sound, subtitles, chapters and titles go along. */
@@ -85,14 +85,14 @@ function videoOffsetSeconds(plan: Plan): number {
   return toMicroseconds(plan.times.first, plan.video.timeBase) / 1e6 - plan.startSeconds
 }
 
-function soundOptions({ audio, encoding: { container } }: Plan): string[] {
+function soundOptions({ audio, encoding: { container } }: VideoPlan): string[] {
   return audio.flatMap(({ index, codec }, i) => [
     ...['-map', `1:${index}`, `-c:a:${i}`],
     ...(keepsAudio(container, codec) ? ['copy'] : [audioEncoder(container)]),
   ])
 }
 
-function subtitleOptions({ subtitles, encoding: { container } }: Plan): string[] {
+function subtitleOptions({ subtitles, encoding: { container } }: VideoPlan): string[] {
   return subtitles
     .filter(({ codec }) => keepsSubtitles(container, codec))
     .flatMap(({ index }) => ['-map', `1:${index}`, '-c:s', 'copy'])

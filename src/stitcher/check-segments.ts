@@ -56,13 +56,13 @@ const bytesPerFile = 1 << 20
 const mostBytes = ({ video: { width, height } }: Plan, frames: number): number =>
   frames * (width * height * bytesPerPixel + bytesPerFrame) + bytesPerFile
 
-/** Throws TransientError where the disk of `dir` has no room for the segments and the video that they become. */
+/** Throws TransientError where the disk of `dir` has no room for segments or parts and the output that they become. */
 export async function expectRoom(dir: string, bytes: number[]): Promise<void> {
   const { bavail, bsize } = await statfs(dir)
   const [needed, free] = [2 * bytes.reduce((sum, each) => sum + each, 0), bavail * bsize]
   if (needed <= free) return
   const [want, have] = [needed, free].map((size) => (size / 1e9).toFixed(2))
   throw new TransientError(
-    `The segments and their video need ${want} GB on the disk of ${dir}, where ${have} are free. Give it a larger disk, or set FRAMEFLEET_SCRATCH_DIR to one.`,
+    `What workers made, and the output of it, need ${want} GB on the disk of ${dir}, where ${have} are free. Give it a larger disk, or set FRAMEFLEET_SCRATCH_DIR to one.`,
   )
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { AcceptedOutputs, Output } from '../shared/accepted-outputs.ts'
 import type { BlobStore } from '../shared/blob-store.ts'
 import { TransientError, tooManyErrors } from '../shared/errors.ts'
-import type { JobSpec, Plan, Report } from '../shared/job.ts'
+import type { JobSpec, Plan, Report, VideoPlan } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
 import { layout } from '../shared/layout.ts'
@@ -25,7 +25,7 @@ type FinishDeps = {
   sources: SourceReader
 }
 
-type Finishing = { spec: JobSpec; plan: Plan; dir: string; context: WorkContext }
+type Finishing = { spec: JobSpec; plan: VideoPlan; dir: string; context: WorkContext }
 
 /**
  * Makes the video of a job whose batches are all committed, and publishes it. Answers the report, also of a job that may not

@@ -6,7 +6,7 @@ import { checkOwnName } from '../shared/blob-name.ts'
 import { type BlobStore, connectBlob } from '../shared/blob-store.ts'
 import { muxers } from '../shared/encoding.ts'
 import { InputError } from '../shared/errors.ts'
-import type { JobSpec, Plan, Report } from '../shared/job.ts'
+import type { JobSpec, Report, VideoPlan } from '../shared/job.ts'
 import { layout, outputMark } from '../shared/layout.ts'
 
 /**
@@ -21,11 +21,35 @@ export async function publish(
     path,
     output,
     signal,
-  }: { spec: JobSpec; plan: Plan; path: string; output: Output; signal: AbortSignal },
+  }: { spec: JobSpec; plan: VideoPlan; path: string; output: Output; signal: AbortSignal },
 ): Promise<NonNullable<Report['output']>> {
   const { container } = plan.encoding
   const { contentType } = muxers[container]
-  const name = layout.output(spec.id, container)
+  return await publishFile(media, {
+    spec,
+    path,
+    output,
+    signal,
+    contentType,
+    name: layout.output(spec.id, container),
+  })
+}
+
+type Publishing = {
+  spec: JobSpec
+  path: string
+  output: Output
+  contentType: string
+  /** The blob that is the job's own copy. */
+  name: string
+  signal: AbortSignal
+}
+
+/** The same for a file of any kind. */
+export async function publishFile(
+  media: BlobStore,
+  { spec, path, output, contentType, name, signal }: Publishing,
+): Promise<NonNullable<Report['output']>> {
   const [sha256] = await Promise.all([
     sha256OfFile(path),
     media.uploadFile(name, path, { contentType, signal }),

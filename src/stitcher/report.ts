@@ -1,11 +1,11 @@
-import type { JobSpec, Plan, Report } from '../shared/job.ts'
+import { type JobPlan, type JobSpec, type Report, makesVideo } from '../shared/job.ts'
 import type { Halt } from '../shared/job-status.ts'
 import type { WorkContext } from '../shared/workload.ts'
 
 type Ending = {
   status: Report['status']
   error?: Report['error']
-  plan?: Plan
+  plan?: JobPlan
   output?: Report['output']
   replaced?: number[]
   through?: number[]
@@ -30,12 +30,13 @@ export function reportOf(spec: JobSpec, ending: Ending): Report {
     seconds,
     source: spec.source,
     model: spec.model,
+    models: spec.models,
     style: spec.style,
     frames,
     framesReplaced: replaced,
     framesPassedThrough: through,
     fps: status === 'succeeded' ? Math.round((frames / seconds) * 100) / 100 : 0,
-    encoding: plan?.encoding,
+    encoding: plan && makesVideo(plan) ? plan.encoding : undefined,
     output: ending.output,
     batches: ending.batches,
     ms,
@@ -62,7 +63,7 @@ export type Stopped = { status: Halt; error?: { code: string; message: string } 
 
 export async function failedReport(
   spec: JobSpec,
-  plan: Plan | undefined,
+  plan: JobPlan | undefined,
   stopped: Stopped,
   context: WorkContext,
 ) {

@@ -3,7 +3,7 @@ import type { BlobStore } from '../shared/blob-store.ts'
 import { concludeJob } from '../shared/end-job.ts'
 import { CancelledError, InputError, TransientError } from '../shared/errors.ts'
 import type { Incident } from '../shared/incident.ts'
-import type { Plan, Report } from '../shared/job.ts'
+import { type JobPlan, type Report, makesVideo } from '../shared/job.ts'
 import type { Incidents } from '../shared/incidents.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
@@ -13,6 +13,7 @@ import type { Scratch } from '../shared/scratch.ts'
 import type { SourceReader } from '../shared/source.ts'
 import { tellParts } from '../shared/tracing.ts'
 import type { WorkContext, Workload } from '../shared/workload.ts'
+import { finishItems } from './finish-items.ts'
 import { finishVideo } from './finish-video.ts'
 import { type Stopped, failedReport, reportOf } from './report.ts'
 
@@ -25,7 +26,7 @@ export type StitchDeps = {
   sources: SourceReader
   scratch: Scratch
   /** Writes down what became of each batch. */
-  keepTimeline(plan: Plan, incidents: Incident[]): Promise<void>
+  keepTimeline(plan: JobPlan, incidents: Incident[]): Promise<void>
   /** Told of each job that has ended, once; where Redis forgot it meanwhile, perhaps never. */
   onEnded(report: Report): void
   log: Logger
@@ -35,7 +36,7 @@ export type StitchDeps = {
  * Ends a job, well or not: nobody else does, so every accepted job ends exactly here.
  *
  * The stitch entry is the parent of the job's split and batches: it wakes when all of them have ended. It looks at
- * what became of them, then either joins the segments and publishes the video, or says why there is none; writes the
+ * what became of them, then either joins the segments or parts and publishes the output, or says why there is none; writes the
  * report; and removes what only a running job needs. Safe to run twice.
  */
 export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
@@ -56,9 +57,10 @@ export function stitchWorkload(deps: StitchDeps): Workload<'stitch'> {
       const stop = haltSignal(context.signal, () => statuses.halted(jobId))
       const heeding = { ...context, signal: stop.signal }
       try {
-        const report = await deps.scratch.within(
-          'stitch',
-          async (dir) => await finishVideo(deps, { spec, plan, dir, context: heeding }),
+        const report = await deps.scratch.within('stitch', async (dir) =>
+          makesVideo(plan)
+            ? await finishVideo(deps, { spec, plan, dir, context: heeding })
+            : await finishItems(deps, { spec, plan, dir, context: heeding }),
         )
         tellParts(context.span, report.ms, Date.now())
         return await endJob(deps, report, plan)
@@ -109,7 +111,7 @@ async function whyStopped(
 async function endJob(
   { files, statuses, incidents, keepTimeline, onEnded, log }: StitchDeps,
   ending: Report,
-  plan?: Plan,
+  plan?: JobPlan,
 ) {
   const id = ending.jobId
   const [noted, status] = await Promise.all([incidents.of(id), statuses.get(id)])

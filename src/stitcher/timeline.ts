@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import type { BlobStore } from '../shared/blob-store.ts'
 import type { Incident } from '../shared/incident.ts'
-import type { Plan } from '../shared/job.ts'
+import type { JobPlan } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import { layout } from '../shared/layout.ts'
 import { readEntries, viewBatches } from '../shared/timeline.ts'
@@ -15,7 +15,7 @@ type TimelineDeps = {
 
 /** Writes down what became of each batch, while the queue still knows it, and before segments are removed. */
 export function createTimelines({ redis, batchKey, media, files }: TimelineDeps) {
-  return async (plan: Plan, incidents: Incident[]): Promise<void> => {
+  return async (plan: JobPlan, incidents: Incident[]): Promise<void> => {
     const { jobId, batches } = plan
     // The queue may have lost what it knew: what lies in storage was done, whoever did it.
     const done = await files.committed(jobId)

@@ -63,4 +63,10 @@ export const workerSettings = {
     .max(256)
     .default(0)
     .describe('threads of ONNX Runtime in each worker; 0 takes one for each core'),
+  FRAMEFLEET_ROW_MODELS_MAX_BYTES: z.coerce
+    .number()
+    .int()
+    .positive()
+    .default(1e9)
+    .describe('models of tables stay loaded in a worker as long as all of them take less memory than this'),
 }

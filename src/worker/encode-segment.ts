@@ -1,11 +1,11 @@
 import { toMicroseconds } from '../shared/frame-times.ts'
 import type { Codec } from '../shared/encoding.ts'
-import type { Plan } from '../shared/job.ts'
+import type { VideoPlan } from '../shared/job.ts'
 import { ffmpegArgs, startMedia } from '../shared/media/ffmpeg.ts'
 import { colourTags, conversion, fromRgb } from './colours.ts'
 import { frameHeader, matroskaHeader } from './raw-matroska.ts'
 
-type Preset = Plan['encoding']['preset']
+type Preset = VideoPlan['encoding']['preset']
 
 // Thread counts are fixed, not taken from the machine: x264's and x265's output depends on them, and the same batch
 // must give the same bytes whichever worker encodes it. x264's look-ahead thread must not run ahead on its own either: on
@@ -62,7 +62,7 @@ const encoders: Record<Codec, (crf: number, preset: Preset) => string[]> = {
 }
 
 /** ffmpeg's options for an encoding: the same wherever a batch is encoded. */
-export const encoderOptions = ({ codec, crf, preset }: Plan['encoding']): string[] =>
+export const encoderOptions = ({ codec, crf, preset }: VideoPlan['encoding']): string[] =>
   encoders[codec](crf, preset)
 
 export type SegmentEncoder = {
@@ -70,11 +70,12 @@ export type SegmentEncoder = {
   write(pixels: Uint8Array, frame: number): Promise<void>
   /** Ends the segment. */
   finish(): Promise<void>
-  kill(): void
+  /** Ends it, half done; nothing is written any more once it resolves. */
+  kill(): void | Promise<void>
 }
 
 type EncodeJob = {
-  plan: Plan
+  plan: VideoPlan
   /** Ticks of the range's frames. */
   times: number[]
   /** Size of the frames that are written, and of the picture that is kept. */

@@ -14,6 +14,9 @@ import { workerSettings } from './config.ts'
 import { type FromEngine, aliveMs, type ToEngine } from './engine-protocol.ts'
 import { checkDevice } from './check-device.ts'
 import { createEngineRack } from './engine-rack.ts'
+import { createRowModels } from './items/row-models.ts'
+import { createImageScorer } from './items/score-images.ts'
+import { createRowScorer } from './items/score-rows.ts'
 import { createScorer } from './score-batch.ts'
 
 /**
@@ -41,20 +44,23 @@ const wish = {
   deviceId: config.FRAMEFLEET_DEVICE_ID,
   threads: config.FRAMEFLEET_INFERENCE_THREADS || availableParallelism(),
 }
+const sources = createSourceReader(media, cache)
+const models = createModelStore(system)
+const engines = createEngineRack({ models, media, cache, log, wish })
+const rowModels = createRowModels({
+  ...{ models, cache, log, wish },
+  maxBytes: config.FRAMEFLEET_ROW_MODELS_MAX_BYTES,
+})
 const score = createScorer({
+  ...{ media, sources, engines, models },
+  scorers: {
+    images: createImageScorer({ media, sources, models, engines }),
+    table: createRowScorer({ rowModels }),
+  },
   files: createJobFiles(media),
   statuses: createJobStatuses(redis, config.FRAMEFLEET_QUEUE_PREFIX),
-  media,
   stallMs: config.FRAMEFLEET_STALL_SECONDS * 1_000,
-  sources: createSourceReader(media, cache),
   scratch: await openScratch(config.FRAMEFLEET_SCRATCH_DIR),
-  engines: createEngineRack({
-    models: createModelStore(system),
-    media,
-    cache,
-    log,
-    wish,
-  }),
 })
 
 const running = new Map<number, AbortController>()

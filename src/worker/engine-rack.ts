@@ -18,13 +18,16 @@ type RackDeps = { models: ModelStore; media: BlobStore; cache: FileCache; log: L
 
 /** Frames that are under way between decoder, model and encoder, in groups. */
 const slotsOf = (group: number) => (lanes: number) => (group === 1 ? 2 : 1) + 2 * lanes
+/** Engines that are kept whatever they take, and how many there may be while their frames have no more pixels than two of a video. */
 const maxEngines = 2
+const mostEngines = 8
+const pixelsOfTwo = 2 * 1_920 * 1_080
 
 /** An engine, the size of the frames it takes, and that of the output's picture. */
 type Mounted = { engine: Engine; size: Size; picture: Size }
 
 /** A place in the rack; what somebody uses stays in it. */
-type Place = { mounted: Promise<Mounted>; users: number }
+type Place = { mounted: Promise<Mounted>; users: number; pixels: number }
 
 type OpenOptions = {
   /** A folder for the model's file. */
@@ -35,24 +38,36 @@ type OpenOptions = {
   small: boolean
 }
 
+/** Whether another engine may come beside these. A folder of small pictures may have many sizes, and each takes an engine. */
+function hasRoom(places: Pick<Place, 'pixels'>[], pixels: number): boolean {
+  if (places.length < maxEngines) return true
+  const all = places.reduce((sum, place) => sum + place.pixels, pixels)
+  return places.length < mostEngines && all <= pixelsOfTwo
+}
+
 /** Engines that stay loaded from batch to batch: those of the last few models and source sizes that were used. */
 export function createEngineRack({ models, media, cache, log, wish }: RackDeps) {
   // In order of use, the latest last. What is being loaded is in here too: batches that want the same wait for it.
   const places = new Map<string, Place>()
 
   /** Closes what was longest unused, unless there is room. */
-  async function makeRoom() {
-    const idle = [...places].find(([, { users }]) => users === 0)
-    if (places.size < maxEngines || !idle) return
-    places.delete(idle[0])
-    await (await idle[1].mounted).engine.close()
+  async function makeRoom(pixels: number) {
+    const going: Place[] = []
+    // All of them before anything is waited for: then the place that they make room for is in here too.
+    for (const [key, place] of [...places]) {
+      if (hasRoom([...places.values()], pixels)) break
+      if (place.users > 0) continue
+      places.delete(key)
+      going.push(place)
+    }
+    await Promise.all(going.map(async ({ mounted }) => await (await mounted).engine.close()))
   }
 
   /** The place of a key, which is being loaded if there was none. Nothing is waited for: who comes next must see it. */
-  function placeOf(key: string, load: () => Promise<Mounted>): Place {
+  function placeOf(key: string, pixels: number, load: () => Promise<Mounted>): Place {
     const there = places.get(key)
     places.delete(key)
-    const place = there ?? { mounted: makeRoom().then(load), users: 0 }
+    const place = there ?? { mounted: makeRoom(pixels).then(load), users: 0, pixels }
     places.set(key, place)
     if (!there) place.mounted.catch(() => remove(key, place))
     return place
@@ -101,7 +116,7 @@ export function createEngineRack({ models, media, cache, log, wish }: RackDeps) 
       'model loaded',
     )
     try {
-      expectOutput(manifest, frame, engine.output)
+      if (!manifest.scores) expectOutput(manifest, frame, engine.output)
     } catch (error) {
       await engine.close()
       throw error
@@ -123,7 +138,7 @@ export function createEngineRack({ models, media, cache, log, wish }: RackDeps) 
       const look = style ? `${style.url} ${style.etag}` : 'own'
       const key = `${model.name}@${model.version} ${model.sha256} ${look} ${width}x${height} ${options.small ? 'small' : ''}`
       for (;;) {
-        const place = placeOf(key, async () => await mount(spec, { width, height }, options))
+        const place = placeOf(key, width * height, async () => await mount(spec, { width, height }, options))
         place.users += 1
         const leave = async () => {
           place.users -= 1

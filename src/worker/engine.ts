@@ -2,6 +2,7 @@ import { classify } from '../shared/classify.ts'
 import { InputError, PoisonError } from '../shared/errors.ts'
 import type { Size } from '../shared/models/fit.ts'
 import type { Device, DeviceWish } from '../shared/models/device.ts'
+import type { ScoreTensor } from './inference-thread.ts'
 import { loadLanes } from './lanes.ts'
 import { createTurns } from './turns.ts'
 
@@ -35,6 +36,8 @@ export type Ring = {
   slots: { input: Uint8Array; output: Uint8Array }[]
   /** Scores a slot; milliseconds of the model alone. With several lanes, runs may end in another order. */
   run(slot: number): Promise<number>
+  /** The same for a model that makes no image: its outputs, of all frames of the slot. */
+  read(slot: number): Promise<{ ms: number; tensors: ScoreTensor[] }>
   /** Gives the slots back, once nothing is written into them any more. */
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -87,12 +90,17 @@ export async function startEngine(job: EngineJob): Promise<Engine> {
       async openRing(onRun) {
         const kept = idle.pop() ?? (await makeRing())
         const turn = turns.join()
+        const run = async (slot: number) =>
+          await turn.take({ ring: kept.ring, slot, onRun }).catch((error: unknown) => {
+            throw failed(error)
+          })
         return {
           slots: kept.slots,
-          run: async (slot) =>
-            await turn.take({ ring: kept.ring, slot, onRun }).catch((error: unknown) => {
-              throw failed(error)
-            }),
+          run: async (slot) => (await run(slot)).ms,
+          read: async (slot) => {
+            const { ms, tensors = [] } = await run(slot)
+            return { ms, tensors }
+          },
           async [Symbol.asyncDispose]() {
             await turn.leave()
             idle.push(kept)

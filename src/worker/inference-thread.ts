@@ -8,6 +8,8 @@ import { openSession } from '../shared/models/session.ts'
  * pipes to and from ffmpeg keep flowing meanwhile. Frames lie in shared memory and are read and written in place.
  * The thread is never terminated during run(): that would abort the whole process.
  */
+/** An output that is no image. */
+export type ScoreTensor = { name: string; dims: number[]; data: Float32Array | Float64Array | BigInt64Array }
 export type Slot = { input: SharedArrayBuffer; output: SharedArrayBuffer }
 export type ToThread =
   | { load: { model: Uint8Array; wish: DeviceWish } }
@@ -17,7 +19,7 @@ export type ToThread =
 export type Numbered<T> = T & { id: number }
 export type FromThread =
   | { inputDims: number[]; outputDims: number[]; device: Device; fellBack?: string; runMs: number }
-  | { done: number; ms: number }
+  | { done: number; ms: number; tensors?: ScoreTensor[] }
   | { failed: string }
 
 if (!parentPort) throw new Error('inference-thread runs as a thread only')
@@ -46,6 +48,12 @@ async function handle(message: ToThread): Promise<FromThread> {
   const slot = rings.get(message.ring)?.[message.run]
   if (!slot) throw new Error(`no slot ${message.run} in ring ${message.ring}`)
   const started = performance.now()
+  if (!makesImage()) {
+    const made = await session.run({ [inputName()]: slot.input })
+    const ms = performance.now() - started
+    const tensors = Object.entries(made).map(([name, { dims, data }]) => ({ name, dims: [...dims], data }))
+    return { done: message.run, ms, tensors: tensors as ScoreTensor[] }
+  }
   await session.run({ [inputName()]: slot.input }, { [outputName()]: slot.output })
   return { done: message.run, ms: performance.now() - started }
 }
@@ -58,7 +66,8 @@ async function warmUp(device: Device) {
   const began = performance.now()
   const first = await session.run({ [inputName()]: blank })
   const firstMs = performance.now() - began
-  const outputDims = [...(first[outputName()]?.dims ?? [])]
+  // Other outputs come fresh with each run: nothing is kept ready for them.
+  const outputDims = makesImage() ? [...(first[outputName()]?.dims ?? [])] : [0]
   // On a processor such a run spends its time on arithmetic; another would only make the first batch wait.
   if (device === 'cpu' && firstMs > slowMs) return { inputDims, outputDims, runMs: firstMs }
   // The runtime settles on its memory in the second run; how long a run takes shows from the third on.
@@ -72,6 +81,11 @@ async function warmUp(device: Device) {
   return { inputDims, outputDims, runMs: times.sort((a, b) => a - b)[times.length >> 1] ?? 0 }
 }
 
+/** A wrapped model's one output is bytes, unless it makes no image. */
+const makesImage = () => {
+  const [only, other] = session.outputMetadata
+  return other === undefined && only?.isTensor === true && only.type === 'uint8'
+}
 const inputName = () => session.inputNames[0] as string
 const outputName = () => session.outputNames[0] as string
 

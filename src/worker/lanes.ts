@@ -1,9 +1,11 @@
 import { freemem } from 'node:os'
 import type { DeviceWish } from '../shared/models/device.ts'
-import type { FromThread, ToThread } from './inference-thread.ts'
+import type { FromThread, ScoreTensor, ToThread } from './inference-thread.ts'
 import { type ModelThread, startModelThread } from './model-thread.ts'
 
 type Loaded = Extract<FromThread, { outputDims: number[] }>
+
+type Ran = { ms: number; tensors?: ScoreTensor[] }
 
 /** A second copy of the model may take this much of the memory that is free. */
 const shareOfMemory = 0.5
@@ -53,15 +55,15 @@ function laneSet(loaded: { thread: ModelThread; facts: Loaded }[]) {
   return {
     facts,
     count: lanes.length,
-    /** Runs a slot on the lane that has least to do; milliseconds of the model alone. */
-    async run(message: Extract<ToThread, { run: number }>): Promise<number> {
+    /** Runs a slot on the lane that has least to do; milliseconds of the model alone, and its outputs where they are no image. */
+    async run(message: Extract<ToThread, { run: number }>): Promise<Ran> {
       const least = Math.min(...lanes.map(({ busy }) => busy))
       const lane = lanes.find(({ busy }) => busy === least) ?? lanes[0]
-      if (!lane) return 0
+      if (!lane) return { ms: 0 }
       lane.busy += 1
       try {
         const answer = await lane.thread.ask(message)
-        return 'done' in answer ? answer.ms : 0
+        return 'done' in answer ? answer : { ms: 0 }
       } finally {
         lane.busy -= 1
       }

@@ -35,7 +35,8 @@ export function measuredHand(hand: Hand, { pace, rates, onWorked, onScored, log 
       const isUsual = job.attemptsMade === 0 && scored?.frames === payload?.count
       const measured = end(ended, scored && isUsual ? paced(scored) : undefined)
       if (scored) onScored(scored)
-      const { model, size, device } = scored ?? {}
+      const { device } = scored ?? {}
+      const { model, size } = scored?.pacedBy ?? scored ?? {}
       if (measured && model !== undefined && size !== undefined && device !== undefined) {
         rates
           .note({ model, size, device }, measured)

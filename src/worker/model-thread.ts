@@ -1,53 +1,64 @@
 import { Worker } from 'node:worker_threads'
-import { ResourceError } from '../shared/errors.ts'
+import { LostError, ResourceError } from '../shared/errors.ts'
 import type { FromThread, Numbered, ToThread } from './inference-thread.ts'
 
-/** Longest that loading a model or scoring one frame may take: beyond it something hangs. */
+/** Longest that loading a model or one run of it may take, from when the thread turned to it: beyond it something hangs. */
 const askLimitMs = 300_000
 
 export type ModelThread = ReturnType<typeof startModelThread>
 
 /** The inference thread as a function. */
-export function startModelThread() {
+export const startModelThread = () => startThread<{ asks: ToThread; answers: FromThread }>('inference-thread')
+
+/**
+ * A thread that answers one question after the other, in their order, as a function: `file` is its module beside this one. Where it
+ * dies or hangs, what it was at fails with ResourceError, and all that had not begun with LostError.
+ */
+export function startThread<Talk extends { asks: object; answers: object }>(file: string) {
+  type Answer = Talk['answers']
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-  const thread = new Worker(new URL(`./inference-thread.${extension}`, import.meta.url))
-  const waiting = new Map<number, { resolve(answer: FromThread): void; reject(error: Error): void }>()
+  const thread = new Worker(new URL(`./${file}.${extension}`, import.meta.url))
+  // In order: the first is the one that it is at.
+  const waiting = new Map<number, { resolve(answer: Answer): void; reject(error: Error): void }>()
   let numbers = 0
   let broken: Error | undefined
-  const fail = (error: Error) => {
-    broken = error
-    for (const each of waiting.values()) each.reject(error)
+  let limit: NodeJS.Timeout | undefined
+  const fail = (why: string) => {
+    clearTimeout(limit)
+    if (broken) return
+    const [culprit, ...others] = waiting.values()
+    // What has not begun is not to blame. With nobody to suspect it is the thread itself that can't live.
+    broken = culprit ? new LostError(why) : new ResourceError(why)
+    culprit?.reject(new ResourceError(why))
+    for (const each of others) each.reject(broken)
     waiting.clear()
   }
-  thread.on('message', (answer: Numbered<FromThread>) => {
+  const watchFirst = () => {
+    clearTimeout(limit)
+    if (waiting.size === 0) return
+    limit = setTimeout(() => fail(`the model took longer than ${askLimitMs / 1_000} s`), askLimitMs)
+  }
+  thread.on('message', (answer: Numbered<Answer | { failed: string }>) => {
     const asked = waiting.get(answer.id)
     waiting.delete(answer.id)
+    watchFirst()
     if ('failed' in answer) asked?.reject(new Error(answer.failed))
     else asked?.resolve(answer)
   })
-  thread.on('error', (error) =>
-    fail(new ResourceError(`the inference thread died: ${(error as Error).message}`)),
-  )
-  thread.on('exit', () => fail(new ResourceError('the inference thread ended')))
+  thread.on('error', (error) => fail(`the inference thread died: ${(error as Error).message}`))
+  thread.on('exit', () => fail('the inference thread ended'))
   thread.unref()
   return {
     /** Set once the thread has died or hung: it is of no more use. */
     broken: () => broken !== undefined,
-    async ask(message: ToThread): Promise<FromThread> {
+    async ask(message: Talk['asks']): Promise<Answer> {
       if (broken) throw broken
-      const limit = setTimeout(
-        () => fail(new ResourceError(`the model took longer than ${askLimitMs / 1_000} s`)),
-        askLimitMs,
-      )
-      try {
-        return await new Promise<FromThread>((resolve, reject) => {
-          const id = ++numbers
-          waiting.set(id, { resolve, reject })
-          thread.postMessage({ ...message, id })
-        })
-      } finally {
-        clearTimeout(limit)
-      }
+      return await new Promise<Answer>((resolve, reject) => {
+        const id = ++numbers
+        waiting.set(id, { resolve, reject })
+        if (waiting.size === 1) watchFirst()
+        thread.postMessage({ ...message, id })
+      })
     },
     async close() {
       await thread.terminate()

@@ -1,40 +1,29 @@
-import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import type { BlobStore } from '../shared/blob-store.ts'
-import { CancelledError, LostError, tooManyErrors } from '../shared/errors.ts'
-import { batchStarts, timesOf } from '../shared/frame-times.ts'
-import type { BatchPayload, BatchResult, JobSpec, Plan } from '../shared/job.ts'
+import { CancelledError } from '../shared/errors.ts'
+import { batchStarts } from '../shared/frame-times.ts'
+import { type BatchPayload, type BatchResult, type JobSpec, makesVideo } from '../shared/job.ts'
 import type { JobFiles } from '../shared/job-files.ts'
 import type { JobStatuses } from '../shared/job-status.ts'
-import { resizeRgb } from '../shared/image.ts'
 import { haltSignal } from '../shared/halt-signal.ts'
-import { layout } from '../shared/layout.ts'
 import type { Scratch } from '../shared/scratch.ts'
-import { writeSegmentFacts } from '../shared/segment-metadata.ts'
-import type { SourceReader } from '../shared/source.ts'
 import type { Logger } from '../shared/log.ts'
-import { committedBatch } from './committed-batch.ts'
-import { ShortDecode, damagedFrames, findUndecodable } from './decode-range.ts'
-import { decoderThreads } from './decoder-threads.ts'
-import { encodeSegment } from './encode-segment.ts'
+import { isItemsPlan } from '../shared/items/items-plan.ts'
+import { committedBatch, removeCommitted } from './committed-batch.ts'
+import { type ItemsDeps, scoreItems } from './items/score-items.ts'
 import type { Manner } from './engine-protocol.ts'
-import type { EngineRack } from './engine-rack.ts'
-import { scoreFrames, withoutFrames } from './score-frames.ts'
+import { type VideoDeps, scoreVideo } from './score-video.ts'
 
-export type ScoreDeps = {
+export type ScoreDeps = VideoDeps & {
   files: JobFiles
   statuses: JobStatuses
   media: BlobStore
-  sources: SourceReader
   scratch: Scratch
-  engines: EngineRack
-  /** ffmpeg is ended when it makes no progress for this long. */
-  stallMs?: number
+  scorers: ItemsDeps['scorers']
 }
 
 /**
- * Scores one batch: fetches the source (once for each machine), decodes the batch's frames, runs the model, encodes
- * and commits one segment.
+ * Scores one batch. Of a video: fetches the source (once for each machine), decodes the batch's frames, runs the model, encodes
+ * and commits one segment, or one part where the model makes no pictures.
  *
  *   waiting ──claim──► fetching ──► scoring ──► committing ──► done
  *      ▲                  │            │            │
@@ -81,19 +70,22 @@ export function createScorer(deps: ScoreDeps) {
       return elsewhere && word
     })
     try {
-      const { ms, first, ...made } = await deps.scratch.within(
-        'batch',
-        async (dir) =>
-          await scoreInto(deps, {
-            ...{ dir, spec, plan, batch, steps, started, signal: stop.signal },
-            onFrame: (done) => (framesDone = done),
-          }),
-      )
+      const { ms, first, ...made } = await within(spec, stop.signal, async (signal) => {
+        const onFrame = (done: number) => (framesDone = done)
+        return await deps.scratch.within('batch', async (dir) =>
+          isItemsPlan(plan)
+            ? await scoreItems(deps, {
+                ...{ dir, spec, plan, batch, signal, manner: steps.manner, log: steps.log },
+                ...{ onScoring: steps.onScoring, onItem: onFrame, onFetched: steps.onDecoded },
+              })
+            : await scoreVideo(deps, { dir, spec, plan, batch, steps, started, signal, onFrame }),
+        )
+      })
       // No progress may be reported any more: it would be counted beside the committed frames.
       stop.close()
       const outcome = trial ? undefined : await statuses.commit(jobId, index, count)
       // Nobody will join it any more: the end has cleared up before this segment came.
-      if (outcome === 'ended') await media.remove([layout.segment(jobId, index)])
+      if (outcome === 'ended') await removeCommitted(media, batch, makesVideo(plan))
       if (!first) return (await committedBatch(media, batch)) ?? { ...nothing, skipped: 'committed' }
       const totalMs = performance.now() - started
       return { frames: trial?.count ?? count, ...made, ms: rounded({ ...ms, totalMs }) }
@@ -104,6 +96,21 @@ export function createScorer(deps: ScoreDeps) {
       throw error
     }
   }
+}
+
+/** Ends a try that takes longer than the job allows; it is tried again. */
+async function within<T>(
+  { request }: JobSpec,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { timeoutSeconds } = request.batch
+  if (timeoutSeconds === undefined) return await work(signal)
+  const limit = AbortSignal.timeout(timeoutSeconds * 1_000)
+  return await work(AbortSignal.any([signal, limit])).catch((error: unknown) => {
+    if (signal.aborted || !limit.aborted) throw error
+    throw new Error(`the batch took longer than its ${timeoutSeconds} s (batch.timeoutSeconds)`)
+  })
 }
 
 /** How the work is told to stop, and whom it tells how far it is. */
@@ -117,120 +124,6 @@ export type ScoreSteps = {
 }
 
 const nothing = { frames: 0, replaced: [], through: [], ms: {} } satisfies BatchResult
-
-type Scoring = {
-  dir: string
-  spec: JobSpec
-  plan: Plan
-  batch: BatchPayload
-  steps: ScoreSteps
-  /** When the batch was taken up. */
-  started: number
-  signal: AbortSignal
-  onFrame(done: number): void
-}
-
-async function scoreInto(
-  deps: ScoreDeps,
-  { dir, spec, plan, batch, steps, started, signal, onFrame }: Scoring,
-) {
-  const began = performance.now()
-  const path = join(dir, 'source')
-  const { sourceQuery } = await deps.files.secret(spec)
-  await deps.sources.open(spec.source, sourceQuery, path, signal)
-  const { onScoring, manner } = steps
-  const { small = false, trial } = manner
-  await using mounted = await deps.engines.open(spec, plan.video, { dir, onScoring, small })
-  const { engine, picture, size } = mounted
-  const fetchMs = performance.now() - began
-
-  const range = trial ?? { first: batch.first, count: batch.count }
-  const segment = join(dir, 'segment.mp4')
-  let setUpMs: number | undefined
-  const score = async (missing: number[], seek: boolean) => {
-    await using ring = await engine.openRing(() => {
-      setUpMs ??= performance.now() - started
-      onScoring()
-    })
-    const encoder = encodeSegment({
-      plan,
-      signal,
-      stallMs: deps.stallMs,
-      picture,
-      path: segment,
-      scored: engine.output,
-      times: timesOf(plan.times, range.first, range.count),
-    })
-    const ranges = withoutFrames(range, missing)
-    const ms = await scoreFrames({
-      path,
-      plan,
-      seek,
-      ranges,
-      batch: range,
-      picture: size,
-      ring,
-      group: engine.group,
-      threads: decoderThreads(engine.device, availableParallelism()),
-      encoder,
-      stallMs: deps.stallMs,
-      through: new Set(manner.through),
-      unscored: async (pixels) => await resizeRgb(pixels, size, engine.output),
-      signal,
-      onFrame,
-      onDecoded: steps.onDecoded,
-    })
-    return { ms, replaced: missing }
-  }
-  const made = await score([], true).catch(async (error: unknown) => {
-    if (!(error instanceof ShortDecode)) throw error
-    // Perhaps seeking went wrong: from the start of the file there is nothing to seek.
-    const missing = await findUndecodable({
-      ...{ path, plan, range, signal, picture: size, seek: false },
-      stallMs: deps.stallMs,
-    })
-    steps.log.warn(
-      { missing: missing.length, err: error.message },
-      'decoding again from the start of the source',
-    )
-    // Whether a frame can be decoded is not what a trial asks.
-    if (trial && missing.length >= range.count)
-      return { ms: { decodeMs: 0, inferMs: 0, encodeMs: 0 }, replaced: missing }
-    if (trial) return await score(missing, false)
-    const { onError, errorThreshold } = spec.request
-    if (missing.length > 0 && onError === 'fail') throw damagedFrames(plan, missing)
-    if (missing.length > errorThreshold) throw tooManyErrors(missing.length, errorThreshold)
-    // A batch without a single good frame has none to repeat.
-    if (missing.length >= range.count) throw damagedFrames(plan, missing)
-    return await score(missing, false)
-  })
-
-  if (steps.signal.aborted) throw new LostError('told to leave')
-  const through = manner.through ?? []
-  const { device } = engine
-  if (trial) return { first: true, replaced: made.replaced, through, device, ms: { fetchMs, ...made.ms } }
-  const uploading = performance.now()
-  const first = await deps.media.uploadFile(layout.segment(spec.id, batch.index), segment, {
-    contentType: 'video/mp4',
-    metadata: writeSegmentFacts({
-      frames: batch.count,
-      replaced: made.replaced.map((frame) => frame - batch.first),
-      through: through.map((frame) => frame - batch.first),
-    }),
-    ifAbsent: true,
-  })
-  const { model } = spec
-  return {
-    /** Whether nobody had committed it before. */
-    first,
-    replaced: made.replaced,
-    through,
-    device,
-    model: `${model.name}@${model.version}`,
-    size: `${plan.video.width}x${plan.video.height}`,
-    ms: { fetchMs, setUpMs: setUpMs ?? 0, ...made.ms, uploadMs: performance.now() - uploading },
-  }
-}
 
 function rounded(ms: Record<string, number>): Record<string, number> {
   return Object.fromEntries(

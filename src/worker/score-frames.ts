@@ -1,9 +1,23 @@
 import type { Plan } from '../shared/job.ts'
 import type { Range } from '../shared/media/frame-range.ts'
 import { type Picture, decodeRange } from './decode-range.ts'
-import type { SegmentEncoder } from './encode-segment.ts'
 import type { Ring } from './engine.ts'
 import { createLane } from './frame-ring.ts'
+
+/** What becomes of frames as the model sees them: pictures, or what it says of each. */
+export type FrameSink = {
+  /** Has the model look at a slot of the ring; milliseconds of that alone. */
+  run(slot: number): Promise<number>
+  /**
+   * Takes what was scored, for each of `frames` of the batch (from 0), in order. `unseen`: the pixels of a frame that the model
+   * was not shown. Once it resolves the slot may be filled again.
+   */
+  take(scored: { slot: number; place: number; unseen?: Uint8Array }, frames: number[]): Promise<void>
+  /** Ends it: it is whole. */
+  finish(): Promise<void>
+  /** Ends it, half done; nothing is written any more once it resolves. */
+  kill(): void | Promise<void>
+}
 
 type ScoreJob = {
   path: string
@@ -19,11 +33,9 @@ type ScoreJob = {
   ring: Ring
   /** Frames in each slot of the ring. */
   group: number
-  encoder: SegmentEncoder
-  /** Frames of the video that the model must not see: it gets a black one, and their own picture is written. */
+  sink: FrameSink
+  /** Frames of the video that the model must not see: it gets a black one. */
   through: Set<number>
-  /** A frame as decoded, in the size of a scored one. */
-  unscored(pixels: Uint8Array): Promise<Uint8Array>
   signal: AbortSignal
   stallMs?: number
   onFrame(done: number): void
@@ -34,15 +46,15 @@ type ScoreJob = {
 export type PhaseTimes = { decodeMs: number; inferMs: number; encodeMs: number }
 
 /**
- * Decodes, scores and encodes a batch, all three at once over the engine's ring of frames:
+ * Decodes and scores a batch and encodes what comes of it, all three at once over the engine's ring of frames:
  *
  *   free ─► decode ─► ready ─► model ─► scored ─► encode ─► free
  *
- * A frame that can't be decoded repeats the scored picture of the nearest one before it in the batch, or after it at
- * the batch's start. Milliseconds are those each stage was at work, not waiting for the others.
+ * A frame that can't be decoded repeats what the nearest one before it in the batch became, or the one after it at the
+ * batch's start. Milliseconds are those each stage was at work, not waiting for the others.
  */
 export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
-  const { ring, group, encoder, batch, ranges } = job
+  const { ring, group, sink, batch, ranges } = job
   const free = createLane(ring.slots.map((_, slot) => slot))
   const ready = createLane()
   const scored = createLane()
@@ -98,7 +110,7 @@ export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
     }
     for (let slot = await ready.next(); slot !== undefined; slot = await ready.next()) {
       // Not waited for here: the model finds its next frames waiting.
-      last = guarded(inOrder(slot, ring.run(slot), last))
+      last = guarded(inOrder(slot, sink.run(slot), last))
     }
     await last
     scored.close()
@@ -109,30 +121,28 @@ export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
     for (let slot = await scored.next(); slot !== undefined; slot = await scored.next()) {
       const since = performance.now()
       for (let i = 0; i < (filled[slot] ?? 0); i++) {
-        const own = kept[slot]?.get(i)
-        const pixels = own ? await job.unscored(own) : part(ring.slots[slot]?.output, group, i)
-        // One picture stands for several frames where its neighbours could not be decoded.
-        for (const frame of writes.shift() ?? []) {
-          await encoder.write(pixels, frame)
-          job.onFrame(++done)
-        }
+        // One stands for several frames where its neighbours could not be decoded.
+        const frames = writes.shift() ?? []
+        await sink.take({ slot, place: i, unseen: kept[slot]?.get(i) }, frames)
+        done += frames.length
+        job.onFrame(done)
       }
       ms.encodeMs += performance.now() - since
       kept[slot]?.clear()
       free.push(slot)
     }
     const since = performance.now()
-    await encoder.finish()
+    await sink.finish()
     ms.encodeMs += performance.now() - since
   }
 
-  // The first stage to fail stops the others; the encoder is killed, or it would wait for frames that never come.
+  // The first stage to fail stops the others; an encoder is killed, or it would wait for frames that never come.
   let first: { error: unknown } | undefined
   async function guarded(stage: Promise<void>): Promise<void> {
-    await stage.catch((error: unknown) => {
+    await stage.catch(async (error: unknown) => {
       first ??= { error }
       for (const lane of [free, ready, scored]) lane.fail(error)
-      encoder.kill()
+      await sink.kill()
     })
   }
   await Promise.all([decode(), infer(), encode()].map(guarded))
@@ -142,7 +152,7 @@ export async function scoreFrames(job: ScoreJob): Promise<PhaseTimes> {
 }
 
 /** The n-th of the `group` frames that lie one behind the other in a slot. */
-function part(slot: Uint8Array | undefined, group: number, n: number): Uint8Array {
+export function part(slot: Uint8Array | undefined, group: number, n: number): Uint8Array {
   if (!slot) throw new Error('the ring has no such slot')
   const bytes = slot.length / group
   return slot.subarray(n * bytes, (n + 1) * bytes)

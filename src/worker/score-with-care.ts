@@ -70,15 +70,29 @@ export function createCarefulScorer({ shared, openLone, spec, onUnfit, onUnscore
     if (care === 'alone') return await score({})
 
     const { request } = await spec(batch.jobId)
-    const { onError, errorThreshold } = request
-    const trial = async (range: Range, through: number[] = []) =>
-      await blamed(score({ trial: range, through }), signal)
+    const modelName = request.model ?? `of batch ${batch.index}`
+    const { errorThreshold } = request
+    // Of items each is its own failure.
+    const onError = request.source.url === undefined ? 'passthrough' : request.onError
+    const trial = async (range: Range) => await blamed(score({ trial: range }), signal)
     const { first, count } = batch
-    const blackFrame = async () => await trial({ first, count: 1 }, [first])
+    // In place of the first that the model comes to: what can't even be opened proves nothing of it.
+    const blackFrame = async () => {
+      for (let frame = first; frame < first + count; frame++) {
+        let device: string | undefined
+        const manner = { trial: { first: frame, count: 1 }, through: [frame] }
+        const error = await blamed(
+          score(manner).then((result) => (device = result.device)),
+          signal,
+        )
+        if (error || device !== undefined) return error
+      }
+      return undefined
+    }
     const black = (await blackFrame()) && (await blackFrame())
     if (black) {
       await proveFit(signal)
-      const text = `the model ${request.model} fails even on a black frame: ${black.message}`
+      const text = `the model ${modelName} fails even on a black frame: ${black.message}`
       throw new PoisonError(text, { cause: black })
     }
     const bad = await isolate({ first, count }, trial, onError === 'fail' ? 0 : errorThreshold)

@@ -1,8 +1,8 @@
 import { LostError } from '../shared/errors.ts'
 
-export type Turn<T> = {
+export type Turn<T, R = number> = {
   /** Waits for its turn and runs; resolves in the order of asking. */
-  take(what: T): Promise<number>
+  take(what: T): Promise<R>
   /** Drops what has not begun; resolves when what has begun has ended. */
   leave(): Promise<void>
 }
@@ -12,8 +12,8 @@ export type Turn<T> = {
  * leaves. Taking turns evenly, all would end at once and then decode at once, and the model would wait for them all.
  * `atOnce` runs are begun at a time: one more than the model has lanes, so that it never waits for us.
  */
-export function createTurns<T>(run: (what: T) => Promise<number>, atOnce: number) {
-  type Waiting = { what: T; age: number; resolve(ms: number): void; reject(error: unknown): void }
+export function createTurns<T, R = number>(run: (what: T) => Promise<R>, atOnce: number) {
+  type Waiting = { what: T; age: number; resolve(ran: R): void; reject(error: unknown): void }
   const waiting: Waiting[] = []
   const running = new Set<Promise<unknown>>()
   let ages = 0
@@ -37,12 +37,12 @@ export function createTurns<T>(run: (what: T) => Promise<number>, atOnce: number
   }
 
   return {
-    join(): Turn<T> {
+    join(): Turn<T, R> {
       const age = ages++
       const mine = new Set<Promise<unknown>>()
       return {
         async take(what) {
-          const turn = new Promise<number>((resolve, reject) => waiting.push({ what, age, resolve, reject }))
+          const turn = new Promise<R>((resolve, reject) => waiting.push({ what, age, resolve, reject }))
           mine.add(turn)
           next()
           try {

@@ -87,7 +87,7 @@ test('a flood by one token is refused, and keeps no other from being answered', 
   const waited = performance.now() - began
   const statuses = await Promise.all(flood)
   expect(other.status).toBe(200)
-  expect(waited).toBeLessThan(2_000)
+  expect(waited).toBeLessThan(5_000)
   const refused = statuses.filter((status) => status === 429).length
   expect(refused).toBeGreaterThan(200)
   expect(statuses.filter((status) => status === 200).length).toBe(400 - refused)

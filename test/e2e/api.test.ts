@@ -230,6 +230,7 @@ test('Bull Board shows the queues, to a browser that gives the token as password
     ['stitch', true],
     ['quarantine', true],
     ['autoscale', true],
+    ['schedule', true],
   ])
 })
 
@@ -251,6 +252,7 @@ test('the API describes itself, from the schemas it checks by', async () => {
     '/v1/jobs/{id}/output',
     '/v1/jobs/{id}/preview',
     '/v1/jobs/{id}/report',
+    '/v1/jobs/{id}/restitch',
     '/v1/jobs/{id}/resume',
     '/v1/jobs/{id}/stream',
     '/v1/models',
@@ -258,7 +260,11 @@ test('the API describes itself, from the schemas it checks by', async () => {
     '/v1/quarantine',
     '/v1/quarantine/{id}',
     '/v1/quarantine/{id}/retry',
+    '/v1/readings',
     '/v1/resume',
+    '/v1/schedules',
+    '/v1/schedules/{id}',
+    '/v1/schedules/{id}/run',
     '/v1/stream',
     '/v1/triggers',
     '/v1/triggers/test',
@@ -429,5 +435,22 @@ async function contents(redis: Redis, key: string): Promise<string> {
     stream: async () => await redis.xrange(key, '-', '+'),
     string: async () => await redis.get(key),
   }
-  return JSON.stringify(await read[type]?.())
+  // One that has gone meanwhile has nothing.
+  return JSON.stringify((await read[type]?.()) ?? null)
 }
+
+test('what devices measured lies in storage once it is acknowledged, under its hour, and is counted', async () => {
+  const TS = new Date().toISOString()
+  const reading = { TS, Device: 'pump-1', Tag: 'pressure', Val: 4.7 }
+  const answer = await stack.call('POST', '/v1/readings', {
+    body: `${JSON.stringify(reading)}\nnonsense\n`,
+    headers: { 'content-type': 'application/x-ndjson' },
+  })
+  expect(answer.status).toBe(207)
+  expect(await answer.json()).toMatchObject({ taken: 1, refused: 1, errors: [{ line: 2 }] })
+  const [name = ''] = await stack.namesUnder('readings/')
+  expect(name.startsWith(`readings/${TS.slice(0, 13).replaceAll(/[-T]/g, '/')}/`)).toBe(true)
+  expect(JSON.parse(String(await stack.media.read(name)))).toEqual(reading)
+  const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text()
+  expect(metrics).toMatch(/framefleet_readings_total\{[^}]*outcome="taken"[^}]*\} 1/)
+})

@@ -154,6 +154,36 @@ test('a line that breaks in the middle of a file costs what was on its way, no m
   expect(anew()).toBe(total)
 })
 
+test('schedules are set, run, shown and removed from the command line', async () => {
+  const file = join(dir, 'daily.json')
+  const daily = {
+    cron: '0 3 * * *',
+    job: { source: { url: await stack.upload(clip) }, model: 'passthrough' },
+  }
+  await writeFile(file, JSON.stringify({ ...daily, cron: 'daily' }))
+  expect(await cli(['schedules', 'set', 'daily', file])).toMatchObject({
+    ...{ code: 1, stdout: '' },
+    stderr: expect.stringMatching(/^framefleet: cron: must have five fields: [^\n]+\n$/),
+  })
+  await writeFile(file, JSON.stringify(daily))
+  expect(await cli(['schedules', 'set', 'daily', file])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(
+      /^daily {2}0 3 \* \* \* \(UTC, skip\) {2}next \S+T03:00:00.000Z {2}no run yet\n$/,
+    ),
+  })
+  const run = await cli(['schedules', 'run-now', 'daily', '--json'])
+  const { jobId, outcome } = JSON.parse(run.stdout) as { jobId: string; outcome: string }
+  expect({ code: run.code, outcome }).toEqual({ code: 0, outcome: 'started' })
+  expect(await stack.ends(jobId)).toMatchObject({ status: 'succeeded' })
+  const late = await cli(['schedules', 'run-now', 'daily', '--at', '2199-01-01T00:00:00Z'])
+  expect(late).toMatchObject({ code: 1, stderr: expect.stringContaining('a time that has come') })
+  const shown = await cli(['schedules', 'show', 'daily'])
+  expect(shown.stdout).toMatch(new RegExp(`\n\\S+T03:00:00.000Z  started  ${jobId}  by hand\n$`))
+  expect(await cli(['schedules', 'remove', 'daily'])).toMatchObject({ code: 0 })
+  expect(await cli(['schedules'])).toMatchObject({ code: 0, stdout: 'no schedules\n' })
+})
+
 test('the command line says what became of it by its exit code, and by plain lines in a pipe', async () => {
   const url = await stack.upload(clip)
   const followed = await cli(['submit', url, '--model', 'passthrough', '--wait'])

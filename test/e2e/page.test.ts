@@ -5,6 +5,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { renderSampleClip } from '../../src/cli/sample-clip.ts'
 import { seriousFindings, startBrowser } from '../support/browser.ts'
 import { makeClip } from '../support/clips.ts'
+import { colourManifest, colourModel } from '../support/score-models.ts'
+import { picture } from '../support/pictures.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
@@ -16,6 +18,8 @@ let browser: Browser
 let page: Page
 let done = ''
 let failed = ''
+let images = ''
+let scores = ''
 
 beforeAll(async () => {
   const env = { FRAMEFLEET_WORKER_HOUR_PRICE: '0.5' }
@@ -93,7 +97,6 @@ test('a link puts no other token in place of the one somebody has, unless they s
 
   const asked: string[] = []
   const note = (request: { url(): string }) => void asked.push(new URL(request.url()).pathname)
-  // What the jobs still ask for is asked before.
   const toFleet = async () => {
     await page.goto(at('#/fleet'))
     await page.getByRole('heading', { name: 'Fleet', exact: true }).waitFor()
@@ -106,8 +109,9 @@ test('a link puts no other token in place of the one somebody has, unless they s
     await toFleet()
   }
   page.off('request', note)
-  expect(asked.filter((path) => !/^\/(v1\/fleet|page\/)/.test(path))).toEqual([])
   await page.goto(at('#/'))
+  // The form of the jobs outlives their view: the models' pictures may still be on their way to it.
+  expect(asked.filter((path) => !/^\/(v1\/(fleet|models)|page)(\/|$)/.test(path))).toEqual([])
 })
 
 test('the page is small, asks nobody else for anything, and is served anew only when it has changed', async () => {
@@ -275,7 +279,7 @@ test('a job that can not be done says why, and what to do', async () => {
   await alert.waitFor()
   expect(await alert.textContent()).toMatch(/not a video.*Choose a file that ffmpeg can read/)
   await page.getByRole('button', { name: 'Run it again' }).waitFor()
-  await page.getByText('The video was never planned.').waitFor()
+  await page.getByText('It was never planned.').waitFor()
 })
 
 test('what the API refuses is said where it was asked for', async () => {
@@ -337,13 +341,87 @@ test('the fleet: who is there, why so many, and what people set', async () => {
   expect((await stack.api.fleet()).settings).toMatchObject({ min: 2, max: 3, size: null, paused: false })
 })
 
+test('a job without a video: what it made, and which of its images failed; scores to be fetched', async () => {
+  const file = await picture({ width: 160, height: 120 }).png().toBuffer()
+  for (const [i, name] of ['a.png', 'b.png', 'broken.png', 'c.png'].entries())
+    await stack.media.write(`holiday/${name}`, i === 2 ? file.subarray(0, 200) : file)
+  images = (await stack.api.submit({ source: { images: { prefix: 'holiday/' } }, model: 'relief' })).id
+  expect(await stack.ends(images)).toMatchObject({ status: 'succeeded' })
+  await page.goto(at(`#/jobs/${images}`))
+  await page.getByRole('heading', { name: 'holiday/' }).waitFor()
+  await page.locator('.report').waitFor()
+  const shown = page.locator('.pictures img')
+  const widths = async () =>
+    await shown.evaluateAll((all) => all.map((image) => ('naturalWidth' in image ? image.naturalWidth : 0)))
+  await expect.poll(widths).toEqual([160, 160, 160])
+  expect(await page.locator('.report dl').textContent()).toMatch(/Images4Failed1.*images\/s/)
+  await page.getByText('What failed (1)').click()
+  expect(await page.locator('.report li').first().textContent()).toMatch(/^broken\.png: It can't be read/)
+  // Nothing is said of frames, and nothing is played or compared.
+  const main = (await page.locator('main').textContent()) ?? ''
+  expect(main).toMatch(/4 images · in/)
+  expect(main).not.toMatch(/frame|video/i)
+
+  await stack.addModel(colourModel(), colourManifest)
+  const film = await makeClip({ path: join(dir, 'colours.mp4'), frames: 12 })
+  scores = await stack.submit(film, { model: 'colours' })
+  expect(await stack.ends(scores)).toMatchObject({ status: 'succeeded' })
+  await page.goto(at(`#/jobs/${scores}`))
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('link', { name: 'Download the scores' }).click(),
+  ])
+  expect(download.suggestedFilename()).toBe('colours.scored.ndjson')
+  expect((await readFile(await download.path(), 'utf8')).trim().split('\n')).toHaveLength(12)
+  expect(await page.locator('video, .compare').count()).toBe(0)
+
+  // Where it is chosen nothing is asked of a video that there will not be; nor is it what stands first.
+  await page.goto(at('#/'))
+  const model = page.getByRole('radio', { name: 'colours' })
+  await model.waitFor()
+  const asksCodec = async () =>
+    await page.evaluate<boolean>("!document.querySelector('#codec').closest('[hidden]')")
+  expect([await model.isChecked(), await asksCodec()]).toEqual([false, true])
+  await model.check()
+  expect(await asksCodec()).toBe(false)
+})
+
+test('schedules: when each runs, what became of its runs, and a run by hand', async () => {
+  const { source } = await stack.api.job(done)
+  await stack.api.setSchedule('nightly', {
+    ...{ cron: '0 3 * * *', timezone: 'Europe/Berlin' },
+    job: { source: { url: source }, model: 'passthrough' },
+  })
+  await page.goto(at('#/schedules'))
+  const nightly = page.getByRole('row', { name: 'nightly' })
+  await nightly.waitFor()
+  expect(await nightly.textContent()).toMatch(/0 3 \* \* \* Europe\/Berlin.*none yet.*skipped/)
+  await page.getByRole('button', { name: 'Run now: nightly' }).click()
+  const runs = page.getByRole('region', { name: 'Runs of nightly' })
+  await runs.getByRole('link', { name: 'started' }).waitFor()
+  expect(await runs.textContent()).toMatch(/By hand/)
+  const [run] = (await stack.api.schedule('nightly')).runs
+  expect(await stack.ends(run?.jobId ?? '')).toMatchObject({ status: 'succeeded' })
+  await runs.getByRole('link', { name: 'started' }).click()
+  await page.getByRole('heading', { level: 1 }).waitFor()
+  expect(page.url()).toBe(at(`#/jobs/${run?.jobId}`))
+})
+
 test('everybody can use it: nothing serious on any view, in either theme, on a phone as on a wide screen', async () => {
-  const views = { jobs: '#/', job: `#/jobs/${done}`, failure: `#/jobs/${failed}`, fleet: '#/fleet' }
+  const views = {
+    ...{ jobs: '#/', job: `#/jobs/${done}`, failure: `#/jobs/${failed}`, fleet: '#/fleet' },
+    schedules: '#/schedules',
+    images: `#/jobs/${images}`,
+    scores: `#/jobs/${scores}`,
+  }
   const ready = {
     jobs: '.job',
     job: '.report',
     failure: '.problem',
     fleet: '.decisions li',
+    schedules: 'tbody time',
+    images: '.report',
+    scores: '.report',
   }
   const found: string[] = []
   const manners = [

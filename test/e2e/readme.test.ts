@@ -8,6 +8,7 @@ import { freePort } from '../../src/cli/services.ts'
 import { builtinModels } from '../../src/shared/models/builtin.ts'
 import { run } from '../support/cli.ts'
 import { makeClip } from '../support/clips.ts'
+import { classifier, echo, quotient } from '../support/table-models.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 /**
@@ -63,6 +64,8 @@ beforeAll(async () => {
   await makeClip({ path: join(dir, 'film.mp4'), frames: 24 })
   const look = builtinModels().find(({ manifest }) => manifest.name === 'passthrough')
   await writeFile(join(dir, 'my-look.onnx'), look?.bytes ?? '')
+  const ofRows = { pump: quotient(), churn: classifier(), encoder: echo({ count: 'features' }) }
+  for (const [name, bytes] of Object.entries(ofRows)) await writeFile(join(dir, `${name}.onnx`), bytes)
   port = await freePort()
   up = spawn('npx', ['framefleet', 'up', '--port', String(port)], {
     cwd: dir,

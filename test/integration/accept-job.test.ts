@@ -128,3 +128,79 @@ test('a job that could not be put on the queues is forgotten if it had no key, e
   await deps.flows.close()
   await close()
 })
+
+test('a job whose output would be written over what it is made of is refused', async () => {
+  const { deps, close } = await producer()
+  const own = (name: string) => deps.media.url(name)
+  const spelt = (url: string) => url.replace('/in/', '/%69n/')
+  const [csv, tiled] = [{ format: 'csv', key: ['id'], features: ['x'] }, spelt(own('in/tiles.csv'))]
+  const scores = (name: string) => ({ scores: { url: own(name) } })
+  const below = { images: { prefix: 'in/' } }
+  const list = (...names: string[]) => ({ images: { list: names.map(own) } })
+  const refused: [source: object, output: object][] = [
+    [{ url: own('in/clip.mp4') }, { url: own('in/clip.mp4') }],
+    [{ url: own('in/clip.mp4') }, { url: spelt(own('in/clip.mp4')) }],
+    [{ url: own('in/clip.mp4') }, { url: `${own('in/clip.mp4')}?sig=x` }],
+    [{ url: own('in/clip.mp4') }, scores('in/clip.mp4')],
+    [list('x/b.png', 'in/a.png'), below],
+    [{ images: { list: [`${own('in/a.png')}?sig=x`] } }, below],
+    [list('in/a.png'), scores('in/a.png')],
+    [{ images: { manifest: own('in/m.ndjson') } }, scores('in/m.ndjson')],
+    [{ images: { manifest: own('in/m.png') } }, below],
+    [{ images: { prefix: 'in/' } }, scores('in/a.png')],
+    [{ images: { prefix: 'in/a/' } }, below],
+    [{ table: { ...csv, url: tiled } }, scores('in/tiles.csv')],
+    [{ table: { ...csv, prefix: 'in/' } }, scores('in/scores.csv')],
+  ]
+  const codeOf = async (source: object, output: object) => {
+    const asked = JobRequest.parse({ source, output, model: 'passthrough' })
+    const why = await acceptJob(deps, asked, { client: 'me' }).catch((error: unknown) => error)
+    return (why as { code?: string }).code ?? 'accepted'
+  }
+  for (const [source, output] of refused)
+    expect([source, output, await codeOf(source, output)]).toEqual([source, output, 'bad-output'])
+  // What lies beside each other is no trouble.
+  await deps.media.write('in/m.ndjson', Buffer.from('{"name":"x/a.png"}'))
+  expect(await codeOf(list('x/a.png', 'inside.png'), below)).toBe('accepted')
+  expect(await codeOf({ images: { manifest: own('in/m.ndjson') } }, below)).toBe('accepted')
+  expect(await codeOf({ url: own('in/clip.mp4') }, { url: own('in/clip.mp4.mp4') })).toBe('accepted')
+  await close()
+})
+
+test('nobody has what others brought listed for them', async () => {
+  const { deps, close } = await producer()
+  const csv = { format: 'csv', key: ['id'], features: ['x'] }
+  for (const prefix of ['uploads/', 'uploads/2026-03-01/', 'uploads/2026-03-01/0123456789ab-0123'])
+    for (const source of [{ images: { prefix } }, { table: { ...csv, prefix } }]) {
+      const asked = JobRequest.parse({ source, output: { scores: {} }, model: 'passthrough' })
+      await expect(acceptJob(deps, asked, { client: 'me' })).rejects.toMatchObject({ code: 'reserved-name' })
+    }
+  await close()
+})
+
+test('a list of a thousand images with a SAS each is taken, and no request that is larger than it may be', async () => {
+  const { deps, close } = await producer()
+  // As the server has it for all that says nothing else.
+  const app = Fastify({ bodyLimit: 64 << 10 })
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  handleErrors(app)
+  app.decorateRequest('client', 'me')
+  addJobRoutes(app, { ...deps, resume: deps })
+  const submit = async (bytes: number) => {
+    const list = Array.from(
+      { length: 1_000 },
+      (_, i) => `${deps.media.url(`a/${i}.png`)}?sig=${'x'.repeat(bytes)}`,
+    )
+    const payload = { source: { images: { list } }, model: 'passthrough' }
+    return await app.inject({ method: 'POST', url: '/v1/jobs', payload })
+  }
+  expect((await submit(400)).statusCode).toBe(202)
+  const large = await submit(1_100)
+  expect([large.statusCode, large.json()]).toMatchObject([
+    413,
+    { detail: 'The body is larger than 1024 KiB.' },
+  ])
+  await app.close()
+  await close()
+})

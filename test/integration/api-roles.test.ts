@@ -79,8 +79,11 @@ test('what each role may call is what is written down', () => {
       .toSorted()
   expect(lines('Fleet.Admin')).toEqual([
     'DELETE /v1/quarantine/:id',
+    'DELETE /v1/schedules/:id',
     'POST /v1/quarantine/:id/retry',
+    'POST /v1/schedules/:id/run',
     'PUT /v1/fleet',
+    'PUT /v1/schedules/:id',
     'PUT /v1/triggers',
   ])
   expect(lines('Job.Submit')).toEqual([
@@ -88,7 +91,9 @@ test('what each role may call is what is written down', () => {
     'OPTIONS /v1/events',
     'POST /v1/events',
     'POST /v1/jobs',
+    'POST /v1/jobs/:id/restitch',
     'POST /v1/jobs/:id/resume',
+    'POST /v1/readings',
     'POST /v1/resume',
     'POST /v1/uploads',
   ])

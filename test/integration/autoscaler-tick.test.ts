@@ -96,6 +96,7 @@ async function autoscaler({ clientShare = 1 } = {}) {
       leaving: more.leaving ?? null,
     })
   return {
+    ...{ statuses, backlog, rates },
     ...{ redis, prefix, registry, machines, asked, settings, log, add, beat, batches, measure },
     tick: async () => await tick(signal),
     failed: async () => await metrics.getSingleMetricAsString('framefleet_fleet_ticks_failed_total'),
@@ -179,6 +180,21 @@ test('what there is to do is reckoned by the devices that are there; where nobod
   await registry.leave(`${name}/1`)
   await measure('cpu', 1)
   expect(await tick()).toMatchObject({ demandSeconds: 25 })
+})
+
+test('rows in line ask for what they take, not for what they weigh, and several models for what each takes', async () => {
+  const { tick, statuses, backlog, rates } = await autoscaler()
+  const size = '3x1'
+  for (const [model, seconds] of [
+    ['slow@1', 40],
+    ['fast@1', 10],
+  ] as const)
+    await rates.note({ model, size, device: 'cpu' }, { frames: 10_000, seconds, setUpSeconds: 0 })
+  const job = { createdAt: Date.now(), source: 's', client: 'me' }
+  await statuses.create({ ...job, id: 'rows', model: 'fast@1, slow@1', paceModels: ['fast@1', 'slow@1'] })
+  await backlog.put('rows', 'me', 1)
+  await statuses.beginScoring('rows', { frames: 20_000, batches: [10_000, 10_000], size }, new Map())
+  expect(await tick()).toMatchObject({ demandSeconds: 50 })
 })
 
 test('work that comes back calls back who is held, before anybody is removed or started', async () => {

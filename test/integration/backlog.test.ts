@@ -60,6 +60,59 @@ test('counted frames take the place of estimated ones, as long as the job is in 
   expect(await backlog.list()).toEqual(['a1'])
 })
 
+test('rows stand in line by what they weigh, from the plan to the end, and are as many to the pace', async () => {
+  const { admit, backlog, statuses } = line()
+  await statuses.create({ id: 'a1', createdAt: 1, model: 'm', source: 's', client: 'a' })
+  await admit('a1', 'a', 1)
+  // Two million rows for each of two models would be four thousand times the limit.
+  const plan = { frames: 4e6, batches: Array.from({ length: 400 }, () => 10_000), size: '3x1' }
+  await statuses.beginScoring('a1', plan, new Map([[0, 10_000]]))
+  const left = async () => (await backlog.left()).get('a')?.get('a1')
+  const whole = await left()
+  expect(whole).toBeGreaterThan(800)
+  expect(whole).toBeLessThan(1_300)
+  expect(await admit('b1', 'b', 700)).toBeUndefined()
+
+  for (let index = 1; index < 400; index++) await statuses.commit('a1', index, 10_000)
+  // Twice is once, and nothing is left over.
+  await statuses.commit('a1', 1, 10_000)
+  expect(await left()).toBe(0)
+  const pace = (await backlog.pace()) ?? 0
+  expect(pace).toBeGreaterThan(0)
+  expect(pace).toBeLessThanOrEqual(1_300)
+  await statuses.end('a1', 'succeeded', {})
+  expect(await left()).toBeUndefined()
+})
+
+test('batches of a few rows each weigh what a batch costs, and a table without rows nothing', async () => {
+  const { admit, backlog, statuses } = line()
+  await admit('a1', 'a', 1)
+  await admit('a2', 'a', 1)
+  const plan = { frames: 30, batches: Array.from({ length: 10 }, () => 3), size: '3x1' }
+  await statuses.beginScoring('a1', plan, new Map())
+  await statuses.beginScoring('a2', { frames: 0, batches: [], size: '3x1' }, new Map())
+  expect((await backlog.left()).get('a')).toEqual(
+    new Map([
+      ['a1', 10],
+      ['a2', 0],
+    ]),
+  )
+})
+
+test('rows that were planned before they were weighed make room as they are done', async () => {
+  const { redis, prefix, admit, backlog, statuses } = line()
+  await statuses.create({ id: 'a1', createdAt: 1, model: 'm', source: 's', client: 'a' })
+  await admit('a1', 'a', 20_000)
+  await statuses.beginScoring('a1', { frames: 20_000, batches: [10_000, 10_000], size: '3x1' }, new Map())
+  await redis.hdel(`${prefix}:job:a1`, 'weight')
+  await redis.hset(`${prefix}:open:a`, 'a1', 20_000)
+  const left = async () => (await backlog.left()).get('a')?.get('a1')
+  await statuses.commit('a1', 0, 10_000)
+  expect(await left()).toBe(10_000)
+  await statuses.commit('a1', 1, 10_000)
+  expect(await left()).toBe(0)
+})
+
 test('the pace is what the fleet committed in the last minutes', async () => {
   const { backlog, statuses } = line()
   expect(await backlog.pace()).toBeUndefined()
@@ -85,8 +138,8 @@ test('with 10,000 jobs in line an answer takes less than 50 ms, whatever it is',
   for (let i = 0; i < 10; i++) {
     const began = performance.now()
     // Some fit in, and some do not.
-    const bytes = i % 2 === 0 ? 20_000 : 9e9
-    await admit({ id: `new-${i}`, client: '7', bytes }).catch(() => {})
+    const frames = i % 2 === 0 ? 1 : 450_000
+    await admit({ id: `new-${i}`, client: '7', frames }).catch(() => {})
     times.push(performance.now() - began)
   }
   expect((await backlog.list()).length).toBe(10_005)

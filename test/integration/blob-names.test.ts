@@ -93,6 +93,22 @@ test.for(spellings)('nobody names what is not theirs by a URL: %s', async ([, pa
   expect(await namesUnder(layout.jobs)).toEqual([layout.secret(id)])
 })
 
+test('where readings are kept jobs may read, and write nothing', async () => {
+  const name = 'readings/2026/03/01/09/a.ndjson'
+  const [url, source] = [media.url(name), { url: media.url('in/clip.mp4') }]
+  const accept = async (request: object) =>
+    await acceptJob(arrivals.accept, JobRequest.parse({ model: 'passthrough', ...request }), { client: 'me' })
+  const refused = {
+    code: 'reserved-name',
+    message: expect.stringMatching(/names under readings\//) as string,
+  }
+  for (const output of [{ url }, { url: spelt('%72eadings/2026/x.mp4') }])
+    await expect(accept({ source, output })).rejects.toMatchObject(refused)
+  const images = { source: { images: { prefix: 'in/' } }, output: { images: { prefix: 'readings/2026/' } } }
+  await expect(accept(images)).rejects.toMatchObject(refused)
+  await expect(accept({ source: { url } })).rejects.toMatchObject({ code: 'source-not-found' })
+})
+
 test.for(spellings)('nor by a trigger file: %s', async ([, path]) => {
   await arrivals.setRules([], { triggerFiles: true })
   const name = 'in/clip.mp4.trigger.json'

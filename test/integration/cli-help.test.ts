@@ -124,7 +124,12 @@ test('a name that a terminal would take for a command is shown', async () => {
 })
 
 test.each([
-  [['submit'], "missing required argument 'file|url'"],
+  [['submit'], /^name a file or a URL/],
+  [
+    ['submit', '--job', 'job.json', '--model', 'a'],
+    /^option '--job <file>' cannot be used with option '--model <name>'/,
+  ],
+  [['watch'], "missing required argument 'id'"],
   [['jobs', '--state', 'odd'], /^option '--state <state>' argument 'odd' is invalid/],
   [['nonsense'], "unknown command 'nonsense'"],
   [['fleet', 'set'], /^say what to set/],

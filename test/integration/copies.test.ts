@@ -25,6 +25,7 @@ import { createSourceReader } from '../../src/shared/source.ts'
 import type { WorkContext } from '../../src/shared/workload.ts'
 import { createBatchWork } from '../../src/worker/batch-workload.ts'
 import { committedBatch } from '../../src/worker/committed-batch.ts'
+import { createImageScorer } from '../../src/worker/items/score-images.ts'
 import { createEngineRack } from '../../src/worker/engine-rack.ts'
 import { passOwnCopyBy } from '../../src/worker/own-copy.ts'
 import { createScorer } from '../../src/worker/score-batch.ts'
@@ -84,9 +85,11 @@ async function aMachine({ files, statuses }: Job, name: string, store: BlobStore
   const models = createModelStore(media)
   const wish = { device: 'cpu', deviceId: 0, threads: 1 } as const
   const engines = createEngineRack({ models, media, cache, log: silent, wish })
+  const sources = createSourceReader(media, cache)
+  const images = createImageScorer({ media: store, sources, models, engines })
   const score = createScorer({
-    ...{ files, statuses, media: store, scratch, engines },
-    sources: createSourceReader(media, cache),
+    ...{ files, statuses, media: store, scratch, engines, sources, models },
+    scorers: { images, table: images },
   })
   let decoded = 0
   return {

@@ -7,7 +7,7 @@ import { indexSource } from '../../src/producer/index-source.ts'
 import { planBatches } from '../../src/producer/plan-batches.ts'
 import { splitWorkload } from '../../src/producer/split.ts'
 import { createFileCache } from '../../src/shared/file-cache.ts'
-import type { JobSpec } from '../../src/shared/job.ts'
+import { type JobSpec, Plan } from '../../src/shared/job.ts'
 import { createIncidents } from '../../src/shared/incidents.ts'
 import { createJobFiles } from '../../src/shared/job-files.ts'
 import { createJobStatuses } from '../../src/shared/job-status.ts'
@@ -136,6 +136,8 @@ test('a split that dies half-way runs again and adds nothing twice; the stitch w
   const split = test.work(
     splitWorkload({
       index: indexSource,
+      policy: { mediaUrl: 'http://127.0.0.1', allowed: [] },
+      maxSourceBytes: 1e9,
       ...{
         files,
         media,
@@ -189,6 +191,8 @@ test('a video is cut by the pace that was measured, and the plan says by which',
     await addFlow({ flows, order }, spec)
     const split = splitWorkload({
       ...{ files, media, statuses, sources, order, queues, scratch, index: indexSource },
+      policy: { mediaUrl: 'http://127.0.0.1', allowed: [] },
+      maxSourceBytes: 1e9,
       ...{ models: createModelStore(media), redis: test.connection, cut: { workers: 4, pace } },
     })
     const context = {
@@ -199,7 +203,7 @@ test('a video is cut by the pace that was measured, and the plan says by which',
       failures: {},
     }
     await split.process({ jobId: id }, { ...context, childFailures: async () => ({}) })
-    const { batches, keyframes, pace: cutBy } = await files.plan(id)
+    const { batches, keyframes, pace: cutBy } = Plan.parse(await files.plan(id))
     return { batches, keyframes, cutBy }
   }
   const unmeasured = await plan('job-unknown-1', 'measured')

@@ -2,10 +2,12 @@ import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type ModelFileOptions, readModelFile } from '../../src/cli/model-file.ts'
+import { sensorOnnx } from '../../examples/sensors/sensor-model.ts'
 import { openImage } from '../../src/shared/image.ts'
 import { inspectModel } from '../../src/shared/models/inspect.ts'
 import { buildModel, writeMix, writePixelate, writeUpscale } from '../support/onnx-models.ts'
 import { fixed, odd, styled } from '../support/models.ts'
+import { classifier, echo, forest, quotient } from '../support/table-models.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
 const dir = tempDir()
@@ -158,4 +160,79 @@ test('a style image for a model that takes none is refused', async () => {
   await expect(read(fixed(), { style: join(dir, 'style.png') })).rejects.toThrow(
     expect.objectContaining({ code: 'no-style' }),
   )
+})
+
+const svm = { vectors: [[0, 0, 1]], weights: [1], rho: 0.5, gamma: 0.5 }
+const scale = { offset: [10, 0, 0], scale: [1, 1, 1] }
+
+test.each([
+  [
+    'an SVM',
+    sensorOnnx({ scale, svm }),
+    { count: 2, type: 'float32', scores: 'prediction', task: 'anomaly' },
+  ],
+  ['a forest', forest(), { count: 1, type: 'float32', scores: 'variable', task: 'anomaly' }],
+  [
+    'a classifier, whose labels it knows',
+    classifier(),
+    {
+      count: 2,
+      type: 'float32',
+      scores: 'probabilities',
+      task: 'classification',
+      labels: ['low', 'middle', 'high'],
+    },
+  ],
+  [
+    'doubles, of which nobody says what they are',
+    echo(),
+    { count: 2, type: 'float64', scores: 'same', task: 'vector' },
+  ],
+])('of a model of rows the graph says it all: %s', async (_, bytes, { count, type, ...scores }) => {
+  const { manifest, picture, warnings } = await read(bytes)
+  expect(manifest).toMatchObject({ input: { kind: 'features', name: 'features', type, count }, scores })
+  expect([picture, warnings]).toEqual([undefined, []])
+})
+
+test('what a graph does not say of a model of rows is asked, or said by whoever adds it', async () => {
+  const said = await read(echo(), {}, { 'scores.task': 'classification' })
+  expect(said.manifest.scores).toEqual({ ...said.manifest.scores, task: 'classification', scores: 'same' })
+  const told = await read(echo(), { task: 'classification', manifest: { scores: { labels: ['no', 'yes'] } } })
+  expect(told.manifest.scores).toMatchObject({ task: 'classification', labels: ['no', 'yes'] })
+  const free = echo({ count: 'features' })
+  await expect(read(free)).rejects.toThrow(/^The graph doesn't say how many features .* Give --features/)
+  expect((await read(free, { features: 3, task: 'vector' })).manifest).toMatchObject({ input: { count: 3 } })
+  expect((await read(quotient())).warnings).toHaveLength(1)
+})
+
+test.each([
+  [
+    'maps in place of a tensor',
+    classifier({ zipped: true }),
+    {},
+    /"probabilities" is a sequence .* without ZipMap/,
+  ],
+  ['another number of features', forest(), { features: 2 }, /takes 1 features, the manifest says 2/],
+  [
+    'two numbers for an anomaly',
+    echo(),
+    { task: 'anomaly' },
+    /has 2 numbers for each row; an anomaly is one/,
+  ],
+  [
+    'labels that are too few',
+    classifier(),
+    { manifest: { scores: { task: 'classification', labels: ['a', 'b'] } } },
+    /has 3 classes, the manifest has 2 labels/,
+  ],
+  [
+    'an output that is text',
+    classifier(),
+    { manifest: { scores: { scores: 'label' } } },
+    /"label" is string; scores are/,
+  ],
+  ['boxes in rows', forest(), { task: 'detection' }, /scores: must tell what a model of features makes/],
+  ['half of it', forest(), { half: true }, /--half is for models of images/],
+])('a model of rows is refused with one sentence: %s', async (_, bytes, options, sentence) => {
+  await expect(read(bytes, options)).rejects.toThrow(sentence)
 })

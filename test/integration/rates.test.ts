@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Rate, createRates, expectedRate } from '../../src/shared/rates.ts'
+import { type Rate, createRates, expectedRate, roughSize } from '../../src/shared/rates.ts'
 import { useServices } from '../support/use-services.ts'
 
 const services = useServices()
@@ -65,7 +65,7 @@ test('what others wrote there is left out, and measured anew', async () => {
   expect(await rates.all()).toMatchObject([{ ...key, batches: 1 }])
 })
 
-test('of more than five hundred the stalest goes', async () => {
+test('of more than five hundred the stalest go, some at once', async () => {
   const { redis, key: hash, rates } = someRates()
   const old = (i: number) => ({
     ...key,
@@ -76,10 +76,39 @@ test('of more than five hundred the stalest goes', async () => {
   await redis.hset(hash, ...fields.flat(), 'rubbish', '{')
   await rates.note(key, { frames: 10, seconds: 1 })
   const left = await rates.all()
-  expect(left).toHaveLength(500)
+  expect(left).toHaveLength(450)
   expect(await redis.hexists(hash, 'rubbish')).toBe(0)
-  expect(Math.min(...left.map(({ at }) => at))).toBe(3)
+  expect(Math.min(...left.map(({ at }) => at))).toBe(53)
   expect(left.some(({ device }) => device === 'cpu')).toBe(true)
+})
+
+test('what is known of rows does not drive out what is known of videos', async () => {
+  const { redis, key: hash, rates } = someRates()
+  const old = (more: Partial<Rate>) => ({ ...rate(more), frames: 1, seconds: 1 })
+  const videos = Array.from({ length: 150 }, (_, i) => old({ model: `film-${i}`, at: 1 + i }))
+  const rows = Array.from({ length: 350 }, (_, i) => old({ model: `row-${i}`, size: '3x1', at: 1_000 + i }))
+  const fields = [...videos, ...rows].flatMap((each) => [each.model, JSON.stringify(each)])
+  await redis.hset(hash, ...fields)
+  await rates.note({ ...key, model: 'row-new', size: '3x1' }, { frames: 10, seconds: 1 })
+  const left = await rates.all()
+  expect(left.filter(({ size }) => size !== '3x1')).toHaveLength(150)
+  // The stalest of them went.
+  expect(left.filter(({ at }) => at >= 1_000 && at < 1_051)).toHaveLength(0)
+  expect(left.filter(({ model }) => model === 'row-new')).toHaveLength(1)
+})
+
+test('images of whatever sizes are known by a few, each of about as many pixels', () => {
+  const rough = new Set<string>()
+  for (let width = 8; width <= 16_384; width = Math.ceil(width * 1.1)) {
+    for (let height = 8; height <= 16_384; height = Math.ceil(height * 1.1)) {
+      const size = roughSize(`${width}x${height}`)
+      rough.add(size)
+      const [side = 0, other] = size.split('x').map(Number)
+      expect(other).toBe(side)
+      expect(Math.abs(Math.log2(side ** 2 / (width * height)))).toBeLessThan(0.6)
+    }
+  }
+  expect(rough.size).toBeLessThan(32)
 })
 
 const rate = (more: Partial<Rate>): Rate => ({

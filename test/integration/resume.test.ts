@@ -64,6 +64,8 @@ async function system() {
       work(
         splitWorkload({
           index: indexSource,
+          policy: { mediaUrl: 'http://127.0.0.1', allowed: [] },
+          maxSourceBytes: 1e9,
           ...{ ...flows, media, scratch, sources, models: createModelStore(media) },
           cut: { workers: 1, pace: 'unknown' },
         }),
@@ -202,6 +204,38 @@ test('a stitch whose last child vanished wakes', async () => {
   expect((await on.runs()).segments).toBe(3)
   expect(on.scored).toEqual([])
 })
+
+test.each(['all that Redis held', 'the split', 'the stitch'])(
+  'a job that has no batch, of a table without rows, ends after the loss of %s',
+  async (lost) => {
+    const on = await system()
+    const spec = specOf()
+    spec.request.source = { table: { prefix: 'none/', format: 'csv', key: ['id'], features: ['x'] } }
+    spec.request.output = { scores: { format: 'ndjson' } }
+    await createAcceptedOutputs(on.media).keep(spec.id, spec.requestHash, { url: undefined, query: '' })
+    await keepJob(on.files, spec, 0)
+    await on.files.keepPlan({
+      ...{ v: 1, kind: 'items', jobId: spec.id, folder: 'none', frames: 0, batches: [] },
+      ...{ groups: [], groupOf: [], hasQueries: false, warnings: ['The table has no rows.'] },
+    })
+    await addFlow(on, spec)
+    const stitch = on.queues.stitch.toKey(entryIds.stitch(spec.id))
+    if (lost === 'the stitch') await on.redis.del(stitch, `${stitch}:dependencies`)
+    if (lost === 'the split') {
+      // As it is when its last child ended, and nobody was told.
+      await on.redis.del(`${stitch}:dependencies`)
+      await on.queues.split.remove(entryIds.split(spec.id))
+    }
+    if (lost === 'all that Redis held') await on.wipe()
+    expect(await resumeJob(on, spec.id)).toBe('resumed')
+    await on.runs({ stitch: 'real' })
+    expect(await on.files.readReport(spec.id)).toMatchObject({
+      ...{ status: 'succeeded', frames: 0, fps: 0, batches: { planned: 0 } },
+      ...{ items: { total: 0, failed: 0 }, warnings: ['The table has no rows.'] },
+    })
+    expect(await on.statuses.get(spec.id)).toMatchObject({ state: 'succeeded', framesTotal: 0 })
+  },
+)
 
 test('a stitch that is gone is made anew, and the batches that wait become its children', async () => {
   const { on, spec } = await halfDone(8, [0])
@@ -362,6 +396,14 @@ test('a job that failed runs anew by its plan when it is asked to, unless its SA
   await expect(resumeJob(on, secret.id, { again: true })).rejects.toMatchObject({ code: 'secret-gone' })
   await on.files.writeReport(reportFor(secret, 'succeeded'))
   expect(await resumeJob(on, secret.id, { again: true })).toBe('ended')
+
+  // A manifest without a SAS, which names images that have one.
+  const listed = specOf()
+  await keepJob(on.files, listed, 0)
+  const items = { kind: 'items' as const, folder: 'a', frames: 1, batches: [1], groups: [], groupOf: [] }
+  await on.files.keepPlan({ v: 1, jobId: listed.id, ...items, hasQueries: true, warnings: [] })
+  await on.files.writeReport(reportFor(listed, 'failed'))
+  await expect(resumeJob(on, listed.id, { again: true })).rejects.toMatchObject({ code: 'secret-gone' })
 })
 
 test('a job that is run anew right when it fails keeps its new mark', async () => {

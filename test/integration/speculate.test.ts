@@ -6,6 +6,7 @@ import { addBatches, addFlow } from '../../src/producer/flow.ts'
 import { openFlows } from '../../src/producer/resume.ts'
 import { speculateChore } from '../../src/producer/speculate.ts'
 import type { WorkerRecord } from '../../src/shared/fleet.ts'
+import type { JobPlan, JobSpec } from '../../src/shared/job.ts'
 import { createJobFiles } from '../../src/shared/job-files.ts'
 import { entryIds, workerOptions } from '../../src/shared/queues.ts'
 import { createRates } from '../../src/shared/rates.ts'
@@ -21,13 +22,15 @@ const jobId = 'the-film-1'
 const { signal } = new AbortController()
 
 /** Three batches that take ten seconds each, all of them claimed by the worker `busy-1`. */
-async function atWork() {
+async function atWork({
+  spec = specOf(jobId),
+  plan = planOf(jobId, 3),
+}: { spec?: JobSpec; plan?: JobPlan } = {}) {
   const prefix = services.prefix()
   const redis = services.connect()
   const files = createJobFiles(await services.container())
   const on = openFlows(redis, { prefix, files, log: silent })
   open.push(on)
-  const [spec, plan] = [specOf(jobId), planOf(jobId, 3)]
   await on.statuses.create(statusOf(spec))
   await addFlow(on, spec)
   await on.statuses.beginScoring(jobId, plan, new Map())
@@ -50,11 +53,10 @@ async function atWork() {
     ...{ on, claiming, registry },
     speculate: async () => await chore.run(signal),
     /** The pace is known. */
-    async measure() {
-      const size = '16x16'
+    async measure({ model = 'm@1', size = '16x16', seconds = 10 } = {}) {
       await createRates(redis, prefix).note(
-        { model: 'm@1', size, device: 'cpu' },
-        { frames: 10, seconds: 10, setUpSeconds: 0 },
+        { model, size, device: 'cpu' },
+        { frames: 10, seconds, setUpSeconds: 0 },
       )
     },
     async register(id: string, state: WorkerRecord['state'], aheadSeconds = 0) {
@@ -102,6 +104,25 @@ test('a batch that takes too long is copied once, when the queue is dry and some
   expect(await registry.getSingleMetric('framefleet_copies_total')?.get()).toMatchObject({
     values: [{ value: 1 }],
   })
+})
+
+test('of several models each batch is measured by its own', async () => {
+  const models = ['fast', 'slow'].map((name) => ({ name, version: '1', sha256: '' }))
+  const spec = specOf(jobId, { models })
+  const plan: JobPlan = {
+    ...{ v: 1, kind: 'items', jobId, frames: 30, batches: [10, 10, 10], folder: 'f', warnings: [] },
+    ...{ groups: models.map((model) => ({ model })), groupOf: [0, 0, 1], hasQueries: false, size: '3x1' },
+  }
+  const { measure, register, takesSince, speculate, copyOf } = await atWork({ spec, plan })
+  await measure({ model: 'fast@1', size: '3x1' })
+  await measure({ model: 'slow@1', size: '3x1', seconds: 1_000 })
+  await register('idle-1', 'idle')
+  await takesSince(2, 200)
+  expect(await speculate(), 'it is as slow as its model').toEqual({ copied: 0 })
+  // Before the slow one, which its worker has too.
+  await takesSince(1, 201)
+  expect(await speculate()).toEqual({ copied: 1 })
+  expect(await copyOf(1)).toBeDefined()
 })
 
 test('what waits for its time, of whatever job, says nothing about idle hands', async () => {

@@ -30,12 +30,15 @@ test('an output is as it was accepted, under each request, and its secret goes w
   await outputs.keep(spec.id, 'one', output)
   await outputs.keep(spec.id, 'two', { url: 'https://a.example/other.mp4', query: '' })
   await outputs.keep('plain-001', 'three', { query: '' })
+  await outputs.keep('images-01', 'five', { query: '', prefix: 'out/' })
   expect(await outputs.of(spec)).toEqual(output)
   expect(await outputs.of({ id: spec.id, requestHash: 'two' })).toEqual({
     url: 'https://a.example/other.mp4',
     query: '',
   })
   expect(await outputs.of({ id: 'plain-001', requestHash: 'three' })).toEqual({ query: '' })
+  expect(await outputs.of({ id: 'images-01', requestHash: 'five' })).toEqual({ query: '', prefix: 'out/' })
+  await outputs.removeJob('images-01')
   expect(await outputs.of({ id: 'older-001', requestHash: 'four' })).toBeUndefined()
   const changed = async (requestHash: string) => await outputs.of({ id: 'plain-001', requestHash })
   await expect(changed('unheard-of')).rejects.toMatchObject({ code: 'output-changed' })

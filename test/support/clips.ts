@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -45,5 +46,20 @@ export async function makeClip(clip: Clip): Promise<string> {
       : []),
     ...['-frames:v', String(frames), ...video, ...(sound || []), '-fps_mode', 'passthrough', path],
   )
+  return path
+}
+
+/** A clip of 60 frames with the middle of one frame's bytes overwritten. */
+export async function damagedClip(path: string): Promise<string> {
+  await makeClip({
+    ...{ path, sound: false },
+    video: ['-c:v', 'libx264', '-preset', 'medium', '-bf', '0', '-g', '12', '-pix_fmt', 'yuv420p'],
+  })
+  const probe = ['-v', 'error', '-select_streams', 'v', '-show_entries', 'packet=pos,size', '-of', 'csv=p=0']
+  const { stdout } = await run('ffprobe', [...probe, path])
+  const [size = 0, at = 0] = (stdout.trim().split('\n')[30] ?? '').split(',').map(Number)
+  const bytes = await readFile(path)
+  bytes.fill(0xff, at, at + Math.min(size, 24))
+  await writeFile(path, bytes)
   return path
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { BlobStore } from '../../src/shared/blob-store.ts'
 import type { Incident } from '../../src/shared/incident.ts'
-import type { JobSpec, Plan, Report } from '../../src/shared/job.ts'
+import type { JobSpec, Report, VideoPlan } from '../../src/shared/job.ts'
 import type { JobFiles } from '../../src/shared/job-files.ts'
 import { layout } from '../../src/shared/layout.ts'
 import { writeSegmentFacts } from '../../src/shared/segment-metadata.ts'
@@ -21,7 +21,7 @@ export function specOf(id: string = randomUUID(), more: Partial<JobSpec> = {}): 
 }
 
 /** A plan of batches of ten frames. */
-export function planOf(jobId: string, batches: number): Plan {
+export function planOf(jobId: string, batches: number): VideoPlan {
   return {
     ...{ v: 1, jobId, format: 'mp4', startSeconds: 0, audio: [], subtitles: [], warnings: [] },
     video: {

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { Queue } from 'bullmq'
 import { expect } from 'vitest'
 import { processesWith } from '../../scripts/chaos/processes.ts'
 import { startStack } from '../../src/cli/embedded-stack.ts'
@@ -80,6 +81,22 @@ export async function startTestStack({ workers = 2, autoscale, restart = true, e
       return path
     },
     namesUnder,
+    /** A worker that has a batch just now, once there is one. */
+    async busyWorker() {
+      const connection = { url: stack.env['FRAMEFLEET_REDIS_URL'] }
+      const queue = new Queue('batch', { connection, prefix: '{framefleet}' })
+      try {
+        for (;;) {
+          const [active] = await queue.getActive()
+          const busy = stack
+            .workers()
+            .find(({ process }) => active?.processedBy?.includes(`/${process.pid}-`))
+          if (busy) return busy
+        }
+      } finally {
+        await queue.close()
+      }
+    },
     /** Stops everything, and fails when a process or a temporary file was left behind. */
     async stop() {
       const scratch = await readdir(join(dir, 'scratch')).catch(() => [])

@@ -2,13 +2,27 @@ import { expect, test } from 'vitest'
 import { TooMuchQueued, estimateFrames, retryAfterSeconds } from '../../src/producer/admission.ts'
 import { createShares } from '../../src/producer/fair-share.ts'
 import { paceOf } from '../../src/shared/backlog.ts'
+import { specOf } from '../support/jobs.ts'
+
+const { source } = specOf()
 
 test.each([
   ['a crumb', 1, 1],
   ['a phone clip', 40_000_000, 2_000],
   ['nothing at all', 0, 1],
 ])('the frames of %s are estimated from its bytes', (_, bytes, frames) => {
-  expect(estimateFrames(bytes)).toBe(frames)
+  expect(estimateFrames(specOf('a', { source: { ...source, bytes } }))).toBe(frames)
+})
+
+test.each([
+  ['by a million rows', 100e6, undefined, 218],
+  ['by each of its models', 100e6, 3, 652],
+  ['by nothing that is known yet', 0, undefined, 1],
+])('the frames that a table stands for are estimated %s', (_, bytes, count, frames) => {
+  const spec = specOf('a', { source: { ...source, bytes } })
+  spec.request.source = { table: { url: source.url, format: 'csv', key: ['id'], features: ['x'] } }
+  spec.models = count === undefined ? undefined : Array.from({ length: count }, () => spec.model)
+  expect(estimateFrames(spec)).toBe(frames)
 })
 
 test.each([

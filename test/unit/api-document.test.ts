@@ -2,7 +2,8 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { expect, test } from 'vitest'
 import { readApiDocument } from '../../scripts/api-document.ts'
 import { typeOf } from '../../scripts/api-types.ts'
-import { operations, problems } from '../../src/producer/api-examples.ts'
+import { operations } from '../../src/producer/api-examples.ts'
+import { problems } from '../../src/producer/api-problems.ts'
 
 type Media = { schema?: object; example?: unknown; examples?: Record<string, { value: unknown }> }
 type Operation = {
@@ -56,10 +57,14 @@ test.each(routes)('%s shows a call and an answer, which its own schemas take', (
   const good = Object.entries(responses).filter(([status]) => Number(status) < 300)
   expect(good.length).toBeGreaterThan(0)
   for (const content of [requestBody?.content ?? {}, ...good.map(([, { content = {} }]) => content)])
-    for (const [type, { schema = {}, example }] of Object.entries(content)) {
+    for (const [type, { schema = {}, example: only, examples }] of Object.entries(content)) {
       // Of bytes there is nothing to show.
       if ('format' in schema && schema.format === 'binary') continue
-      expect({ type, example, misfit: misfit(schema, example) }).toEqual({ type, example: expect.anything() })
+      for (const example of examples ? Object.values(examples).map(({ value }) => value) : [only])
+        expect({ type, example, misfit: misfit(schema, example) }).toEqual({
+          type,
+          example: expect.anything(),
+        })
     }
 })
 

@@ -225,8 +225,8 @@ test('new inputs are told of, and outputs are not', () => {
   const blobs = '/blobServices/default/containers/media/blobs/'
   const prefix = String(at(filter, 'subjectBeginsWith'))
   expect(`${blobs}${layout.arrivals}film.mp4`.startsWith(prefix)).toBe(true)
-  for (const name of [layout.output('id', 'mp4'), layout.segment('id', 0), layout.openMark('id')])
-    expect(`${blobs}${name}`.startsWith(prefix)).toBe(false)
+  const others = [layout.output('id', 'mp4'), layout.segment('id', 0), layout.openMark('id'), layout.readings]
+  for (const name of others) expect(`${blobs}${name}`.startsWith(prefix)).toBe(false)
 })
 
 test('what jobs leave behind is removed after the janitor should have, and never where jobs are kept', () => {
@@ -246,6 +246,17 @@ test('what jobs leave behind is removed after the janitor should have, and never
       .map((app) => settingsOf(app).FRAMEFLEET_KEEP_JOBS_DAYS),
   )
   expect(kept).toEqual(['0', '0', '90'])
+})
+
+test('readings are kept for ever, or for so many days', () => {
+  const rulesOf = (days: number) => {
+    const rules = deploy({ keepReadingsDays: days }).of(`${storageType}/managementPolicies`)
+    return JSON.stringify(rules.map(({ body }) => body))
+  }
+  expect(rulesOf(400)).toContain(
+    `"filters":{"blobTypes":["appendBlob"],"prefixMatch":["media/${layout.readings}"]},"actions":{"baseBlob":{"delete":{"daysAfterModificationGreaterThan":400}}}`,
+  )
+  expect(rulesOf(0)).not.toContain(layout.readings)
 })
 
 test('log lines are removed after the janitor should have, and never where they are kept', () => {

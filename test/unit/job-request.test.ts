@@ -113,6 +113,16 @@ test.each<[string, unknown, string[]]>([
   ['another way to fail', { ...least, onError: 'skip' }, ['onError']],
   ['a threshold below zero', { ...least, errorThreshold: -1 }, ['errorThreshold']],
   ['half a threshold', { ...least, errorThreshold: 0.5 }, ['errorThreshold']],
+  ['two kinds of source', { ...least, source: { url, images: { prefix: 'a/' } } }, ['source.url']],
+  ['images of two kinds', { ...least, source: { images: { prefix: 'a/', list: [url] } } }, ['source.images']],
+  [
+    'a prefix that leads out',
+    { ...least, source: { images: { prefix: 'a/../b' } } },
+    ['source.images.prefix'],
+  ],
+  ['two ways to say the model', { ...least, models: ['relief'] }, ['model']],
+  ['no time for a batch', { ...least, batch: { timeoutSeconds: 0 } }, ['batch.timeoutSeconds']],
+  ['a level of another kind', { ...least, logLevel: 'loud' }, ['logLevel']],
   [
     'several at once',
     { ...least, priority: 0, output: { crf: -1, codec: 'x' } },

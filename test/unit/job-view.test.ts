@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { JobKind } from '../../src/shared/job-kind.ts'
 import { JobView, viewOfFiles, viewOfStatus } from '../../src/producer/job-view.ts'
 import { JobSpec, Report } from '../../src/shared/job.ts'
 import type { JobStatus } from '../../src/shared/job-status.ts'
@@ -31,6 +32,8 @@ test('a job that was just taken promises nothing', () => {
     endedAt: null,
     model: 'relief@1',
     source: 'https://acct.blob.core.windows.net/media/v.mp4',
+    unit: 'frames',
+    makes: 'video',
     frames: { done: 0, total: null },
     fps: null,
     etaSeconds: null,
@@ -90,6 +93,9 @@ test('each end has its links: a report for all, the video for those that succeed
   const succeeded = viewOfStatus({ ...ended, state: 'succeeded', output: 'https://a/out.mp4' }, later(80))
   expect(succeeded.output).toBe('https://a/out.mp4')
   expect(succeeded.links).toEqual({ self, report, output: `${self}/output`, preview: `${self}/preview` })
+  const links = (kind: JobKind) => viewOfStatus({ ...ended, state: 'succeeded', kind }, later(80)).links
+  expect(links({ unit: 'rows', makes: 'scores' })).toEqual({ self, report, output: `${self}/output` })
+  expect(links({ unit: 'images', makes: 'images' })).toEqual({ self, report, images: `${self}/links` })
   expect(viewOfStatus({ ...ended, state: 'failed', error }, later(80)).links).toEqual({ self, report })
   expect(viewOfStatus({ ...ended, state: 'cancelled' }, later(80)).links).toEqual({ self, report })
 })

@@ -8,7 +8,7 @@ import {
   type TensorFacts,
 } from '../../src/shared/models/inspect.ts'
 import { draftManifest, finishManifest } from '../../src/shared/models/draft.ts'
-import { parseManifest } from '../../src/shared/models/manifest.ts'
+import { imageInput, parseManifest, takesFeatures } from '../../src/shared/models/manifest.ts'
 import { elementTypes, encodeModel } from '../../src/shared/models/onnx-schema.ts'
 
 test('a name is all that a uint8 NHWC model needs', () => {
@@ -25,6 +25,18 @@ test('a fixed size is stretched to; a manifest that was parsed parses again', ()
   const parsed = parseManifest({ name: 'any', size: { width: 224, height: 128 } }, 'model.json')
   expect(parsed.size).toEqual({ width: 224, height: 128, fit: 'stretch' })
   expect(parseManifest(JSON.parse(JSON.stringify(parsed)), 'model.json')).toEqual(parsed)
+})
+
+const features = { kind: 'features', count: 3 }
+
+test('a model of features says how many there are and what it makes of them', () => {
+  const json = { name: 'any', input: features, scores: { task: 'anomaly' } }
+  const parsed = parseManifest(json, 'model.json')
+  expect(parsed.input).toEqual({ kind: 'features', type: 'float32', count: 3 })
+  expect(parseManifest(JSON.parse(JSON.stringify(parsed)), 'model.json')).toEqual(parsed)
+  expect(takesFeatures(parsed)).toBe(true)
+  expect(takesFeatures(parseManifest({ name: 'any', input: { kind: 'image' } }, 'model.json'))).toBe(false)
+  expect(() => imageInput(parsed)).toThrow('The model any takes rows of a table, not images.')
 })
 
 const floats = { layout: 'NCHW', type: 'float32' }
@@ -50,6 +62,19 @@ test.each([
   ],
   ['a scale of 0', { name: 'any', output: { scale: 0 } }, /output\.scale: /],
   ['a scale of the input', { name: 'any', input: { scale: 2 } }, /input: .*scale/],
+  ['features of which nothing is made', { name: 'any', input: features }, /scores: must tell what a model/],
+  [
+    'boxes in a row',
+    { name: 'any', input: features, scores: { task: 'detection' } },
+    /scores: must tell what a model of features makes/,
+  ],
+  ['no count', { name: 'any', input: { kind: 'features' }, scores: { task: 'anomaly' } }, /input\.count: /],
+  [
+    'a layout of features',
+    { name: 'any', input: { ...features, layout: 'NCHW' }, scores: { task: 'anomaly' } },
+    /input: .*layout/,
+  ],
+  ['an unknown kind', { name: 'any', input: { kind: 'sound' } }, /input/],
   ['half a multiple', { name: 'any', size: { multipleOf: 1.5 } }, /size.*: .*/],
   ['one side only', { name: 'any', size: { width: 8 } }, /size: must be \{ multipleOf \} or/],
 ])('a manifest is refused: %s', (_, json, sentence) => {
@@ -126,10 +151,10 @@ test.each([
   ['channels that are free', facts(bytesIn(['n', 'c', 'h', 'w'])), 'manifest-needed', /\[n, c, h, w\]/],
   ['a shape left out', facts(bytesIn(null)), 'manifest-needed', /doesn't state the shape/],
   [
-    'one channel',
-    facts(image(['n', 1, 224, 224])),
+    'four channels',
+    facts(image(['n', 4, 224, 224])),
     'model-mismatch',
-    /\[n, 1, 224, 224\]; a frame has 3 channels/,
+    /\[n, 4, 224, 224\]; a frame has 3 channels, or 1/,
   ],
   [
     'two inputs',
@@ -137,7 +162,7 @@ test.each([
     'model-mismatch',
     /has 2 inputs \(x, x\)/,
   ],
-  ['no channels at all', facts(image([1, 10])), 'model-mismatch', /\[1, 10\], an image batch has 4/],
+  ['no channels at all', facts(image([1, 10, 10])), 'model-mismatch', /\[1, 10, 10\], an image batch/],
 ])('no manifest can be inferred: %s', (_, model, code, sentence) => {
   expect(() => inferManifest(model, 'any')).toThrow(
     expect.objectContaining({ code, message: expect.stringMatching(sentence) }),
@@ -184,7 +209,7 @@ test.each([
     /\[n, 3, h, w\], which is not the manifest's layout NHWC/,
   ],
   ['another fixed layout', facts(image(['n', 8, 8, 3])), {}, /\[n, 8, 8, 3\], which is not .* layout NCHW/],
-  ['one channel', facts(image(['n', 1, 'h', 'w'])), {}, /has 1 channel, a frame has 3/],
+  ['one channel', facts(image(['n', 1, 'h', 'w'])), {}, /has 1 channel, RGB are 3; channels "Y"/],
   ['no image', facts(image([1, 1000])), {}, /has 2 dimensions, an image batch has 4/],
   [
     'a fixed batch',

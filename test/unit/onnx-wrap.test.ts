@@ -4,7 +4,12 @@ import { builtinModels } from '../../src/shared/models/builtin.ts'
 import type { GraphBuilder } from '../../src/shared/models/graph-builder.ts'
 import { draftManifest, finishManifest } from '../../src/shared/models/draft.ts'
 import { inspectModel } from '../../src/shared/models/inspect.ts'
-import { type ModelManifest, parseManifest, type ValueRange } from '../../src/shared/models/manifest.ts'
+import {
+  imageInput,
+  type ModelManifest,
+  parseManifest,
+  type ValueRange,
+} from '../../src/shared/models/manifest.ts'
 import { decodeModel, encodeModel } from '../../src/shared/models/onnx-schema.ts'
 import {
   buildModel,
@@ -254,8 +259,9 @@ async function expectPlain(
 function fromPixels(
   pixels: Uint8Array,
   { width, height, batch }: FrameShape,
-  { input }: ModelManifest,
+  manifest: ModelManifest,
 ): Planes {
+  const input = imageInput(manifest)
   const { fromByte } = values(input.range)
   return {
     n: batch,

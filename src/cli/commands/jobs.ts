@@ -31,9 +31,20 @@ export async function follow(
   const saved =
     status === 'succeeded' && out !== undefined ? await fetchOutput(api, id, out, signal) : undefined
   if (json) print(job)
-  else if (status === 'succeeded') print(`${status}: ${saved ?? `framefleet download ${id}${at}`}`)
-  else print(error ? `${status}: ${error.message}` : status)
+  else if (status === 'succeeded') {
+    await tellFailed(api, job, signal)
+    const where =
+      job.makes === 'images' ? `images under ${job.output ?? ''}` : `framefleet download ${id}${at}`
+    print(`${status}: ${saved ?? where}`)
+  } else print(error ? `${status}: ${error.message}` : status)
   return status === 'succeeded' ? 0 : 1
+}
+
+/** A job may succeed though some of its items failed: the report has all their names, here is one. */
+async function tellFailed(api: Client, { id, unit }: Job, signal: AbortSignal): Promise<void> {
+  const { items } = await api.report(id, { signal })
+  const [first] = items?.failures ?? []
+  if (items && first) tell(`${items.failed} of ${items.total} ${unit} failed, ${first.key}: ${first.message}`)
 }
 
 /** Fetches what a job made; prints where it lies now. */
@@ -92,7 +103,7 @@ function tableOf(jobs: Job[]): string[] {
     model,
     error?.message ?? lastOf(source),
   ])
-  const all = [['ID', 'STATE', 'CREATED (UTC)', 'FRAMES', 'MODEL', 'WHAT'], ...rows]
+  const all = [['ID', 'STATE', 'CREATED (UTC)', 'DONE', 'MODEL', 'WHAT'], ...rows]
   const widths = all[0]?.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0))) ?? []
   return all.map((row) =>
     row

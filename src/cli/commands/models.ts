@@ -1,6 +1,7 @@
 import select from '@inquirer/select'
 import { InputError } from '../../shared/errors.ts'
 import type { Field, Question } from '../../shared/models/draft.ts'
+import { imageInput, type ImageSpec, takesFeatures } from '../../shared/models/manifest.ts'
 import { connect, findEndpoint } from '../endpoint.ts'
 import { uploadModel } from '../local-files.ts'
 import { type ModelFile, readModelFile } from '../model-file.ts'
@@ -27,6 +28,8 @@ type AddOptions = Common & {
   channels?: string
   layout?: string
   fit?: string
+  features?: number
+  task?: string
 }
 
 /**
@@ -35,13 +38,15 @@ type AddOptions = Common & {
  */
 export async function addModel(path: string, options: AddOptions, env: NodeJS.ProcessEnv): Promise<number> {
   const [name, version] = options.as?.split('@') ?? []
-  const { manifest: given, style, half } = options
+  const { manifest: given, style, half, features, task } = options
   const file = await readModelFile(path, {
     manifest: given,
     style,
     half,
     name,
     version,
+    features,
+    task,
     ask: asking(options),
   })
   for (const warning of file.warnings) tell(`note: ${warning}`)
@@ -61,6 +66,7 @@ const flags: Record<Field, string> = {
   'input.channels': '--channels',
   'output.range': '--output-range',
   'size.fit': '--fit',
+  'scores.task': '--task',
 }
 
 /** The options answer first, then whoever sits at the terminal. */
@@ -71,6 +77,7 @@ function asking(options: AddOptions): (question: Question) => Promise<string | u
     'input.channels': options.channels,
     'output.range': options.outputRange ?? options.range,
     'size.fit': options.fit,
+    'scores.task': options.task,
   }
   const somebody = process.stdin.isTTY && process.stderr.isTTY && !options.json
   return async ({ field, text, choices, assumed }) => {
@@ -84,10 +91,16 @@ function asking(options: AddOptions): (question: Question) => Promise<string | u
   }
 }
 
-function describe({ manifest: { input, output, size, style }, likeness }: ModelFile): string {
+function describe({ manifest, likeness }: ModelFile): string {
+  const { output, size, style, scores } = manifest
+  if (takesFeatures(manifest)) {
+    const { type, count } = manifest.input
+    return `in ${count} ${count === 1 ? 'feature' : 'features'} a row, ${type}; out ${scores?.task}`
+  }
+  const input = imageInput(manifest)
   const half = (dB?: number) => (dB === undefined ? [] : `float16 inside, ${dB.toFixed(1)} dB of likeness`)
-  const range = ({ range }: typeof input) => (typeof range === 'string' ? range : 'mean and std')
-  const tensor = (image: typeof input) => `${image.type} ${image.layout} ${image.channels} ${range(image)}`
+  const range = ({ range }: ImageSpec) => (typeof range === 'string' ? range : 'mean and std')
+  const tensor = (image: ImageSpec) => `${image.type} ${image.layout} ${image.channels} ${range(image)}`
   const fit =
     'width' in size ? `${size.width}x${size.height}, ${size.fit}` : `multiples of ${size.multipleOf}`
   const more = [
@@ -95,5 +108,5 @@ function describe({ manifest: { input, output, size, style }, likeness }: ModelF
     style ? 'takes a style' : [],
     half(likeness),
   ].flat()
-  return [`in ${tensor(input)}`, `out ${tensor(output)}`, fit, ...more].join('; ')
+  return [`in ${tensor(input)}`, `out ${scores ? scores.task : tensor(output)}`, fit, ...more].join('; ')
 }

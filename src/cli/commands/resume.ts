@@ -24,3 +24,11 @@ export async function resume(
   print(options.json ? tally : told.map(([what, count]) => `${count} ${what}`).join(', ') || 'no job is open')
   return tally['failed'] ? 1 : 0
 }
+
+/** Makes a job's video anew of its frames. */
+export async function restitch(id: string, options: Common, env: NodeJS.ProcessEnv): Promise<number> {
+  const { api } = await connect(env, options.dir)
+  const answer = await api.restitch(id)
+  print(options.json ? answer : answer.outcome)
+  return 0
+}

@@ -6,8 +6,16 @@ const states = ['queued', 'splitting', 'scoring', 'stitching', 'succeeded', 'fai
 /** Jobs, from the file to the finished video. */
 export function addJobCommands(program: Command, { env, signal, end }: Context): void {
   const submit = program
-    .command('submit <file|url>')
-    .description('submit a video; a file is uploaded first. Prints the job id')
+    .command('submit [file|url]')
+    .description(
+      'submit a video, or any job that a file describes; a file is uploaded first. Prints the job id',
+    )
+    .addOption(
+      new Option(
+        '--job <file>',
+        'the job as the API takes it, as JSON; - reads it from standard input',
+      ).conflicts(['model', 'style', 'container', 'codec', 'priority', 'onError']),
+    )
     .option('--model <name>', 'model, or model@version', 'great-wave')
     .option('--style <file|url>', 'style image, for a model that takes one')
     .addOption(
@@ -23,7 +31,7 @@ export function addJobCommands(program: Command, { env, signal, end }: Context):
     )
     .option('--priority <n>', '10 goes first', whole(1, 10), 5)
     .option('--wait', 'follow the job to its end', false)
-    .option('--out <file>', 'with --wait: fetch the finished video into this file')
+    .option('--out <file>', 'with --wait: fetch the result into this file')
     .addOption(onError())
     .addOption(dir())
     .addOption(json())
@@ -36,6 +44,8 @@ export function addJobCommands(program: Command, { env, signal, end }: Context):
     'submit film.mp4 --wait --out scored.mp4': 'and fetches what came of it',
     'submit film.mp4': 'once more after a broken line: only what is missing is sent',
     'submit https://acct.blob.core.windows.net/media/in/film.mp4 --model starry-night': '',
+    'submit --job table.json --wait --out scores.csv': 'a table, images, several models: docs/tables.md',
+    'submit readings.csv --job table.json': 'with this file as its table',
     'submit film.mp4 --json | jq -r .id': 'for programs',
   })
 
@@ -112,4 +122,14 @@ export function addJobCommands(program: Command, { env, signal, end }: Context):
     'resume --all': 'every open job, after Redis was lost; safe at any time',
     'resume ID --again': 'a job that failed or was cancelled, anew by the same plan',
   })
+
+  const restitch = program
+    .command('restitch <id>')
+    .description('make the video of a job anew of the frames it kept, as they are now')
+    .addOption(dir())
+    .addOption(json())
+    .action(
+      async (id, options) => await end((await import('../commands/resume.ts')).restitch(id, options, env)),
+    )
+  examples(restitch, { 'restitch ID': 'after frames under jobs/ID/frames/ were edited' })
 }

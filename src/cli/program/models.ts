@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
-import { type Context, dir, examples, json } from './options.ts'
+import { type Context, dir, examples, json, whole } from './options.ts'
 
+const tasks = ['classification', 'detection', 'vector', 'anomaly']
 const ranges = ['0..1', '0..255', '-1..1', 'imagenet']
 
 export function addModelCommands(program: Command, { env, end }: Context): void {
@@ -22,11 +23,20 @@ export function addModelCommands(program: Command, { env, end }: Context): void 
     .option('--style <image>', 'for a model with a style input: the style it has when a job names none')
     .addOption(new Option('--range <range>', 'what its numbers mean').choices(ranges))
     .addOption(new Option('--output-range <range>', 'where the output differs').choices(ranges))
-    .addOption(new Option('--channels <order>', 'RGB or BGR').choices(['RGB', 'BGR']))
+    .addOption(
+      new Option('--channels <order>', 'RGB, BGR, or Y: brightness alone').choices(['RGB', 'BGR', 'Y']),
+    )
     .addOption(new Option('--layout <layout>', 'where the graph does not say').choices(['NCHW', 'NHWC']))
     .addOption(
       new Option('--fit <how>', 'of frames to a model of one size').choices(['stretch', 'letterbox', 'tile']),
     )
+    .addOption(
+      new Option(
+        '--features <count>',
+        'of a model of rows: numbers of each, where the graph does not say',
+      ).argParser(whole(1, 4_096)),
+    )
+    .addOption(new Option('--task <what>', 'what a model tells that makes no pictures').choices(tasks))
     .option('--half', 'turn its inside to float16, for GPUs; refused where the pictures would change', false)
     .option('--dry-run', 'print the manifest it would have, store nothing', false)
     .addOption(dir())
@@ -35,6 +45,7 @@ export function addModelCommands(program: Command, { env, end }: Context): void 
   examples(add, {
     'models add my-look.onnx': "reads the graph, asks what it doesn't say, runs it once, stores it",
     'models add udnie.onnx --range 0..255 --channels BGR --fit tile --as udnie@2': '',
+    'models add forest.onnx --as churn --task anomaly': 'scores the rows of tables',
     'models add my-look.onnx --dry-run > my-look.json': 'the manifest it would have, to edit',
   })
 }

@@ -6,6 +6,7 @@ import { addJobCommands } from './jobs.ts'
 import { addModelCommands } from './models.ts'
 import type { Context } from './options.ts'
 import { addQuarantineCommands } from './quarantine.ts'
+import { addScheduleCommands } from './schedules.ts'
 import { addStackCommands } from './stack.ts'
 import { addTriggerCommands } from './triggers.ts'
 
@@ -37,6 +38,7 @@ export function createProgram(context: Context): Command {
   addFleetCommands(program, context)
   addModelCommands(program, context)
   addTriggerCommands(program, context)
+  addScheduleCommands(program, context)
   addQuarantineCommands(program, context)
   addCompletion(program)
   return program

@@ -33,7 +33,7 @@ export type Arrival =
 
 export type Arrive = ReturnType<typeof createArrivals>
 
-/** Whose the jobs are that a blob starts: they share what one token may have in line. */
+/** Whose the jobs are that a blob starts: they share what one caller may have in line. */
 const triggerClient = 'trigger'
 
 /**

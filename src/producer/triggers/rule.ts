@@ -2,7 +2,7 @@ import { posix } from 'node:path'
 import { z } from 'zod'
 import { isPlainName } from '../../shared/blob-name.ts'
 import { InputError } from '../../shared/errors.ts'
-import { JobRequest } from '../../shared/job.ts'
+import { JobFields, JobRequest } from '../../shared/job.ts'
 import { layout } from '../../shared/layout.ts'
 
 /** A path in the media container; what makes other names of it, when it becomes a URL, is refused. */
@@ -19,15 +19,26 @@ const Named = z.union([
   }),
 ])
 
-const { output } = JobRequest.shape
+const { output, model } = JobFields.shape
+
+/** What lands is a video, and one model scores it. */
+export const notOfTemplates = {
+  source: true,
+  style: true,
+  output: true,
+  model: true,
+  models: true,
+  modelBy: true,
+} as const
 
 /** A job request that lacks its source. */
-export const JobTemplate = JobRequest.omit({ source: true, style: true, output: true })
+export const JobTemplate = JobFields.omit(notOfTemplates)
   .extend({
+    model: model.unwrap(),
     style: Named.optional().describe('for a model that takes a style image: that image'),
     output: output
       .unwrap()
-      .omit({ url: true })
+      .omit({ url: true, images: true, scores: true })
       .extend({
         name: BlobName.refine(
           (name) => [...name.matchAll(/\{[^}]*\}?/g)].every(([part]) => placeholders.has(part)),

@@ -2,9 +2,9 @@ import { posix } from 'node:path'
 import { z } from 'zod'
 import { isPlainName } from '../../shared/blob-name.ts'
 import { InputError } from '../../shared/errors.ts'
-import { JobRequest } from '../../shared/job.ts'
+import { JobFields, JobRequest } from '../../shared/job.ts'
 import { layout } from '../../shared/layout.ts'
-import { triggerSuffix, whatIsWrong } from './rule.ts'
+import { notOfTemplates, triggerSuffix, whatIsWrong } from './rule.ts'
 import { toJson } from './to-json.ts'
 
 /** Its bytes at most. */
@@ -15,18 +15,20 @@ const Reference = z.union([
   z.strictObject({ url: z.url({ protocol: /^https?$/ }).max(4_000) }),
 ])
 
-const { output } = JobRequest.shape
+const { output, model } = JobFields.shape
 
 /**
  * `*.trigger.json`: a job request, in which blobs of the media container may be named instead of by their URLs: beside the
  * file, or from the top with a slash before. Without a source it is that of the file's own name: `film.mp4.trigger.json` is
  * for `film.mp4`.
  */
-const TriggerFile = JobRequest.omit({ source: true, style: true, output: true }).extend({
+const TriggerFile = JobFields.omit(notOfTemplates).extend({
+  model: model.unwrap(),
   source: Reference.optional(),
   style: Reference.optional(),
   output: output
     .unwrap()
+    .omit({ images: true, scores: true })
     .extend({ name: z.string().min(1).max(1_000).optional() })
     .refine(({ name, url }) => name === undefined || url === undefined, 'give either a name or a url')
     .default({}),
@@ -46,9 +48,10 @@ export function readTriggerFile(
   const beside = (other: string) => urlOf(resolved(name, other))
   const urlOfReference = (it: z.infer<typeof Reference>) => ('url' in it ? it.url : beside(it.name))
   const own = name.slice(0, -triggerSuffix.length)
+  const video = source ? urlOfReference(source) : urlOf(own)
   const made = JobRequest.safeParse({
     ...rest,
-    source: { url: source ? urlOfReference(source) : urlOf(own) },
+    source: { url: video },
     ...(style && { style: { url: urlOfReference(style) } }),
     output: { ...out, ...(target !== undefined && { url: beside(target) }) },
   })
@@ -60,7 +63,7 @@ export function readTriggerFile(
   const places = outputsOf(name)
   if (!places.some((place) => written.startsWith(place) && written !== place))
     throw bad(name, `its output ${written} is neither below ${places.join(' nor below ')}`)
-  if (written === nameOf(request.source.url)) throw bad(name, 'its output would be written over its source')
+  if (written === nameOf(video)) throw bad(name, 'its output would be written over its source')
   return request
 }
 

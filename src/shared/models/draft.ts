@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { InputError } from '../errors.ts'
+import { draftOfFeatures, isOfFeatures } from './draft-features.ts'
+import { checkFeatures } from './features.ts'
 import { checkManifest, type ModelFacts, onlyTensor, shapeOf, sidesOf, type TensorFacts } from './inspect.ts'
-import { type ImageSpec, type ModelManifest, parseManifest } from './manifest.ts'
+import { type ImageSpec, type ModelManifest, parseManifest, takesFeatures } from './manifest.ts'
 
 /** A manifest as people begin it: any part may be missing, none has been checked. */
 const Draft = z.looseObject({
@@ -9,12 +11,19 @@ const Draft = z.looseObject({
   output: z.looseObject({}).default({}),
   style: z.looseObject({}).optional(),
   size: z.looseObject({}).default({}),
+  scores: z.looseObject({}).optional(),
 })
 export type Draft = z.infer<typeof Draft>
 
 /** What only a person knows of a model. `assumed` is what holds when nobody is there to ask. */
 export type Question = { field: Field; text: string; choices: string[]; assumed?: string }
-export type Field = 'input.layout' | 'input.range' | 'input.channels' | 'output.range' | 'size.fit'
+export type Field =
+  | 'input.layout'
+  | 'input.range'
+  | 'input.channels'
+  | 'output.range'
+  | 'size.fit'
+  | 'scores.task'
 
 const ranges: Record<string, unknown> = {
   '0..1': '0..1',
@@ -29,20 +38,24 @@ const ranges: Record<string, unknown> = {
  */
 export function draftManifest(given: unknown, facts: ModelFacts): { draft: Draft; questions: Question[] } {
   const draft = asDraft(given)
+  if (isOfFeatures(draft, facts)) return draftOfFeatures(draft, facts)
   const style = draft.style ?? styleOf(facts)
   const images = facts.inputs.filter(({ name }) => name !== style?.['name'])
   const input = onlyTensor(images, 'input', text(draft.input['name']))
+  // What is no image has neither layout nor range.
+  if (draft.scores) return draftOfScores(draft, input)
   const output = onlyTensor(facts.outputs, 'output', text(draft.output['name']))
 
   const layout = layoutOf(draft.input['layout'], input)
   const scored = layoutOf(draft.output['layout'], output) ?? layout
+  const channels = lumaOf(input, layout)
   const size = sizeOf(input, layout)
   const scale = scaleOf(size, output, scored)
   const type = (tensor: TensorFacts | undefined) => (tensor?.type === 'uint8' ? 'uint8' : 'float32')
   const full: Draft = {
     ...draft,
-    input: said({ name: input.name, type: type(input), layout, ...draft.input }),
-    output: said({ name: output.name, type: type(output), layout: scored, scale, ...draft.output }),
+    input: said({ name: input.name, type: type(input), layout, channels, ...draft.input }),
+    output: said({ name: output.name, type: type(output), layout: scored, channels, scale, ...draft.output }),
     size: { ...size, ...draft.size },
   }
   if (style) {
@@ -52,7 +65,18 @@ export function draftManifest(given: unknown, facts: ModelFacts): { draft: Draft
   return { draft: full, questions: openQuestions(full, input, output) }
 }
 
-function openQuestions(draft: Draft, input: TensorFacts, output: TensorFacts): Question[] {
+function draftOfScores(draft: Draft, input: TensorFacts): { draft: Draft; questions: Question[] } {
+  const layout = layoutOf(draft.input['layout'], input)
+  const type = input.type === 'uint8' ? 'uint8' : 'float32'
+  const full: Draft = {
+    ...draft,
+    input: said({ name: input.name, type, layout, channels: lumaOf(input, layout), ...draft.input }),
+    size: { ...sizeOf(input, layout), ...draft.size },
+  }
+  return { draft: full, questions: openQuestions(full, input) }
+}
+
+function openQuestions(draft: Draft, input: TensorFacts, output?: TensorFacts): Question[] {
   const questions: Question[] = []
   if (draft.input['layout'] === undefined) {
     questions.push({
@@ -67,7 +91,7 @@ function openQuestions(draft: Draft, input: TensorFacts, output: TensorFacts): Q
     ['input', input],
     ['output', output],
   ] as const) {
-    if (draft[side]['type'] !== 'float32' || draft[side]['range'] !== undefined) continue
+    if (!tensor || draft[side]['type'] !== 'float32' || draft[side]['range'] !== undefined) continue
     questions.push({
       field: `${side}.range`,
       text: `The model's ${side} "${tensor.name}" is float32 and the graph doesn't say what its values mean.`,
@@ -81,7 +105,9 @@ function openQuestions(draft: Draft, input: TensorFacts, output: TensorFacts): Q
   if (draft.size['width'] !== undefined && draft.size['fit'] === undefined) {
     const { width, height } = draft.size
     const text = `The model takes ${Number(width)}x${Number(height)} only. How is a frame of another size fitted to it?`
-    questions.push({ field: 'size.fit', text, choices: ['stretch', 'letterbox', 'tile'], assumed: 'stretch' })
+    // Stretched or letterboxed it would come back in its own size, and nothing of it be larger.
+    const assumed = Number(draft.output['scale'] ?? 1) > 1 ? 'tile' : 'stretch'
+    questions.push({ field: 'size.fit', text, choices: ['stretch', 'letterbox', 'tile'], assumed })
   }
   return questions
 }
@@ -91,14 +117,14 @@ export function answer(draft: Draft, { field, choices }: Question, choice: strin
   if (!choices.includes(choice)) {
     throw new InputError('bad-manifest', `${field} must be one of ${choices.join(', ')}, not ${choice}.`)
   }
-  const [part, key] = field.split('.') as ['input' | 'output' | 'size', string]
+  const [part, key] = field.split('.') as ['input' | 'output' | 'size' | 'scores', string]
   const value = key === 'range' ? ranges[choice] : choice
   const shared = ['layout', 'channels'].includes(key)
   const withStyle = draft.style && part === 'input' && { style: { [key]: value, ...draft.style } }
   return {
     ...draft,
     [part]: { ...draft[part], [key]: value },
-    ...(shared && part === 'input' ? { output: { [key]: value, ...draft.output } } : {}),
+    ...(shared && part === 'input' && !draft.scores ? { output: { [key]: value, ...draft.output } } : {}),
     ...withStyle,
   }
 }
@@ -121,7 +147,8 @@ export function finishManifest(
     )
   }, draft)
   const manifest = parseManifest(done, where)
-  checkManifest(facts, manifest)
+  if (takesFeatures(manifest)) checkFeatures(facts, manifest)
+  else checkManifest(facts, manifest)
   return manifest
 }
 
@@ -157,12 +184,19 @@ function layoutOf(given: unknown, tensor: TensorFacts): ImageSpec['layout'] | un
   }
   if (dims[1] === 3 && dims[3] !== 3) return 'NCHW'
   if (dims[3] === 3 && dims[1] !== 3) return 'NHWC'
-  if (dims[1] === 3 || typeof dims[1] !== 'number' || typeof dims[3] !== 'number') return undefined
+  if (dims[1] === 1 && dims[3] !== 1) return 'NCHW'
+  if (dims[3] === 1 && dims[1] !== 1) return 'NHWC'
+  if (dims[1] === 3 || dims[1] === 1 || typeof dims[1] !== 'number' || typeof dims[3] !== 'number')
+    return undefined
   throw new InputError(
     'model-mismatch',
-    `The tensor "${tensor.name}" is ${shapeOf(tensor)}; a frame has 3 channels.`,
+    `The tensor "${tensor.name}" is ${shapeOf(tensor)}; a frame has 3 channels, or 1 of brightness.`,
   )
 }
+
+/** Of one channel; which way round three are the graph doesn't say. */
+const lumaOf = ({ dims }: TensorFacts, layout: ImageSpec['layout'] | undefined): 'Y' | undefined =>
+  layout && dims?.[layout === 'NCHW' ? 1 : 3] === 1 ? 'Y' : undefined
 
 function sizeOf(input: TensorFacts, layout: ImageSpec['layout'] | undefined) {
   const [height, width] = layout && input.dims ? sidesOf(input, layout) : []

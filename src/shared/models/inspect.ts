@@ -1,7 +1,8 @@
 import { InputError } from '../errors.ts'
-import type { ImageSpec, ModelManifest } from './manifest.ts'
+import { channelsOf, imageInput, type ImageSpec, type ModelManifest, type ScoresSpec } from './manifest.ts'
 import {
   decodeModel,
+  decodeNode,
   elementTypes,
   type GraphProto,
   type ModelProto,
@@ -23,11 +24,13 @@ export interface TensorFacts {
 
 export interface ModelFacts {
   irVersion: number
-  /** Of the default domain. */
+  /** Of the default domain; 0 where it has none of its operators. */
   opset: number
   /** Without the initializers, which graphs before IR 4 list among the inputs. */
   inputs: TensorFacts[]
   outputs: TensorFacts[]
+  /** What its classifier, one of `ai.onnx.ml`, calls its classes, in order; absent where it has none. */
+  classes?: string[]
 }
 
 /** The oldest opset whose Add and Mul broadcast as the wrapping needs it. */
@@ -53,7 +56,10 @@ export function readModel(bytes: Uint8Array): WholeModel {
 }
 
 const isWhole = (model: ModelProto): model is WholeModel =>
-  !!model.graph && model.graph.node.length > 0 && toNumber(model.irVersion) >= 1 && opsetOf(model) >= 1
+  !!model.graph &&
+  model.graph.node.length > 0 &&
+  toNumber(model.irVersion) >= 1 &&
+  model.opsetImport.length > 0
 
 /** What a decoded model says of itself. Throws InputError `bad-model` when its weights lie elsewhere. */
 export function factsOf(model: WholeModel): ModelFacts {
@@ -70,6 +76,7 @@ export function factsOf(model: WholeModel): ModelFacts {
     opset: opsetOf(model),
     inputs: model.graph.input.map(tensorFacts).filter((input) => !names.has(input.name)),
     outputs: model.graph.output.map(tensorFacts),
+    ...classesOf(model),
   }
 }
 
@@ -90,8 +97,14 @@ export function checkManifest(
   if (style) checkStyle(facts.inputs, style)
   const images = facts.inputs.filter((tensor) => tensor.name !== style?.name)
   const input = onlyTensor(images, 'input', manifest.input.name)
+  if (manifest.scores) {
+    scoreTensors(facts, manifest.scores)
+    checkTensor(input, imageInput(manifest), 'input')
+    checkInputSize(input, manifest)
+    return { input, output: input }
+  }
   const output = onlyTensor(facts.outputs, 'output', manifest.output.name)
-  checkTensor(input, manifest.input, 'input')
+  checkTensor(input, imageInput(manifest), 'input')
   checkTensor(output, manifest.output, 'output')
   checkSize(input, output, manifest)
   return { input, output }
@@ -114,6 +127,23 @@ export function onlyTensor(
       ? `the model has ${tensors.length} inputs (${names}); a frame, and a style image that the manifest names, are all it can be given`
       : `the model has ${tensors.length} outputs (${names}); name the image in the manifest's output.name`,
   )
+}
+
+/**
+ * The outputs that are the scores, and the boxes of a detector, where a model makes no image. Throws InputError
+ * `model-mismatch`.
+ */
+export function scoreTensors({ outputs }: ModelFacts, { task, scores, boxes }: ScoresSpec): TensorFacts[] {
+  const wanted = task === 'detection' ? [scores, boxes] : [scores]
+  const names = outputs.map((tensor) => tensor.name).join(', ')
+  return wanted.map((name) => {
+    const found = outputs.find((tensor) => tensor.name === (name ?? outputs[0]?.name))
+    if (!found) throw mismatch(`the manifest names the output "${name}", the model has ${names || 'none'}`)
+    if (name === undefined && wanted.length * outputs.length > 1)
+      throw mismatch(`the model has the outputs ${names}; say in the manifest's scores which is which`)
+    if (found.type === 'float32' || found.type === 'int64') return found
+    throw mismatch(`the output "${found.name}" is ${found.type}; scores are float32 or int64`)
+  })
 }
 
 function checkStyle(inputs: TensorFacts[], style: NonNullable<ModelManifest['style']>): void {
@@ -149,22 +179,26 @@ function checkTensor(tensor: TensorFacts, spec: ImageSpec, which: 'input' | 'out
   }
   const [channels, elsewhere] =
     spec.layout === 'NCHW' ? [tensor.dims[1], tensor.dims[3]] : [tensor.dims[3], tensor.dims[1]]
-  if (channels !== 3 && elsewhere === 3) {
+  const wanted = channelsOf(spec)
+  if (channels !== wanted && elsewhere === wanted) {
     throw mismatch(
       `the ${which} "${tensor.name}" is ${shapeOf(tensor)}, which is not the manifest's layout ${spec.layout}`,
     )
   }
-  if (typeof channels === 'number' && channels !== 3) {
+  if (typeof channels === 'number' && channels !== wanted) {
+    const hint = channels === 1 ? '; channels "Y" are those of a model of brightness' : ''
     throw mismatch(
-      `the ${which} "${tensor.name}" has ${channels} ${channels === 1 ? 'channel' : 'channels'}, a frame has 3`,
+      `the ${which} "${tensor.name}" has ${channels} ${channels === 1 ? 'channel' : 'channels'}, ${spec.channels} are ${wanted}${hint}`,
     )
   }
 }
 
-function checkSize(input: TensorFacts, output: TensorFacts, manifest: ModelManifest): void {
-  const { size } = manifest
-  const [height = null, width = null] = input.dims ? sidesOf(input, manifest.input.layout) : []
-  const wanted = 'width' in size ? { width: size.width, height: size.height } : { width: null, height: null }
+const sizeWanted = ({ size }: ModelManifest) =>
+  'width' in size ? { width: size.width, height: size.height } : { width: null, height: null }
+
+function checkInputSize(input: TensorFacts, manifest: ModelManifest): void {
+  const [height = null, width = null] = input.dims ? sidesOf(input, imageInput(manifest).layout) : []
+  const wanted = sizeWanted(manifest)
   for (const [side, has, says] of [
     ['width', width, wanted.width],
     ['height', height, wanted.height],
@@ -176,6 +210,11 @@ function checkSize(input: TensorFacts, output: TensorFacts, manifest: ModelManif
       )
     }
   }
+}
+
+function checkSize(input: TensorFacts, output: TensorFacts, manifest: ModelManifest): void {
+  checkInputSize(input, manifest)
+  const wanted = sizeWanted(manifest)
   const [outHeight = null, outWidth = null] = output.dims ? sidesOf(output, manifest.output.layout) : []
   for (const [side, from, to] of [
     ['width', wanted.width, outWidth],
@@ -202,7 +241,7 @@ function tensorFacts(info: ValueInfoProto): TensorFacts {
   const known = Object.entries(elementTypes).find(([, number]) => number === tensor?.elemType)
   return {
     name: info.name ?? '',
-    type: known?.[0] ?? (tensor ? `type ${tensor.elemType ?? 0}` : 'not a tensor'),
+    type: known?.[0] ?? (tensor ? `type ${tensor.elemType ?? 0}` : noTensor(info)),
     // Some exporters write -1 or 0 for a free dimension.
     dims: tensor?.shape
       ? (tensor.shape.dim ?? []).map((dim) => {
@@ -211,6 +250,32 @@ function tensorFacts(info: ValueInfoProto): TensorFacts {
         })
       : null,
   }
+}
+
+const noTensor = ({ type }: ValueInfoProto) => {
+  if (type?.sequenceType) return 'a sequence'
+  return type?.mapType ? 'a map' : 'not a tensor'
+}
+
+/** Only models that say they use these operators are looked through for them. */
+const trained = 'ai.onnx.ml'
+
+function classesOf({ graph, opsetImport }: WholeModel): Pick<ModelFacts, 'classes'> {
+  if (!opsetImport.some(({ domain }) => domain === trained)) return {}
+  const classifiers = graph.node.map(decodeNode).filter((node) => {
+    return node.domain === trained && node.opType.endsWith('Classifier')
+  })
+  const [first, other] = classifiers
+  if (!first || other) return {}
+  for (const { name, strings = [], ints = [] } of first.attribute) {
+    if (!/^class(?:labels|es)_/.test(name)) continue
+    const labels =
+      strings.length > 0
+        ? strings.map((each) => Buffer.from(each).toString('utf8'))
+        : ints.map((each) => String(toNumber(each)))
+    if (labels.length > 0) return { classes: labels }
+  }
+  return {}
 }
 
 function decodeOrRefuse(bytes: Uint8Array): ModelProto {

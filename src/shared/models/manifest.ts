@@ -22,13 +22,31 @@ const imageFields = {
   layout: z.enum(['NCHW', 'NHWC']).default('NHWC'),
   type: z.enum(['float32', 'uint8']).default('uint8'),
   range: ValueRange.default('0..255'),
-  channels: z.enum(['RGB', 'BGR']).default('RGB'),
+  /** Y: one channel, how bright a pixel is (BT.601); the colours of what comes out are the source's. */
+  channels: z.enum(['RGB', 'BGR', 'Y']).default('RGB'),
 }
 const bytesAreBytes = (image: { type: string; range: ValueRange }) =>
   image.type !== 'uint8' || image.range === '0..255'
 const bytesAreBytesError = { path: ['range'], error: "must be '0..255' when the type is uint8" }
 
-const ImageInput = z.strictObject(imageFields).refine(bytesAreBytes, bytesAreBytesError)
+const oneRange = ({ channels, range }: { channels: string; range: ValueRange }) =>
+  channels !== 'Y' ||
+  typeof range === 'string' ||
+  [range.mean, range.std].every((values) => new Set(values).size === 1)
+const oneRangeError = { path: ['range'], error: 'must have one mean and one std, three times, for Y' }
+
+const ImageInput = z
+  .strictObject({ kind: z.literal('image').optional(), ...imageFields })
+  .refine(bytesAreBytes, bytesAreBytesError)
+  .refine(oneRange, oneRangeError)
+/** A tensor [N, count] of numbers: N rows of a table, the columns that a job calls its features. */
+const FeaturesInput = z.strictObject({
+  kind: z.literal('features'),
+  /** The tensor's name in the graph; may be left out when there is only one. */
+  name: z.string().min(1).optional(),
+  type: z.enum(['float32', 'float64']).default('float32'),
+  count: z.int().min(1).max(4_096),
+})
 const ImageOutput = z
   .strictObject({
     ...imageFields,
@@ -36,6 +54,7 @@ const ImageOutput = z
     scale: z.number().positive().default(1),
   })
   .refine(bytesAreBytes, bytesAreBytesError)
+  .refine(oneRange, oneRangeError)
 
 const hex64 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lower-case hex digits')
 
@@ -76,7 +95,29 @@ const StyleInput = z
   })
   .refine(bytesAreBytes, bytesAreBytesError)
 
-/** model.json: what the graph itself doesn't say about an image model. */
+/**
+ * What a model tells of an item, where it makes no image of it. Names are those of the graph's outputs, and may be left out
+ * where there is only one.
+ */
+const Scores = z.strictObject({
+  task: z.enum(['classification', 'detection', 'vector', 'anomaly']),
+  /** Of the classes, in order. */
+  labels: z.array(z.string().max(200)).max(100_000).optional(),
+  /** [N, classes], or of a detector [N, boxes, classes]. */
+  scores: z.string().min(1).optional(),
+  /** [N, boxes, 4]: left, top, right and bottom, as parts of the model's picture or in its pixels. */
+  boxes: z.string().min(1).optional(),
+  boxUnit: z.enum(['relative', 'pixels']).default('relative'),
+  /** Class of a detector that stands for nothing being there. */
+  background: z.int().min(0).optional(),
+  /** Of two boxes of a class that overlap by more than this, the better one stays. */
+  overlap: z.number().min(0).max(1).default(0.5),
+  /** Whether the scores are logits, which a softmax turns into probabilities. */
+  softmax: z.boolean().default(false),
+})
+export type ScoresSpec = z.infer<typeof Scores>
+
+/** model.json: what the graph itself doesn't say about a model. */
 export const ModelManifest = z
   .strictObject({
     name: z
@@ -91,15 +132,50 @@ export const ModelManifest = z
     title: z.string().optional(),
     description: z.string().optional(),
     licence: z.string().optional(),
-    input: ImageInput.prefault({}),
+    input: z.discriminatedUnion('kind', [ImageInput, FeaturesInput]).prefault({}),
     output: ImageOutput.prefault({}),
     style: StyleInput.optional(),
+    /** Of a model that makes no image: what it makes. `output` says nothing then. */
+    scores: Scores.optional(),
     /** Any size whose sides are padded up to a multiple, or one size only, to which frames are fitted. */
     size: z.union([AnySize, OneSize], sizeError).prefault({}),
   })
+  .refine(({ input, scores }) => input.kind !== 'features' || (scores && scores.task !== 'detection'), {
+    path: ['scores'],
+    error: 'must tell what a model of features makes: { task } with classification, vector or anomaly',
+  })
+  .refine(({ input, style }) => input.kind !== 'features' || !style, {
+    path: ['style'],
+    error: 'is of models of images only',
+  })
+  .refine(
+    ({ input, output, scores }) =>
+      input.kind === 'features' || scores || channelsOf(input) === channelsOf(output),
+    { path: ['output', 'channels'], error: 'must be Y where those of the input are, and nowhere else' },
+  )
+  .refine(({ style }) => !style || channelsOf(style) === 3, {
+    path: ['style', 'channels'],
+    error: 'must be RGB or BGR',
+  })
   .meta({ id: 'Model' })
 export type ModelManifest = z.infer<typeof ModelManifest>
-export type ImageSpec = Pick<ModelManifest['input'], 'name' | 'layout' | 'type' | 'range' | 'channels'>
+export type ImageInput = z.infer<typeof ImageInput>
+export type FeaturesInput = z.infer<typeof FeaturesInput>
+/** Of a tensor that is a picture. */
+export const channelsOf = ({ channels }: Pick<ImageInput, 'channels'>): 1 | 3 => (channels === 'Y' ? 1 : 3)
+
+export type ImageSpec = Pick<ImageInput, 'name' | 'layout' | 'type' | 'range' | 'channels'>
+
+/** Whether a model scores rows of a table: `input.count` numbers of each. Any other takes images. */
+export const takesFeatures = <Model extends Pick<ModelManifest, 'input'>>(
+  model: Model,
+): model is Model & { input: FeaturesInput } => model.input.kind === 'features'
+
+/** The input of a model of images. Throws InputError `model-mismatch` for one of features. */
+export function imageInput({ name, input }: Pick<ModelManifest, 'name' | 'input'>): ImageInput {
+  if (input.kind !== 'features') return input
+  throw new InputError('model-mismatch', `The model ${name} takes rows of a table, not images.`)
+}
 
 /**
  * Reads a manifest and fills in its defaults. `where` is what the error calls it, such as a path or a blob's name.

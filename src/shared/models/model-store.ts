@@ -13,6 +13,8 @@ export type StoredModel = ModelManifest & { sha256: string }
 
 export type ModelStore = ReturnType<typeof createModelStore>
 
+const modelName = /^[a-z0-9][a-z0-9-]{0,62}$/
+
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
 /** The models of the system account: `models/<name>/<version>/{model.onnx, model.json}`. A version never changes. */
@@ -43,18 +45,26 @@ export function createModelStore(system: BlobStore) {
     return found.sort((a, b) => a.name.localeCompare(b.name) || compareVersions(b.version, a.version))
   }
 
+  /** `name` (its newest version) or `name@version`; undefined where there is none. */
+  async function find(ref: string): Promise<StoredModel | undefined> {
+    const [name = '', version] = ref.split('@')
+    // Such a name would list others, or lead elsewhere.
+    if (!modelName.test(name)) return undefined
+    // Asked with every job: there may be a thousand other models.
+    const newest = version ?? (await versions(name))[0]?.version
+    return newest === undefined ? undefined : await manifest(name, newest)
+  }
+
   return {
     /** Every version of every model, newest first within a name. */
     async list(): Promise<StoredModel[]> {
       const all = await Promise.all((await versions()).map(({ name, version }) => manifest(name, version)))
       return all.filter((model) => model !== undefined)
     },
+    find,
     /** Finds `name` (its newest version) or `name@version`; throws InputError naming what there is. */
     async resolve(ref: string): Promise<StoredModel> {
-      const [name = '', version] = ref.split('@')
-      // Asked with every job: there may be a thousand other models.
-      const newest = version ?? (await versions(name))[0]?.version
-      const found = newest === undefined ? undefined : await manifest(name, newest)
+      const found = await find(ref)
       if (found) return found
       const known = await versions()
       const names = [...new Set(known.map((entry) => entry.name))].join(', ') || 'none'
@@ -131,8 +141,8 @@ export function createModelStore(system: BlobStore) {
 }
 
 /** What makes two models another one; titles and descriptions don't. */
-const meaning = ({ sha256, input, output, style, size }: StoredModel) =>
-  JSON.stringify([sha256, input, output, style, size])
+const meaning = ({ sha256, input, output, style, size, scores }: StoredModel) =>
+  JSON.stringify([sha256, input, output, style, size, scores])
 
 function describe(model: ModelManifest, bytes: Uint8Array, style: Buffer | undefined): StoredModel {
   const described = { ...model, sha256: sha256(bytes) }

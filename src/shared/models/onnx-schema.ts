@@ -25,7 +25,7 @@ const messages: Record<string, Record<string, FieldSpec>> = {
     valueInfo: ['bytes', 13, 'repeated'],
   },
   ValueInfo: { name: ['string', 1], type: ['Type', 2] },
-  Type: { tensorType: ['TensorType', 1] },
+  Type: { tensorType: ['TensorType', 1], sequenceType: ['bytes', 4], mapType: ['bytes', 5] },
   TensorType: { elemType: ['int32', 1], shape: ['Shape', 2] },
   Shape: { dim: ['Dim', 1, 'repeated'] },
   Dim: { dimValue: ['int64', 1], dimParam: ['string', 2] },
@@ -35,6 +35,7 @@ const messages: Record<string, Record<string, FieldSpec>> = {
     name: ['string', 3],
     opType: ['string', 4],
     attribute: ['Attribute', 5, 'repeated'],
+    domain: ['string', 7],
   },
   Attribute: {
     name: ['string', 1],
@@ -43,7 +44,9 @@ const messages: Record<string, Record<string, FieldSpec>> = {
     s: ['bytes', 4],
     t: ['Tensor', 5],
     g: ['bytes', 6],
+    floats: ['float', 7, 'repeated'],
     ints: ['int64', 8, 'repeated'],
+    strings: ['bytes', 9, 'repeated'],
     type: ['int32', 20],
   },
   Tensor: {
@@ -57,10 +60,27 @@ const messages: Record<string, Record<string, FieldSpec>> = {
 }
 
 /** ONNX's numbers for the element types framefleet names. */
-export const elementTypes = { float32: 1, uint8: 2, int64: 7, bool: 9, float16: 10 } as const
+export const elementTypes = {
+  float32: 1,
+  uint8: 2,
+  int64: 7,
+  string: 8,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+} as const
 
 /** ONNX's numbers for the kinds of attribute framefleet writes. */
-export const attributeTypes = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, ints: 7 } as const
+export const attributeTypes = {
+  float: 1,
+  int: 2,
+  string: 3,
+  tensor: 4,
+  graph: 5,
+  floats: 6,
+  ints: 7,
+  strings: 8,
+} as const
 
 /** protobufjs gives 64-bit integers as Long objects and takes plain numbers. */
 export type Int64 = number | { toNumber(): number }
@@ -71,7 +91,11 @@ export interface DimProto {
 }
 export interface ValueInfoProto {
   name?: string
-  type?: { tensorType?: { elemType?: number; shape?: { dim?: DimProto[] } } }
+  type?: {
+    tensorType?: { elemType?: number; shape?: { dim?: DimProto[] } }
+    sequenceType?: Uint8Array
+    mapType?: Uint8Array
+  }
 }
 export interface GraphProto {
   node: Uint8Array[]
@@ -102,13 +126,17 @@ export interface AttributeProto {
   t?: TensorProto
   /** An encoded graph. */
   g?: Uint8Array
+  floats?: number[]
   ints?: Int64[]
+  strings?: Uint8Array[]
 }
 export interface NodeProto {
   input: string[]
   output: string[]
   name: string
   opType: string
+  /** Of operators that are not ONNX's own, such as `ai.onnx.ml`. */
+  domain?: string
   attribute: AttributeProto[]
 }
 

@@ -11,9 +11,13 @@ export type OpenSession = {
 
 /**
  * Loads a model on the device that is wished for. The runtime doesn't fall back by itself: a provider that can't start
- * is an error, so `auto` tries one after the other. Throws the runtime's own error.
+ * is an error, so `auto` tries one after the other. A session that `keepsMemory` has that of one run ready for the next, which is
+ * of the same shape. Throws the runtime's own error.
  */
-export async function openSession(model: Uint8Array, wish: DeviceWish): Promise<OpenSession> {
+export async function openSession(
+  model: Uint8Array,
+  wish: DeviceWish & { keepsMemory?: boolean },
+): Promise<OpenSession> {
   if (wish.device !== 'auto') {
     return { session: await load(model, wish.device, wish), device: wish.device }
   }
@@ -31,11 +35,17 @@ const gpuFiles = ['/dev/nvidiactl', '/dev/dxg']
 const hasGpu = () =>
   gpuFiles.some((path) => existsSync(path)) && listSupportedBackends().some(({ name }) => name === 'cuda')
 
-async function load(model: Uint8Array, device: Device, { deviceId, threads }: DeviceWish) {
+async function load(
+  model: Uint8Array,
+  device: Device,
+  { deviceId, threads, keepsMemory = true }: DeviceWish & { keepsMemory?: boolean },
+) {
   return await InferenceSession.create(model, {
     executionProviders: [device === 'cpu' ? 'cpu' : { name: device, deviceId }],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
+    enableCpuMemArena: keepsMemory,
+    enableMemPattern: keepsMemory,
     graphOptimizationLevel: 'all',
     // What the runtime has to say comes as an error; on its own it would write past our log.
     logSeverityLevel: 4,

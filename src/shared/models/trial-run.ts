@@ -2,8 +2,9 @@ import { availableParallelism } from 'node:os'
 import { Tensor } from 'onnxruntime-node'
 import { InputError } from '../errors.ts'
 import { expectOutput, fitFrames, frameThrough, type Size } from './fit.ts'
-import type { ModelManifest } from './manifest.ts'
+import { type ModelManifest, takesFeatures } from './manifest.ts'
 import { openSession } from './session.ts'
+import { tryRows } from './try-rows.ts'
 import { type StyleImage, wrapModel } from './wrap.ts'
 
 /** What a person who adds a model should look at again. */
@@ -23,6 +24,8 @@ export async function tryModel(
   free: { multipleOf: boolean; scale: boolean },
   style?: StyleImage,
 ): Promise<Trial> {
+  if (takesFeatures(manifest)) return await tryRows(bytes, manifest)
+  if (manifest.scores) return await tryScores(bytes, manifest, style)
   const anySize = 'multipleOf' in manifest.size
   let refusal: unknown
   for (const multipleOf of free.multipleOf && anySize ? multiples : [undefined]) {
@@ -39,6 +42,18 @@ export async function tryModel(
     }
   }
   throw refusal
+}
+
+/** Runs a model that makes no image. */
+async function tryScores(bytes: Uint8Array, manifest: ModelManifest, style?: StyleImage): Promise<Trial> {
+  const { frame } = fitFrames(manifest, oddFrame)
+  const wrapped = wrapModel(bytes, manifest, { ...frame, batch: 1 }, style)
+  const made = await runWrapped(wrapped, manifest.name, frame, madeUp(frame))
+  const wild = Object.entries(made).find(([, { data }]) => (data as Float32Array).some(Number.isNaN))
+  return {
+    manifest,
+    warnings: wild ? [`the output ${wild[0]} holds what is no number; look at the ranges again`] : [],
+  }
 }
 
 /** Peak signal-to-noise ratio in dB between what two versions of a model make of the same picture. */
@@ -81,6 +96,14 @@ export async function scoreOnce(
 ): Promise<Size & { pixels: Uint8Array }> {
   const { width, height } = frame
   const wrapped = wrapModel(bytes, manifest, { width, height, batch: 1 }, style)
+  const result = await runWrapped(wrapped, manifest.name, frame, pixels)
+  const [scored] = Object.values(result)
+  const [, outHeight = 0, outWidth = 0] = scored?.dims ?? []
+  return { width: outWidth, height: outHeight, pixels: scored?.data as Uint8Array }
+}
+
+/** The outputs of a wrapped model. Throws InputError `model-refuses` with the runtime's words. */
+async function runWrapped(wrapped: Uint8Array, name: string, { width, height }: Size, pixels: Uint8Array) {
   try {
     const { session } = await openSession(wrapped, {
       device: 'cpu',
@@ -90,14 +113,12 @@ export async function scoreOnce(
     const picture = new Tensor('uint8', pixels, [1, height, width, 3])
     const result = await session.run({ [session.inputNames[0] ?? '']: picture })
     await session.release()
-    const scored = result[session.outputNames[0] ?? '']
-    const [, outHeight = 0, outWidth = 0] = scored?.dims ?? []
-    return { width: outWidth, height: outHeight, pixels: scored?.data as Uint8Array }
+    return result
   } catch (cause) {
     const why = (cause as Error).message.split('\n')[0]
     throw new InputError(
       'model-refuses',
-      `The model ${manifest.name} can't be run on frames of ${width}x${height}: ${why}`,
+      `The model ${name} can't be run on frames of ${width}x${height}: ${why}`,
       { cause },
     )
   }

@@ -36,18 +36,21 @@ export function toFrames({ graph, opset }: Target, spec: ImageSpec): Write[] {
     // Adding a half here makes the cast below, which cuts the fraction off, round.
     const half = offset.map((value, channel) => 0.5 - value / (scale[channel] ?? 1))
     const inverse = scale.map((value) => 1 / value)
-    steps.push(...affine(graph, spec, inverse, half))
-    steps.push((x, out) =>
-      opset < 11
-        ? graph.add('Clip', [x], { min: float(0), max: float(255) }, out)
-        : graph.add('Clip', [x, graph.floats([0]), graph.floats([255])], {}, out),
-    )
-    steps.push((x, out) => graph.add('Cast', [x], { to: elementTypes.uint8 }, out))
+    steps.push(...affine(graph, spec, inverse, half), ...clip({ graph, opset }))
   }
   if (spec.channels === 'BGR') steps.push((x, out) => swapChannels(graph, x, spec, out))
   if (spec.layout === 'NCHW') steps.push((x, out) => graph.add('Transpose', [x], { perm: [0, 2, 3, 1] }, out))
   return steps
 }
+
+/** Floats ─► bytes, without their fractions. */
+export const clip = ({ graph, opset }: Target): Write[] => [
+  (x, out) =>
+    opset < 11
+      ? graph.add('Clip', [x], { min: float(0), max: float(255) }, out)
+      : graph.add('Clip', [x, graph.floats([0]), graph.floats([255])], {}, out),
+  (x, out) => graph.add('Cast', [x], { to: elementTypes.uint8 }, out),
+]
 
 /** A frame's right and bottom, filled by reflection up to a size; nothing for a frame that is of that size. */
 export function padTo(
@@ -77,13 +80,13 @@ export function padTo(
 /** The upper left part of pictures of the size `whole`; nothing when that is all of them. */
 export function cropTo(
   target: Target,
-  layout: ImageSpec['layout'],
+  { layout, channels }: { layout: ImageSpec['layout']; channels: number },
   whole: Size & { batch: number },
   output: Size,
 ): Write[] {
   const { batch, width, height } = whole
   if (width === output.width && height === output.height) return []
-  const dims = layout === 'NCHW' ? [batch, 3, height, width] : [batch, height, width, 3]
+  const dims = layout === 'NCHW' ? [batch, channels, height, width] : [batch, height, width, channels]
   const [y, x] = layout === 'NCHW' ? [2, 3] : [1, 2]
   return [
     // Changes nothing, but fails for a model that is not of the size it says, which the crop would hide.
@@ -112,7 +115,12 @@ const swapChannels = (graph: GraphBuilder, x: string, spec: ImageSpec, out?: str
   graph.add('Gather', [x, graph.ints([2, 1, 0])], { axis: spec.layout === 'NCHW' ? 1 : 3 }, out)
 
 /** x * scale + offset, of each channel, without what changes nothing. */
-function affine(graph: GraphBuilder, spec: ImageSpec, scale: number[], offset: number[]): Write[] {
+export function affine(
+  graph: GraphBuilder,
+  spec: Pick<ImageSpec, 'layout'>,
+  scale: number[],
+  offset: number[],
+): Write[] {
   const constant = (values: number[]) =>
     values.every((value) => value === values[0])
       ? graph.floats(values.slice(0, 1))
@@ -125,7 +133,7 @@ function affine(graph: GraphBuilder, spec: ImageSpec, scale: number[], offset: n
 }
 
 /** What turns a byte into a value of this range, for each of the three channels. */
-function fromBytes(range: ValueRange): { scale: number[]; offset: number[] } {
+export function fromBytes(range: ValueRange): { scale: number[]; offset: number[] } {
   const same = (scale: number, offset: number) => ({
     scale: Array(3).fill(scale),
     offset: Array(3).fill(offset),

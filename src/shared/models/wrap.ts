@@ -1,10 +1,11 @@
 import { InputError } from '../errors.ts'
 import { type Framing, frameThrough, type Tiles } from './fit.ts'
 import { createGraphBuilder, imageValue } from './graph-builder.ts'
-import { checkManifest, factsOf, readModel, type WholeModel } from './inspect.ts'
-import type { ModelManifest } from './manifest.ts'
+import { checkManifest, factsOf, readModel, scoreTensors, type WholeModel } from './inspect.ts'
+import { channelsOf, imageInput, type ModelManifest } from './manifest.ts'
 import { elementTypes, encodeModel } from './onnx-schema.ts'
-import { chain, cropTo, fromFrames, padTo, type Target, toFrames, type Write } from './wrap-steps.ts'
+import { intoModel, outOfModel } from './wrap-luma.ts'
+import { chain, cropTo, padTo, type Target, type Write } from './wrap-steps.ts'
 import { cutTiles, joinTiles, loopOverTiles, tileIn, tileOut } from './wrap-tiles.ts'
 
 /** The one size of a wrapped model: `batch` frames of `width` by `height` pixels a run. */
@@ -28,6 +29,8 @@ export type StyleImage = { width: number; height: number; pixels: Uint8Array }
  * works out all that depends on it alone once, when it loads the model. The same arguments give the same bytes. The
  * result has one input and one output; their names are the model's own where nothing was put in between.
  *
+ * A model that makes no image keeps its outputs as they are; only its input is put behind bytes.
+ *
  * Throws InputError: `bad-model` and `model-mismatch` as `inspectModel` and `checkManifest` do, `model-refuses-size`
  * for a frame that does not fit the model's one size, or that its scale doesn't divide, `style-needed` and
  * `no-style` for a style that is missing or that the model doesn't take.
@@ -46,6 +49,27 @@ export function wrapModel(
   if (frame.batch > 1 && oneAtATime) throw refusal(`the model takes one frame at a time, not ${frame.batch}`)
 
   const target: Target = { graph: createGraphBuilder('framefleet/'), opset: facts.opset }
+  if (manifest.scores) {
+    const { graph } = model
+    const fixed = fixStyle(target, manifest, style)
+    const before = [
+      ...intoModel(target, imageInput(manifest)),
+      ...padTo(target, imageInput(manifest), frame, framing.padded),
+    ]
+    graph.node = [...fixed, ...written(target, before, framesIn, input.name), ...graph.node]
+    const wanted = scoreTensors(facts, manifest.scores).map((tensor) => tensor.name)
+    const first = before.length > 0 ? framesIn : input.name
+    const { batch, width, height } = frame
+    graph.input = graph.input
+      .filter((info) => info.name !== manifest.style?.name)
+      .map((info) =>
+        info.name === input.name ? imageValue(first, elementTypes.uint8, [batch, height, width, 3]) : info,
+      )
+    // As the model has them, only what nobody asks for is left out.
+    graph.output = graph.output.filter(({ name }) => wanted.includes(name ?? ''))
+    graph.valueInfo = []
+    return encodeModel(model)
+  }
   const names = { input: input.name, output: output.name }
   const fixed = fixStyle(target, manifest, style)
   const edges = framing.tiles
@@ -80,12 +104,12 @@ function wrapWhole(
   { input, output, frame, framing }: Wrapping,
 ) {
   const before = [
-    ...fromFrames(target, manifest.input),
-    ...padTo(target, manifest.input, frame, framing.padded),
+    ...intoModel(target, imageInput(manifest)),
+    ...padTo(target, imageInput(manifest), frame, framing.padded),
   ]
   const after = [
-    ...cropTo(target, manifest.output.layout, uncropped(framing, manifest, frame), framing.output),
-    ...toFrames(target, manifest.output),
+    ...cropTo(target, shapeOf(manifest.output), uncropped(framing, manifest, frame), framing.output),
+    ...outOfModel(target, manifest.output, { frames: framesIn, frame }),
   ]
   model.graph.node = [
     ...written(target, before, framesIn, input),
@@ -111,16 +135,21 @@ function wrapTiled(
   const own = model.graph.node
   const body = () => [
     // Something must be between the tile's names and the model's, also when there is nothing to convert.
-    ...written(target, orCopy(target, fromFrames(target, manifest.input)), tileIn, input),
+    ...written(target, orCopy(target, intoModel(target, imageInput(manifest))), tileIn, input),
     ...own,
-    ...written(target, orCopy(target, toFrames(target, manifest.output)), output, tileOut),
+    ...written(
+      target,
+      orCopy(target, outOfModel(target, manifest.output, { frames: tileIn, frame: tiles })),
+      output,
+      tileOut,
+    ),
   ]
   const steps = [
     ...padTo(target, bytes, frame, framing.padded),
     cutTiles(target, tiles),
     loopOverTiles(target, tiles, scale, body),
     joinTiles(target, tiles, scale),
-    ...cropTo(target, bytes.layout, uncropped(framing, manifest, frame), framing.output),
+    ...cropTo(target, { ...bytes, channels: 3 }, uncropped(framing, manifest, frame), framing.output),
   ]
   model.graph.node = written(target, steps, framesIn, framesOut)
   return { input: framesIn, output: framesOut }
@@ -144,9 +173,14 @@ function fixStyle(
   if (!spec) throw new InputError('no-style', `The model ${name} takes no style image.`)
   if (!style) throw new InputError('style-needed', `The model ${name} needs a style image.`)
   const image = target.graph.bytes(style.pixels, [1, style.height, style.width, 3])
-  chain(orCopy(target, fromFrames(target, spec)), image, spec.name)
+  chain(orCopy(target, intoModel(target, spec)), image, spec.name)
   return target.graph.take()
 }
+
+const shapeOf = ({ layout, channels }: ModelManifest['output']) => ({
+  layout,
+  channels: channelsOf({ channels }),
+})
 
 const uncropped = ({ padded }: Framing, { output: { scale } }: ModelManifest, { batch }: FrameShape) => ({
   batch,

@@ -5,6 +5,8 @@
 /** @typedef {import('../../../shared/fleet.ts').FleetSettings} FleetSettings */
 /** @typedef {import('../../../shared/fleet.ts').FleetView} FleetView */
 /** @typedef {import('../../../shared/fleet.ts').WorkerRecord} WorkerRecord */
+/** @typedef {import('../../schedules/schedule.ts').Schedule} Schedule */
+/** @typedef {import('../../schedules/schedule.ts').Run} ScheduleRun */
 
 const kept = 'framefleet-token'
 

@@ -3,6 +3,7 @@ import { confirmed, fill, h, problem } from './dom.js'
 import { fleetPage } from './fleet-page.js'
 import { jobPage } from './job-page.js'
 import { jobsView } from './jobs-view.js'
+import { schedulesPage } from './schedules-page.js'
 import { submitForm } from './submit-form.js'
 
 const main = /** @type {HTMLElement} */ (document.getElementById('main'))
@@ -88,15 +89,18 @@ function show() {
   if (!token()) return signIn()
   const route = routeOf(location.hash)
   const [view, id = ''] = route.split('/')
-  const signal = enter(view === 'fleet' ? 'Fleet' : view === 'jobs' ? 'Job' : 'Jobs')
+  const here = view === 'fleet' || view === 'schedules' ? view : 'jobs'
+  const signal = enter(
+    { fleet: 'Fleet', schedules: 'Schedules', jobs: view === 'jobs' ? 'Job' : 'Jobs' }[here],
+  )
   shown = route
   nav.hidden = false
   for (const link of nav.querySelectorAll('a[data-view]')) {
-    const isHere = link.getAttribute('data-view') === (view === 'fleet' ? 'fleet' : 'jobs')
-    if (isHere) link.setAttribute('aria-current', 'page')
+    if (link.getAttribute('data-view') === here) link.setAttribute('aria-current', 'page')
     else link.removeAttribute('aria-current')
   }
-  if (view === 'fleet') fleetPage(main, signal)
+  if (here === 'fleet') fleetPage(main, signal)
+  else if (here === 'schedules') schedulesPage(main, signal)
   else if (view === 'jobs' && isJobId.test(id)) jobPage(main, signal, id)
   else if (view === 'jobs' && id)
     fill(main, h('h1', { tabindex: -1 }, 'Job'), problem(`There is no job ${id}.`))

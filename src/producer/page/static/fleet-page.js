@@ -19,7 +19,7 @@ export function fleetPage(main, signal) {
   const trouble = h('div')
   const now = h('div', { class: 'tiles' })
   const why = h('p', { class: 'why' })
-  const decisions = h('ol', { class: 'decisions' })
+  const decisions = h('ol', { class: 'decisions', tabindex: 0, 'aria-label': 'Decisions, newest first' })
   const workers = h('tbody')
   const workersNote = h('p', { class: 'figures' })
   const rates = h('tbody')

@@ -1,5 +1,8 @@
 import { ApiError, send } from './api.js'
 
+/** @typedef {import('./api.js').Job} Job */
+/** An event and what it tells: a job as it is now, or all that are to be shown. @typedef {['job', Job] | ['jobs', { jobs: Job[] }]} Told */
+
 /** Where nobody hears a heartbeat for so long, there is nobody: one comes every fifteen seconds. */
 const longestSilenceMs = 40_000
 
@@ -8,7 +11,7 @@ const longestSilenceMs = 40_000
  * has told something: an answer alone may come from somebody who knows nothing yet. A page that nobody sees lets go: browsers have
  * six connections for all pages of a host.
  * @param {string} path
- * @param {(event: string, data: any) => void} on
+ * @param {(...told: Told) => void} on
  * @param {{ signal: AbortSignal, onState: (isLive: boolean, error?: Error) => void, again?: () => boolean }} options
  */
 export async function follow(path, on, { signal, onState, again = () => true }) {
@@ -17,11 +20,11 @@ export async function follow(path, on, { signal, onState, again = () => true }) 
     if (signal.aborted) return
     let isLive = false
     try {
-      await listen(path, signal, (event, data) => {
+      await listen(path, signal, (...told) => {
         if (!isLive) onState(true)
         isLive = true
         failed = 0
-        on(event, data)
+        on(...told)
       })
       if (again()) onState(false)
     } catch (error) {
@@ -41,7 +44,7 @@ export const isFinal = (error) => error instanceof ApiError && [400, 401, 403, 4
  * One answer, to its end; or until nobody sees it any more.
  * @param {string} path
  * @param {AbortSignal} signal
- * @param {(event: string, data: unknown) => void} on
+ * @param {(...told: Told) => void} on
  */
 async function listen(path, signal, on) {
   const stop = new AbortController()
@@ -72,7 +75,7 @@ async function listen(path, signal, on) {
 /**
  * @param {ReadableStream<Uint8Array>} body
  * @param {() => void} heard
- * @param {(event: string, data: unknown) => void} on
+ * @param {(...told: Told) => void} on
  */
 async function read(body, heard, on) {
   const decoder = new TextDecoder()
@@ -89,7 +92,7 @@ async function read(body, heard, on) {
       for (const part of parts) {
         const event = /^event: (.*)$/m.exec(part)?.[1]
         const data = /^data: (.*)$/m.exec(part)?.[1]
-        if (event && data) on(event, JSON.parse(data))
+        if (event && data) on(.../** @type {Told} */ ([event, JSON.parse(data)]))
       }
     }
   } finally {

@@ -5,9 +5,19 @@ const clock = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyl
 /** @param {number} value */
 export const count = (value) => whole.format(value)
 
-/** @param {number} value */
-export const rate = (value) =>
-  `${value >= 100 ? whole.format(Math.round(value)) : one.format(value)} frames/s`
+/**
+ * @param {number} value
+ * @param {string} [unit]
+ */
+export const rate = (value, unit = 'frames') =>
+  `${value >= 100 ? whole.format(Math.round(value)) : one.format(value)} ${unit}/s`
+
+/**
+ * One of them is called otherwise.
+ * @param {number} value
+ * @param {string} unit
+ */
+export const amount = (value, unit) => `${count(value)} ${value === 1 ? unit.replace(/s$/, '') : unit}`
 
 /** @param {string} iso */
 export const moment = (iso) => clock.format(new Date(iso))
@@ -41,11 +51,11 @@ export function size(bytes) {
 export const money = (value) => (value >= 1 ? value.toFixed(2) : value.toPrecision(2))
 
 /**
- * The last part of a URL, as people call a file.
+ * The last part of a URL, as people call a file, or a folder.
  * @param {string} url
  */
 export function fileName(url) {
-  const last = url.split('?')[0]?.split('/').at(-1) || url
+  const last = /[^/]*\/?$/.exec(url.split('?')[0] ?? '')?.[0] || url
   try {
     return decodeURIComponent(last)
   } catch {

@@ -5,6 +5,7 @@ import { announce, confirmed, fill, h, problem, say } from './dom.js'
 import { follow } from './follow.js'
 import { fileName, isEnded, stateWords } from './format.js'
 import { figuresOf, setProgress } from './jobs-view.js'
+import { madeImages, madeScores } from './made-items.js'
 import { player } from './player.js'
 import { reportCard } from './report-card.js'
 import { timeline } from './timeline.js'
@@ -32,7 +33,7 @@ export function jobPage(main, signal, id) {
   /** @type {Job | undefined} */
   let job
   let following = true
-  const batches = timeline(path, signal, () => job && job.endedAt === null)
+  const batches = timeline(path, signal, () => job && job.endedAt === null, unit)
 
   fill(
     main,
@@ -50,9 +51,13 @@ export function jobPage(main, signal, id) {
   bar.hidden = true
   watch()
 
+  function unit() {
+    return job?.unit ?? 'frames'
+  }
+
   function watch() {
     following = true
-    void follow(`${path}/stream`, (_event, data) => update(data), {
+    void follow(`${path}/stream`, (event, data) => event === 'job' && update(data), {
       signal,
       again: () => following,
       onState: connection.onState,
@@ -63,6 +68,7 @@ export function jobPage(main, signal, id) {
   function update(now) {
     const before = job
     job = now
+    if (!before) batches.showAgain()
     say(title, fileName(now.source))
     document.title = `${fileName(now.source)} · framefleet`
     badge.className = `badge ${now.status}`
@@ -80,7 +86,7 @@ export function jobPage(main, signal, id) {
     if (before) announce(`${fileName(now.source)}: ${stateWords[now.status] ?? now.status}.`)
     fill(trouble, now.error ? failure(now.error) : null)
     showActions(now)
-    if (now.status === 'succeeded' && now.endedAt !== null) void showMade()
+    if (now.status === 'succeeded' && now.endedAt !== null) void showMade(now)
     else made.replaceChildren()
     if (now.endedAt !== null) void showReport()
   }
@@ -120,10 +126,13 @@ export function jobPage(main, signal, id) {
     }
   }
 
-  async function showMade() {
+  /** @param {Job} now */
+  async function showMade(now) {
     try {
       /** @type {Links} */
       const links = await get(`${path}/links`, signal)
+      if (now.makes === 'images') return fill(made, madeImages(links, now))
+      if (now.makes === 'scores') return fill(made, madeScores(links, now))
       fill(
         made,
         h(
@@ -155,7 +164,7 @@ export function jobPage(main, signal, id) {
       // Somebody may have run it again meanwhile.
       if (following) return
       const there = main.querySelector('.report')
-      const shown = reportCard(report)
+      const shown = reportCard(report, unit())
       if (there) there.replaceWith(shown)
       else main.append(shown)
     } catch (error) {
@@ -182,9 +191,10 @@ const advice = {
   'source-changed': 'Submit the job again: it will take the video as it is now.',
   'unscorable-frame':
     'Run it with "a frame that cannot be scored stays as it was", or with another model. Quarantine has the evidence (Queues).',
-  'too-many-errors': 'Allow more frames to go unscored, or submit a video that is whole.',
+  'too-many-errors': 'Allow more to fail (errorThreshold), or submit it again once it is whole.',
   'model-refuses': 'Choose a model that takes frames of this size.',
   'model-refuses-size': 'Choose a model that takes frames of this size.',
+  'no-items': 'Check the prefix, or the list: there is nothing in it that could be scored.',
   'not-a-video': 'Choose a file that ffmpeg can read, and submit it anew.',
   'no-video': 'Choose a file that has a picture in it, and submit it anew.',
 }

@@ -2,7 +2,7 @@ import { get } from './api.js'
 import { connectionSign } from './connection.js'
 import { announce, fill, h, problem, say } from './dom.js'
 import { follow } from './follow.js'
-import { count, duration, fileName, isEnded, moment, money, rate, stateWords } from './format.js'
+import { amount, count, duration, fileName, isEnded, moment, money, rate, stateWords } from './format.js'
 
 /** @typedef {import('./api.js').Job} Job */
 
@@ -135,9 +135,9 @@ export function figuresOf(job) {
   const { done, total } = job.frames
   const parts = [job.model]
   if (job.error) parts.push(job.error.message)
-  else if (job.status === 'succeeded') parts.push(`${count(total ?? done)} frames`)
-  else if (total !== null) parts.push(`${count(done)} of ${count(total)} frames`)
-  if (job.status === 'scoring' && job.fps !== null) parts.push(rate(job.fps))
+  else if (job.status === 'succeeded') parts.push(amount(total ?? done, job.unit))
+  else if (total !== null) parts.push(`${count(done)} of ${amount(total, job.unit)}`)
+  if (job.status === 'scoring' && job.fps !== null) parts.push(rate(job.fps, job.unit))
   if (job.etaSeconds !== null && job.status === 'scoring') parts.push(`${duration(job.etaSeconds)} left`)
   if (job.endedAt !== null)
     parts.push(`in ${duration((Date.parse(job.endedAt) - Date.parse(job.createdAt)) / 1_000)}`)

@@ -1,7 +1,8 @@
 import { get, picture } from './api.js'
 import { fill, h } from './dom.js'
 
-/** @typedef {Partial<Record<'source' | 'output' | 'preview' | 'report', { url: string, expires: string }>>} Links */
+/** @typedef {{ url: string, expires: string }} Link */
+/** @typedef {Partial<Record<'source' | 'output' | 'preview' | 'report', Link>> & { images?: (Link & { name: string })[] }} Links */
 
 /**
  * The video that was made, to be seen and fetched.

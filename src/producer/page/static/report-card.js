@@ -1,10 +1,18 @@
 import { h } from './dom.js'
-import { count, duration, moment, size } from './format.js'
+import { count, duration, moment, rate, size } from './format.js'
+import { failedItems } from './made-items.js'
 
 /** @typedef {import('./api.js').Report} Report */
 
-/** What became of a job, in figures. @param {Report} report */
-export function reportCard(report) {
+/** @param {{ name: string, version: string }} model */
+const nameOf = ({ name, version }) => (version === '' ? name : `${name}@${version}`)
+
+/**
+ * What became of a job, in figures.
+ * @param {Report} report
+ * @param {string} unit
+ */
+export function reportCard(report, unit) {
   const {
     frames,
     framesReplaced,
@@ -16,17 +24,19 @@ export function reportCard(report) {
     output,
     warnings,
     incidents,
+    items,
   } = report
   /** @type {[string, string | undefined][]} */
   const facts = [
-    ['Frames', count(frames)],
+    [unit.replace(/^./, (letter) => letter.toUpperCase()), count(frames)],
+    ['Failed', items && items.failed > 0 ? count(items.failed) : undefined],
     ['Shown from a neighbour', framesReplaced.length > 0 ? count(framesReplaced.length) : undefined],
     ['Left as they were', framesPassedThrough.length > 0 ? count(framesPassedThrough.length) : undefined],
     ['Time', duration(seconds)],
-    ['Speed', fps > 0 ? `${fps} frames/s` : undefined],
+    ['Speed', fps > 0 ? rate(fps, unit) : undefined],
     ['Worker time', report.workerSeconds === undefined ? undefined : duration(report.workerSeconds)],
     ['Batches', `${count(batches.planned)}${batches.failed > 0 ? `, ${count(batches.failed)} failed` : ''}`],
-    ['Model', `${report.model.name}@${report.model.version}`],
+    ['Model', (report.models ?? [report.model]).map(nameOf).join(', ')],
     [
       'Encoding',
       encoding && `${encoding.codec} in ${encoding.container}, crf ${encoding.crf}, ${encoding.preset}`,
@@ -48,6 +58,7 @@ export function reportCard(report) {
       ),
     ),
     warnings.length > 0 && h('ul', { class: 'note' }, ...warnings.map((warning) => h('li', {}, warning))),
+    items && items.failed > 0 && failedItems(items),
     incidents.length > 0 &&
       h(
         'details',

@@ -81,7 +81,9 @@ export function submitForm(signal) {
       const found = await get('/v1/models', signal)
       // The newest version of each stands first.
       const newest = [...new Map(found.models.toReversed().map((model) => [model.name, model])).values()]
-      const shown = newest.toSorted((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))
+      const shown = newest
+        .filter(takesVideo)
+        .toSorted((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))
       if (modelsShown === JSON.stringify(shown)) return
       modelsShown = JSON.stringify(shown)
       const before = new FormData(form).get('model')
@@ -97,6 +99,7 @@ export function submitForm(signal) {
   function onModel(model) {
     styleBox.hidden = model.style === undefined
     style.required(model.style !== undefined && model.style.image === undefined)
+    for (const each of [container, codec]) each.element.hidden = model.scores !== undefined
   }
 
   /** @param {Event} event */
@@ -105,7 +108,7 @@ export function submitForm(signal) {
     if (isBusy) return
     const wish = {
       model: new FormData(form).get('model'),
-      output: { ...container.value(), ...codec.value() },
+      output: container.element.hidden ? {} : { ...container.value(), ...codec.value() },
       ...onError.value(),
       priority: Number(priority.value),
     }
@@ -184,8 +187,11 @@ function refusalOf({ container = '', codec = '' }) {
 /** @param {Model} model */
 const refOf = ({ name, version }) => `${name}@${version}`
 
+/** Others take rows of a table. @param {Model} model */
+const takesVideo = ({ input }) => input.kind !== 'features'
+
 /** What is there to look at first. @param {Model} model */
-const rank = ({ name }) => (name === 'passthrough' ? 2 : name === 'relief' ? 1 : 0)
+const rank = ({ name, scores }) => (scores ? 3 : name === 'passthrough' ? 2 : name === 'relief' ? 1 : 0)
 
 /**
  * @param {Model} model
@@ -218,7 +224,11 @@ function modelCard(model, isChosen, signal, onChoice) {
     }),
     shown,
     h('span', { class: 'name' }, model.title ?? model.name),
-    h('span', { class: 'about' }, model.description ?? ''),
+    h(
+      'span',
+      { class: 'about' },
+      model.description ?? (model.scores ? 'Scores of every frame, and no video.' : ''),
+    ),
   )
 }
 

@@ -18,10 +18,11 @@ const words = { waiting: 'waiting', active: 'at work', done: 'done', failed: 'fa
  * @param {string} path of the job
  * @param {AbortSignal} signal
  * @param {() => boolean | undefined} isRunning undefined while nobody knows
+ * @param {() => string} unit what its batches are made of
  */
-export function timeline(path, signal, isRunning) {
-  /** @type {Batch[]} */
-  let latest = []
+export function timeline(path, signal, isRunning, unit) {
+  /** @type {{ total: number, batches: Batch[] } | undefined} */
+  let latest
   const chart = h('div', { class: 'chart' })
   const trouble = h('div')
   let isWatching = false
@@ -43,7 +44,7 @@ export function timeline(path, signal, isRunning) {
           h(
             'tr',
             {},
-            ...['Batch', 'Frames', 'State', 'Worker', 'Time', 'Failures', 'What went wrong'].map((name) =>
+            ...['Batch', 'From, to', 'State', 'Worker', 'Time', 'Failures', 'What went wrong'].map((name) =>
               h('th', { scope: 'col' }, name),
             ),
           ),
@@ -53,10 +54,15 @@ export function timeline(path, signal, isRunning) {
     ),
   )
   table.addEventListener('toggle', () => {
-    if (table.open) fill(rows, ...latest.map(tableRow))
+    if (table.open) fill(rows, ...(latest?.batches ?? []).map(tableRow))
   })
   watch()
-  return { element: h('div', {}, note, trouble, chart, table), watch }
+  return { element: h('div', {}, note, trouble, chart, table), watch, showAgain }
+
+  /** Once it is known what the batches are made of, which may be after they came. */
+  function showAgain() {
+    if (latest) show(latest)
+  }
 
   /** Once it has ended it is looked at no more, until somebody runs it again. */
   function watch() {
@@ -100,15 +106,16 @@ export function timeline(path, signal, isRunning) {
   }
 
   /** @param {{ total: number, batches: Batch[] }} found */
-  function show({ total, batches }) {
+  function show(found) {
+    const { total, batches } = found
     const of = (/** @type {Batch['state']} */ state) => batches.filter((each) => each.state === state).length
     const unscored = batches.reduce((sum, each) => sum + each.unscored.length, 0)
     say(
       note,
       total === 0
         ? isRunning() === false
-          ? 'The video was never planned.'
-          : 'The video is not planned yet.'
+          ? 'It was never planned.'
+          : 'It is not planned yet.'
         : [
             `${count(total)} ${total === 1 ? 'batch' : 'batches'}`,
             ...(total > batches.length ? [`the first ${count(batches.length)} are shown`] : []),
@@ -116,11 +123,11 @@ export function timeline(path, signal, isRunning) {
             ...(of('active') > 0 ? [`${count(of('active'))} at work`] : []),
             ...(of('waiting') > 0 ? [`${count(of('waiting'))} waiting`] : []),
             ...(of('failed') > 0 ? [`${count(of('failed'))} failed`] : []),
-            ...(unscored > 0 ? [`${count(unscored)} frames unscored`] : []),
+            ...(unscored > 0 ? [`${count(unscored)} ${unit()} unscored`] : []),
           ].join(' · '),
     )
-    draw(chart, batches)
-    latest = batches
+    draw(chart, batches, unit())
+    latest = found
     // Thousands of rows are made for those only who look at them.
     if (table.open) fill(rows, ...batches.map(tableRow))
   }
@@ -129,8 +136,9 @@ export function timeline(path, signal, isRunning) {
 /**
  * @param {Element} chart
  * @param {Batch[]} batches
+ * @param {string} unit
  */
-function draw(chart, batches) {
+function draw(chart, batches, unit) {
   const timed = batches.flatMap((batch) =>
     batch.startedAt === null || batch.seconds === null
       ? []
@@ -161,7 +169,7 @@ function draw(chart, batches) {
             'aria-label': `${worker}: ${its.length} ${its.length === 1 ? 'batch' : 'batches'}`,
           },
           ...its.map(({ batch, from, to }) => {
-            const bar = h('span', { class: `slot ${lookOf(batch)}`, title: sentenceOf(batch) })
+            const bar = h('span', { class: `slot ${lookOf(batch)}`, title: sentenceOf(batch, unit) })
             bar.style.setProperty('left', `${((from - start) / span) * 100}%`)
             bar.style.setProperty('width', `${Math.max(0.3, ((to - from) / span) * 100)}%`)
             return bar
@@ -176,7 +184,7 @@ function draw(chart, batches) {
       ['done', 'done'],
       ['active', 'at work'],
       ['retried', 'done after a failure'],
-      ['bad', 'failed, or frames unscored'],
+      ['bad', `failed, or ${unit} unscored`],
     ].map(([look, text]) => h('span', {}, h('span', { class: `slot ${look}`, 'aria-hidden': 'true' }), text)),
   )
   if (lanes.length === 0) chart.replaceChildren()
@@ -197,10 +205,13 @@ function lookOf({ state, unscored, failures }) {
   return failures > 0 ? 'retried' : 'done'
 }
 
-/** @param {Batch} batch */
-function sentenceOf({ index, first, frames, state, seconds, failures, error, unscored }) {
+/**
+ * @param {Batch} batch
+ * @param {string} unit
+ */
+function sentenceOf({ index, first, frames, state, seconds, failures, error, unscored }, unit) {
   return [
-    `Batch ${count(index)}: frames ${count(first)} to ${count(first + frames - 1)}, ${words[state]}`,
+    `Batch ${count(index)}: ${unit} ${count(first)} to ${count(first + frames - 1)}, ${words[state]}`,
     ...(seconds === null ? [] : [duration(seconds)]),
     ...(failures > 0 ? [`${failures} ${failures === 1 ? 'failure' : 'failures'}: ${error ?? ''}`] : []),
     ...(unscored.length > 0 ? [`unscored: ${unscored.slice(0, 10).join(', ')}`] : []),
