@@ -2,6 +2,7 @@ import { parentPort } from 'node:worker_threads'
 import { type InferenceSession, Tensor } from 'onnxruntime-node'
 import type { Device, DeviceWish } from '../shared/models/device.ts'
 import { openSession } from '../shared/models/session.ts'
+import { answerInOrder } from './answer-in-order.ts'
 
 /**
  * The thread that runs the model. onnxruntime-node's run() holds its thread's event loop; on a thread of its own the
@@ -15,8 +16,6 @@ export type ToThread =
   | { load: { model: Uint8Array; wish: DeviceWish } }
   | { ring: number; slots: Slot[]; inputDims: number[]; outputDims: number[] }
   | { run: number; ring: number }
-/** Questions and answers carry a number: an answer given to another question would be another batch's frame. */
-export type Numbered<T> = T & { id: number }
 export type FromThread =
   | { inputDims: number[]; outputDims: number[]; device: Device; fellBack?: string; runMs: number }
   | { done: number; ms: number; tensors?: ScoreTensor[] }
@@ -89,14 +88,4 @@ const makesImage = () => {
 const inputName = () => session.inputNames[0] as string
 const outputName = () => session.outputNames[0] as string
 
-// One after the other, so that a run's time is its own and not also that of the one before it.
-let last: Promise<void> = Promise.resolve()
-port.on('message', (message: Numbered<ToThread>) => {
-  const { id } = message
-  last = last
-    .then(async () => await handle(message))
-    .then((answer) => port.postMessage({ ...answer, id }))
-    .catch((error: unknown) =>
-      port.postMessage({ failed: error instanceof Error ? error.message : String(error), id }),
-    )
-})
+answerInOrder<ToThread>(port, handle)

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { LostError, ResourceError } from '../shared/errors.ts'
-import type { FromThread, Numbered, ToThread } from './inference-thread.ts'
+import type { Numbered } from './answer-in-order.ts'
+import type { FromThread, ToThread } from './inference-thread.ts'
 
 /** Longest that loading a model or one run of it may take, from when the thread turned to it: beyond it something hangs. */
 const askLimitMs = 300_000

@@ -2,7 +2,8 @@ import { parentPort } from 'node:worker_threads'
 import { type InferenceSession, Tensor } from 'onnxruntime-node'
 import type { DeviceWish } from '../shared/models/device.ts'
 import { openSession } from '../shared/models/session.ts'
-import type { Numbered, ScoreTensor } from './inference-thread.ts'
+import { answerInOrder } from './answer-in-order.ts'
+import type { ScoreTensor } from './inference-thread.ts'
 
 /**
  * The thread that runs models of features: all of them, one run after the other. onnxruntime-node's run() holds its thread's
@@ -55,13 +56,4 @@ async function handle(message: ToRows): Promise<FromRows> {
   return { tensors: tensors as ScoreTensor[], ms }
 }
 
-let last: Promise<void> = Promise.resolve()
-port.on('message', (message: Numbered<ToRows>) => {
-  const { id } = message
-  last = last
-    .then(async () => await handle(message))
-    .then((answer) => port.postMessage({ ...answer, id }))
-    .catch((error: unknown) =>
-      port.postMessage({ failed: error instanceof Error ? error.message : String(error), id }),
-    )
-})
+answerInOrder<ToRows>(port, handle)

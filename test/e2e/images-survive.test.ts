@@ -1,4 +1,3 @@
-import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -96,25 +95,7 @@ test('a batch that takes longer than the job allows is tried as often as it says
 test('a worker killed in the middle of a batch costs no image', async () => {
   const id = await submit()
   await stack.until(id, ({ frames }) => frames.done >= 8)
-  const killed = await inMidBatch()
+  const killed = await stack.busyWorker()
   killed.process.kill('SIGKILL')
   await expectWhole(id)
 })
-
-async function inMidBatch() {
-  const queue = new Queue('batch', {
-    connection: { url: stack.stack.env['FRAMEFLEET_REDIS_URL'] },
-    prefix: '{framefleet}',
-  })
-  try {
-    for (;;) {
-      const [active] = await queue.getActive()
-      const worker = stack.stack
-        .workers()
-        .find(({ process }) => active?.processedBy?.includes(`/${process.pid}-`))
-      if (worker) return worker
-    }
-  } finally {
-    await queue.close()
-  }
-}

@@ -46,7 +46,7 @@ test('a worker killed in the middle of a batch costs no frame and changes no byt
 
   const id = await stack.submit(source, options)
   await stack.until(id, ({ frames }) => frames.done >= 60)
-  const killed = await inMidBatch()
+  const killed = await stack.busyWorker()
   killed.process.kill('SIGKILL')
   const output = await stack.fetchOutput(id, join(dir, 'long.out.mp4'))
 
@@ -81,27 +81,8 @@ test('a worker that is told to leave gives its batch back, no attempt spent, and
   }
 })
 
-/** A worker that is busy right now, with its engine: the log says which entries were done, Redis which are under way. */
-async function inMidBatch() {
-  const queue = new Queue('batch', {
-    connection: { url: stack.stack.env['FRAMEFLEET_REDIS_URL'] },
-    prefix: '{framefleet}',
-  })
-  try {
-    for (;;) {
-      const [active] = await queue.getActive()
-      const worker = stack.stack
-        .workers()
-        .find(({ process }) => active?.processedBy?.includes(`/${process.pid}-`))
-      if (worker) return worker
-    }
-  } finally {
-    await queue.close()
-  }
-}
-
 async function signalEngine(signal: NodeJS.Signals): Promise<void> {
-  const { process: worker } = await inMidBatch()
+  const { process: worker } = await stack.busyWorker()
   const [engine] = await childPids(worker.pid ?? 0)
   // A signal to nobody goes to all of the group, ours.
   if (engine === undefined) throw new Error(`worker ${worker.pid} has no engine`)

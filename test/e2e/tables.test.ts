@@ -1,7 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { layout } from '../../src/shared/layout.ts'
@@ -173,10 +172,11 @@ test('a worker that is killed costs no row, nor does the loss of all that Redis 
   const rows = Array.from({ length: 1_600 }, (_, i) => `${i},${i / 7},${i % 13}\n`)
   await put('many/a.csv', `id,a,b\n${rows.join('')}`)
   const source = { prefix: 'many/', format: 'csv', key: ['id'], features: ['a', 'b'] }
-  const job = { model: 'echo', batch: { items: 40 } }
+  const job = { model: 'echo', batch: { items: 10 } }
   const disturbed = await submit(source, job)
   await stack.until(disturbed, ({ frames }) => frames.done >= 40)
-  ;(await inMidBatch()).process.kill('SIGKILL')
+  const busy = await stack.busyWorker()
+  busy.process.kill('SIGKILL')
   await stack.until(disturbed, ({ frames }) => frames.done >= 400)
   await redis.flushall()
   const undisturbed = await submit(source, job)
@@ -186,22 +186,6 @@ test('a worker that is killed costs no row, nor does the loss of all that Redis 
   })
   expect((await report(disturbed)).output.sha256).toBe((await report(undisturbed)).output.sha256)
 })
-
-async function inMidBatch() {
-  const connection = { url: stack.stack.env['FRAMEFLEET_REDIS_URL'] }
-  const queue = new Queue('batch', { connection, prefix: '{framefleet}' })
-  try {
-    for (;;) {
-      const active = await queue.getActive()
-      const worker = stack.stack
-        .workers()
-        .find(({ process }) => active.some(({ processedBy }) => processedBy?.includes(`/${process.pid}-`)))
-      if (worker) return worker
-    }
-  } finally {
-    await queue.close()
-  }
-}
 
 test('the command line submits a job that a file describes, with a table from here', async () => {
   const [job, file, out] = ['job.json', 'levels.csv', 'scores.csv'].map((name) => join(stack.dir, name)) as [

@@ -87,10 +87,12 @@ export async function startTestStack({ workers = 2, autoscale, restart = true, e
       const queue = new Queue('batch', { connection, prefix: '{framefleet}' })
       try {
         for (;;) {
-          const [active] = await queue.getActive()
+          const active = await queue.getActive()
           const busy = stack
             .workers()
-            .find(({ process }) => active?.processedBy?.includes(`/${process.pid}-`))
+            .find(({ process }) =>
+              active.some(({ processedBy }) => processedBy?.includes(`/${process.pid}-`)),
+            )
           if (busy) return busy
         }
       } finally {
