@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Job, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
+import { dropQueue } from '../shared/drop-queue.ts'
 import type { Logger } from '../shared/log.ts'
 import type { WorkMetrics } from '../shared/metrics.ts'
 import { openQueue } from '../shared/open-queue.ts'
@@ -24,7 +25,6 @@ type TurnDeps = {
 const scheduler = 'tick'
 const periodsOfPatience = 3
 const leastPatienceMs = 10_000
-const keysAtOnce = 1_000
 
 /**
  * Turns come from a scheduler on the queue, one at a time, to whichever autoscaler takes them first: nobody leads. What the
@@ -92,12 +92,7 @@ export async function startTurns(deps: TurnDeps) {
       if (left < 0 || left > patienceMs) await redis.del(alive)
       return false
     }
-    let cursor = '0'
-    do {
-      const [next, keys] = await redis.scan(cursor, 'MATCH', queue.toKey('*'), 'COUNT', keysAtOnce)
-      if (keys.length > 0) await redis.unlink(...keys)
-      cursor = next
-    } while (cursor !== '0')
+    await dropQueue(redis, queue)
     await schedule()
     return true
   }

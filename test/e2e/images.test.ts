@@ -8,7 +8,7 @@ import { layout } from '../../src/shared/layout.ts'
 import { createGraphBuilder, imageValue } from '../../src/shared/models/graph-builder.ts'
 import { elementTypes, encodeModel } from '../../src/shared/models/onnx-schema.ts'
 import { difference, picture, pixelsOf, shownPixels } from '../support/pictures.ts'
-import { buildModel, writeUpscale } from '../support/onnx-models.ts'
+import { buildModel, threefold, writeUpscale } from '../support/onnx-models.ts'
 import { type TestStack, startTestStack } from '../support/stack.ts'
 
 let stack: TestStack
@@ -351,26 +351,12 @@ test('several models make one of each image, each in a folder of its own, or a l
 
 test('a model of brightness makes pictures of three times the size, in the colours that they had', async () => {
   const spec = { layout: 'NCHW', type: 'float32', range: '0..1', channels: 'Y' }
-  const model = await stack.addModel(
-    buildModel({
-      opset: 10,
-      write: (graph) =>
-        graph.add(
-          'ConvTranspose',
-          ['image', graph.floats(Array<number>(9).fill(1), [1, 1, 3, 3])],
-          { strides: [3, 3] },
-          'scored',
-        ),
-      dims: ['n', 1, 32, 32],
-      outputDims: ['n', 1, 96, 96],
-    }),
-    {
-      name: 'luma-thrice',
-      input: spec,
-      output: { ...spec, scale: 3 },
-      size: { width: 32, height: 32, fit: 'tile' },
-    },
-  )
+  const model = await stack.addModel(threefold({ opset: 10, side: 32 }), {
+    name: 'luma-thrice',
+    input: spec,
+    output: { ...spec, scale: 3 },
+    size: { width: 32, height: 32, fit: 'tile' },
+  })
   const plain = sharp({
     create: { width: 70, height: 45, channels: 3, background: { r: 180, g: 60, b: 20 } },
   })

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, request } from 'node:http'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { Registry } from 'prom-client'
@@ -10,6 +10,7 @@ import { createAppendedLog } from '../../src/shared/appended-log.ts'
 import { type BlobStore, connectAccount, createBlobStore } from '../../src/shared/blob-store.ts'
 import { createLogger } from '../../src/shared/log.ts'
 import { createLogShipping } from '../../src/shared/log-shipping.ts'
+import { throughAppendProxy } from '../support/append-proxy.ts'
 import { silent } from '../support/services.ts'
 import { closedAfterEach, useServices } from '../support/use-services.ts'
 
@@ -104,17 +105,23 @@ test('leaving takes no longer than it may while storage hangs', async () => {
 
 test('an append whose answer was lost is not there twice', async () => {
   const store = await services.container()
-  const { url, lose, lost } = await losingProxy()
-  const account = services.mediaAccount.replace(/BlobEndpoint=http:\/\/[^/]+/, `BlobEndpoint=${url}`)
-  const container = new URL(store.url('')).pathname.split('/').at(-1) ?? ''
-  const through = createBlobStore(connectAccount(account), container)
-  const log = createAppendedLog(through, (day, number) => `logs/${day}/${number}.ndjson`)
+  let left = 0
+  let lost = 0
+  const proxy = await throughAppendProxy(services.mediaAccount, store, (answer, from) => {
+    if (left === 0) return false
+    left -= 1
+    lost += 1
+    answer.resume().once('end', () => from.socket.destroy())
+    return true
+  })
+  open.push(proxy)
+  const log = createAppendedLog(proxy.through, (day, number) => `logs/${day}/${number}.ndjson`)
   await log.append(Buffer.from('one\n'))
-  lose(5)
+  left = 5
   const second = Buffer.from('two\n')
   await log.append(second).catch(async () => await log.append(second))
   await log.append(Buffer.from('three\n'))
-  expect(lost()).toBeGreaterThan(0)
+  expect(lost).toBeGreaterThan(0)
   expect(Object.values(await blobsOf(store))).toEqual(['one\ntwo\nthree\n'])
 })
 
@@ -176,41 +183,3 @@ test.each([
     .map((line) => JSON.parse(line) as unknown)
   expect(lines).toContainEqual(expect.objectContaining({ level: 'fatal', msg, role: 'worker' }))
 })
-
-/** Hands requests on to Azurite, and cuts the connection in place of the next answers to appends. */
-async function losingProxy() {
-  const target = new URL(/BlobEndpoint=([^;]+)/.exec(services.mediaAccount)?.[1] ?? '')
-  let left = 0
-  let cut = 0
-  const server = createServer((from, to) => {
-    const onward = request(
-      {
-        host: target.hostname,
-        port: target.port,
-        path: from.url,
-        method: from.method,
-        headers: from.headers,
-      },
-      (answer) => {
-        if (left > 0 && from.url?.includes('comp=appendblock')) {
-          left -= 1
-          cut += 1
-          answer.resume().once('end', () => from.socket.destroy())
-          return
-        }
-        to.writeHead(answer.statusCode ?? 500, answer.headers)
-        answer.pipe(to)
-      },
-    )
-    from.pipe(onward)
-  })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  open.push({
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-    },
-  })
-  const { port } = server.address() as AddressInfo
-  return { url: `http://127.0.0.1:${port}`, lose: (n: number) => (left = n), lost: () => cut }
-}

@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, request } from 'node:http'
+import { request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { everyRole } from '../../src/producer/api-role.ts'
-import { type BlobStore, connectAccount, createBlobStore } from '../../src/shared/blob-store.ts'
+import type { BlobStore } from '../../src/shared/blob-store.ts'
+import { throughAppendProxy } from '../support/append-proxy.ts'
 import { startReadings } from '../support/readings.ts'
 import { closedAfterEach, useServices } from '../support/use-services.ts'
 
@@ -235,24 +236,29 @@ test('a body of lines that are no readings is given up early', async () => {
 
 test('where storage is slow callers hear so, and what was given up is never taken for what comes after it', async () => {
   const media = await services.container()
-  const { url, hang, held } = await hangingProxy()
-  const account = services.mediaAccount.replace(/BlobEndpoint=http:\/\/[^/]+/, `BlobEndpoint=${url}`)
-  const container = new URL(media.url('')).pathname.split('/').at(-1) ?? ''
-  const through = createBlobStore(connectAccount(account), container)
-  const { post } = await start(through, {
+  let hanging = false
+  let held = 0
+  const proxy = await throughAppendProxy(services.mediaAccount, media, (answer) => {
+    if (!hanging) return false
+    held += 1
+    answer.resume()
+    return true
+  })
+  open.push(proxy)
+  const { post } = await start(proxy.through, {
     now: () => at('10:30:00'),
     patienceMs: 2_000,
     mostBytes: 200,
   })
   const one = (Val: number) => post(line('2026-03-01T10:00:00Z', Val))
   expect((await one(1)).status).toBe(200)
-  hang(true)
+  hanging = true
   const slow = [one(2), one(3)]
-  await expect.poll(held).toBeGreaterThan(0)
+  await expect.poll(() => held).toBeGreaterThan(0)
   const full = await one(4)
   expect({ status: full.status, later: full.headers.get('retry-after') }).toEqual({ status: 429, later: '5' })
   expect((await Promise.all(slow)).map(({ status }) => status)).toEqual([503, 503])
-  hang(false)
+  hanging = false
   // As long as one that was given up, to the byte, though it was taken without our hearing of it.
   expect((await one(5)).status).toBe(200)
   const values = Object.values(await kept(media))
@@ -261,32 +267,3 @@ test('where storage is slow callers hear so, and what was given up is never take
   expect(values).toEqual(expect.arrayContaining([1, 5]))
   expect(values).not.toContain(4)
 })
-
-/** Hands requests on to Azurite; while it hangs, answers to appends stay here. */
-async function hangingProxy() {
-  const target = new URL(/BlobEndpoint=([^;]+)/.exec(services.mediaAccount)?.[1] ?? '')
-  let hanging = false
-  let held = 0
-  const server = createServer((from, to) => {
-    const { url: path, method, headers } = from
-    const onward = request({ host: target.hostname, port: target.port, path, method, headers }, (answer) => {
-      if (hanging && path?.includes('comp=appendblock')) {
-        held += 1
-        answer.resume()
-        return
-      }
-      to.writeHead(answer.statusCode ?? 500, answer.headers)
-      answer.pipe(to)
-    })
-    from.pipe(onward)
-  })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  open.push({
-    close: async () => {
-      server.closeAllConnections()
-      server.close()
-    },
-  })
-  const { port } = server.address() as AddressInfo
-  return { url: `http://127.0.0.1:${port}`, hang: (yes: boolean) => (hanging = yes), held: () => held }
-}

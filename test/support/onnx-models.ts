@@ -77,6 +77,21 @@ export function writeUpscale(graph: GraphBuilder, image: string, by = 2): string
   return graph.add('ConvTranspose', [image, ones], { group: 3, strides: [by, by] }, 'scored')
 }
 
+/** Brightness of `side` squared in, three times as wide and high out: each pixel nine times. */
+export const threefold = ({ opset, side }: { opset: number; side: number }): Uint8Array =>
+  buildModel({
+    opset,
+    write: (graph) =>
+      graph.add(
+        'ConvTranspose',
+        ['image', graph.floats(Array<number>(9).fill(1), [1, 1, 3, 3])],
+        { strides: [3, 3] },
+        'scored',
+      ),
+    dims: ['n', 1, side, side],
+    outputDims: ['n', 1, 3 * side, 3 * side],
+  })
+
 export function writePixelate(graph: GraphBuilder): string {
   return writeUpscale(
     graph,

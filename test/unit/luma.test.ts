@@ -4,7 +4,7 @@ import type { GraphBuilder } from '../../src/shared/models/graph-builder.ts'
 import { inspectModel } from '../../src/shared/models/inspect.ts'
 import { parseManifest } from '../../src/shared/models/manifest.ts'
 import { wrapModel } from '../../src/shared/models/wrap.ts'
-import { buildModel, noise, run } from '../support/onnx-models.ts'
+import { buildModel, noise, run, threefold } from '../support/onnx-models.ts'
 
 const opsets = [7, 9, 10, 11, 13, 17, 23] as const
 const [red, green, blue] = [0.299, 0.587, 0.114]
@@ -86,18 +86,7 @@ test('pictures that are larger than the model come back from their tiles in thei
   // One colour with a step in it: no tile can tell where it was cut.
   const pixels = Uint8Array.from({ length: 40 * 25 * 3 }, (_, i) => [200, 40, 90][i % 3] ?? 0)
   const manifest = luma('-1..1', 3, { width: 16, height: 16, fit: 'tile' })
-  const same = buildModel({
-    opset: 11,
-    write: (graph) =>
-      graph.add(
-        'ConvTranspose',
-        ['image', graph.floats(Array<number>(9).fill(1), [1, 1, 3, 3])],
-        { strides: [3, 3] },
-        'scored',
-      ),
-    dims: ['n', 1, 16, 16],
-    outputDims: ['n', 1, 48, 48],
-  })
+  const same = threefold({ opset: 11, side: 16 })
   const { data, dims } = await run(wrapModel(same, manifest, frame), pixels, frame)
   expect(dims).toEqual([1, 75, 120, 3])
   expect([...new Set([0, 1, 2].flatMap((channel) => [...data].filter((_, i) => i % 3 === channel)))]).toEqual(

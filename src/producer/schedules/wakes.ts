@@ -1,6 +1,7 @@
 import { type Job, type Queue, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import pMap from 'p-map'
+import { dropQueue } from '../../shared/drop-queue.ts'
 import type { Logger } from '../../shared/log.ts'
 import type { WorkMetrics } from '../../shared/metrics.ts'
 import { openQueue } from '../../shared/open-queue.ts'
@@ -22,7 +23,6 @@ export type WakeDeps = {
 }
 
 const name = 'schedule'
-const keysAtOnce = 1_000
 const atOnce = 4
 /** A wake that is so much overdue does not come any more. */
 const overdueMs = 15_000
@@ -123,7 +123,7 @@ export function schedulesChore(
       if (!(error as Error).message.startsWith('WRONGTYPE')) throw error
     }
     log.warn('the queue of the schedules was broken, or stood still: it is made anew')
-    await dropKeys()
+    await dropQueue(redis, queue)
     return await putAll(schedules)
   }
 
@@ -140,15 +140,6 @@ export function schedulesChore(
       }
     }
     return put
-  }
-
-  async function dropKeys(): Promise<void> {
-    let cursor = '0'
-    do {
-      const [next, keys] = await redis.scan(cursor, 'MATCH', queue.toKey('*'), 'COUNT', keysAtOnce)
-      if (keys.length > 0) await redis.unlink(...keys)
-      cursor = next
-    } while (cursor !== '0')
   }
 }
 
